@@ -1,0 +1,1 @@
+"""The array kernels: what they compute, on NumPy and CuPy arrays; they know no Variable."""
