@@ -1,0 +1,68 @@
+"""Files that are either the old one or the new one, never half of it.
+
+Snapshots, logs and pictures are all written through `atomic_write`: into a temporary file in the same folder, which
+takes the final name only once every byte is on the disk. A crash or a full disk in between leaves the old file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+_TEXT_OPTIONS: dict[str, Any] = {"encoding": "utf-8", "newline": ""}
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file that appears under `path` only when the `with` block ends without an exception.
+
+    Args:
+        path: Final name. A symbolic link is followed, so that the link stays and its target is replaced.
+        mode: `"wb"` (default) or `"w"`; text is UTF-8 with line ends written as they are.
+
+    Raises:
+        ValueError: `mode` is neither `"wb"` nor `"w"`.
+        OSError: the folder is missing or cannot be written to; the old file, if any, is left as it was.
+    """
+    if mode not in ("wb", "w"):
+        raise ValueError(f"atomic_write: mode is {mode!r} but a whole file can only be written; pass 'wb' or 'w'")
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"atomic_write: path {str(path)!r} is a folder; pass the name of a file")
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+    try:
+        with open(descriptor, mode, **({} if "b" in mode else _TEXT_OPTIONS)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _permissions(target))
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(temporary)
+        raise
+    _sync_folder(target.parent)
+
+
+def _permissions(target: Path) -> int:
+    """The old file's permissions, or those that a plain `open` would give a new one (mkstemp gives 0600)."""
+    try:
+        return target.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself survive a power cut, where the system lets a folder be opened (Windows does not)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

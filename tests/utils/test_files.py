@@ -1,0 +1,68 @@
+import os
+
+import pytest
+
+from minigan.utils.files import atomic_write
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_new_file_appears_only_at_the_end(tmp_path):
+    target = tmp_path / "a.bin"
+    with atomic_write(target) as file:
+        file.write(b"abc")
+        assert not target.exists()
+    assert target.read_bytes() == b"abc"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        with atomic_write(str(target)) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_text_is_utf8_with_its_own_line_ends(tmp_path):
+    with atomic_write(tmp_path / "log", "w") as file:
+        file.write("é\n")
+    assert (tmp_path / "log").read_bytes() == b"\xc3\xa9\n"
+
+
+def test_permissions_are_those_of_a_plain_open_or_of_the_old_file(tmp_path):
+    plain, ours, old = tmp_path / "plain", tmp_path / "ours", tmp_path / "old"
+    plain.write_bytes(b"")
+    old.write_bytes(b"")
+    old.chmod(0o640)
+    for path in (ours, old):
+        with atomic_write(path):
+            pass
+    assert ours.stat().st_mode == plain.stat().st_mode
+    assert old.stat().st_mode & 0o777 == 0o640
+
+
+def test_symbolic_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    os.symlink(tmp_path / "real", tmp_path / "link")
+    with atomic_write(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_missing_folder_folder_as_name_and_append_mode_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        with atomic_write(tmp_path / "missing" / "a"):
+            pass
+    with pytest.raises(IsADirectoryError, match="folder"):
+        with atomic_write(tmp_path):
+            pass
+    with pytest.raises(ValueError, match="'ab'"):
+        with atomic_write(tmp_path / "a", "ab"):
+            pass
