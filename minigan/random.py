@@ -1,0 +1,81 @@
+"""The one place that seeds and stores randomness.
+
+Initializers, dropout, shuffles and latent noise all draw from NumPy's global generator (CuPy's on a GPU), as Chainer's
+do, so that an old script gives its old numbers. A snapshot keeps the state of every generator as plain arrays, which is
+what lets a resumed run continue bit for bit.
+"""
+
+from __future__ import annotations
+
+import random as _python
+from typing import Any
+
+import numpy as np
+
+from minigan.backends import cuda
+
+_MT_WORDS = 624  # 32-bit words in the state of a Mersenne Twister (Matsumoto and Nishimura, 1998)
+_PARTS = ("position", "has_gauss", "gauss")
+
+
+def seed(n: int) -> None:
+    """Seed Python's `random`, `numpy.random` and, where there is a GPU, `cupy.random`; `n` is in 0 ... 2**32 - 1."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n < 2**32:
+        raise ValueError(f"seed: n is {n!r} but must be an integer from 0 to 2**32 - 1")
+    _python.seed(int(n))
+    np.random.seed(int(n))
+    if cuda.available:
+        cuda.cupy.random.seed(int(n))
+
+
+def get_state() -> dict[str, np.ndarray]:
+    """The state of Python's and NumPy's generators as arrays that an npz file can hold.
+
+    `python`, `numpy`: uint32 (624,), the words of the Mersenne Twister; `*_position`: int64 (); `*_has_gauss`: bool ();
+    `*_gauss`: float64 (), the second normal number of a pair, if one waits. CuPy gives no access to the state of its
+    generator on the GPU; there a fresh `cupy_seed` (uint32 ()) is drawn from it and set at once, so that the run that goes
+    on and the run that is resumed from these arrays see the same numbers.
+    """
+    state: dict[str, np.ndarray] = {}
+    _, words, gauss = _python.getstate()
+    _pack(state, "python", words[:_MT_WORDS], words[_MT_WORDS], gauss is not None, gauss or 0.0)
+    _, key, position, has_gauss, cached = np.random.get_state()
+    _pack(state, "numpy", key, position, has_gauss, cached)
+    if cuda.available:
+        cupy_seed = int(cuda.cupy.random.randint(0, 2**31 - 1))
+        cuda.cupy.random.seed(cupy_seed)
+        state["cupy_seed"] = np.array(cupy_seed, np.uint32)
+    return state
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Put the generators back to what `get_state` returned; nothing is changed unless all of it is well-formed."""
+    key, position, has_gauss, gauss = _unpack(state, "python")
+    numpy_state = _unpack(state, "numpy")
+    _python.setstate((3, (*(int(word) for word in key), position), gauss if has_gauss else None))
+    key, position, has_gauss, gauss = numpy_state
+    np.random.set_state(("MT19937", key, position, int(has_gauss), gauss))
+    if cuda.available and "cupy_seed" in state:
+        cuda.cupy.random.seed(int(state["cupy_seed"]))
+
+
+def _pack(state: dict[str, np.ndarray], name: str, key: Any, position: int, has_gauss: Any, gauss: float) -> None:
+    state[name] = np.array(key, np.uint32)
+    state[f"{name}_position"] = np.array(position, np.int64)
+    state[f"{name}_has_gauss"] = np.array(bool(has_gauss))
+    state[f"{name}_gauss"] = np.array(gauss, np.float64)
+
+
+def _unpack(state: dict[str, Any], name: str) -> tuple[np.ndarray, int, bool, float]:
+    missing = [key for key in (name, *(f"{name}_{part}" for part in _PARTS)) if key not in state]
+    if missing:
+        raise KeyError(f"set_state: {missing[0]!r} is missing; pass the dict that get_state returned")
+    key = np.asarray(state[name], np.uint32)
+    position, has_gauss, gauss = (np.asarray(state[f"{name}_{part}"]).item() for part in _PARTS)
+    if key.shape != (_MT_WORDS,) or not 0 <= position <= _MT_WORDS:
+        raise ValueError(
+            f"set_state: {name!r} has shape {key.shape} and position {position} but a Mersenne Twister has {_MT_WORDS} "
+            f"words and a position from 0 to {_MT_WORDS}; pass the dict that get_state returned"
+        )
+    return key, int(position), bool(has_gauss), float(gauss)
+
