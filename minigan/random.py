@@ -33,7 +33,7 @@ def get_state() -> dict[str, np.ndarray]:
 
     `python`, `numpy`: uint32 (624,), the words of the Mersenne Twister; `*_position`: int64 (); `*_has_gauss`: bool ();
     `*_gauss`: float64 (), the second normal number of a pair, if one waits. CuPy gives no access to the state of its
-    generator on the GPU; there a fresh `cupy_seed` (uint32 ()) is drawn from it and set at once, so that the run that goes
+    generator on the GPU; there a fresh `cupy_seed` (uint32 ()) is drawn and set at once, so that the run that goes
     on and the run that is resumed from these arrays see the same numbers.
     """
     state: dict[str, np.ndarray] = {}
