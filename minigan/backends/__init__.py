@@ -1,1 +1,1 @@
-""" """
+"""The doors to array libraries other than NumPy."""

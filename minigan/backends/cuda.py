@@ -1,0 +1,161 @@
+"""The one door to CuPy.
+
+CuPy is imported when somebody first asks for the GPU, never by ``import minigan``. Where there is none, the names
+still exist and say why the GPU cannot be used; the reason is found once and kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from typing import Any
+
+import numpy
+
+
+@functools.lru_cache(maxsize=1)
+def _gpu_state() -> tuple[Any, str]:
+    """Return ``(cupy, "")`` where a GPU can be used, else ``(None, reason)``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import cupy
+    except ImportError as error:
+        return None, f"CuPy is not installed ({error}); install minigan[cuda12] or minigan[cuda13]"
+    except Exception as error:  # a broken CuPy can raise anything while it loads its libraries
+        return None, f"CuPy is broken: {error!r}"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        return None, f"CuPy {cupy.__version__} found no usable driver: {error}"
+    return (cupy, "") if count else (None, f"CuPy {cupy.__version__} found no CUDA device")
+
+
+def unavailable_reason() -> str:
+    """Say in a sentence why the GPU cannot be used; empty where it can."""
+    return _gpu_state()[1]
+
+
+def check_cuda_available() -> None:
+    """Raise ``RuntimeError`` with the reason unless a GPU can be used."""
+    if reason := unavailable_reason():
+        raise RuntimeError(f"CUDA cannot be used: {reason}")
+
+
+class _MissingCuPy:
+    """Stands where ``cupy`` would: it exists, and fails only when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"cupy.{name} was used, but CUDA cannot be used: {unavailable_reason()}")
+
+
+def __getattr__(name: str) -> Any:  # ``available`` and ``cupy`` are found out when first asked for
+    if name == "available":
+        return _gpu_state()[0] is not None
+    if name == "cupy":
+        return _gpu_state()[0] or _MissingCuPy()
+    if name == "ndarray":
+        cupy = _gpu_state()[0]
+        return cupy.ndarray if cupy else type("ndarray", (), {})
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def is_gpu_array(x: Any) -> bool:
+    """Say whether ``x`` is a CuPy array; does not import CuPy."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(x, getattr(cupy, "ndarray", ()))
+
+
+def get_array_module(*args: Any) -> Any:
+    """Return ``cupy`` if any argument (array or Variable) lives on a GPU, else ``numpy``."""
+    if "cupy" in sys.modules:
+        for x in args:
+            if is_gpu_array(getattr(x, "array", x)):
+                return sys.modules["cupy"]
+    return numpy
+
+
+class DummyDeviceType:
+    """The device of things on the CPU: every method works and does nothing."""
+
+    id = -1
+
+    def use(self) -> None:
+        """Do nothing."""
+
+    def synchronize(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> DummyDeviceType:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        pass
+
+    def __int__(self) -> int:
+        return -1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DummyDeviceType)
+
+    def __hash__(self) -> int:
+        return -1
+
+
+DummyDevice = DummyDeviceType()
+
+
+def get_device_from_id(device_id: int | None) -> Any:
+    """Return the CUDA device of that number, or ``DummyDevice`` for a negative number or ``None``."""
+    if device_id is None or device_id < 0:
+        return DummyDevice
+    check_cuda_available()
+    return _gpu_state()[0].cuda.Device(int(device_id))
+
+
+def get_device_from_array(*arrays: Any) -> Any:
+    """Return the device of the first CuPy array among the arguments, else ``DummyDevice``."""
+    for array in arrays:
+        if is_gpu_array(array := getattr(array, "array", array)):
+            return array.device
+    return DummyDevice
+
+
+def get_device(*args: Any) -> Any:
+    """Return the device of a number, an array or a device object (old spelling; see ``minigan.get_device``)."""
+    for arg in args:
+        if isinstance(arg, (int, numpy.integer)) and not isinstance(arg, bool):
+            return get_device_from_id(int(arg))
+        if is_gpu_array(getattr(arg, "array", arg)):
+            return get_device_from_array(arg)
+        if hasattr(arg, "use"):
+            return arg
+    return DummyDevice
+
+
+def _map_arrays(function: Any, value: Any, name: str) -> Any:
+    if value is None or isinstance(value, (numpy.ndarray, numpy.generic)) or is_gpu_array(value):
+        return None if value is None else function(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_map_arrays(function, v, name) for v in value)
+    if hasattr(value, "array"):
+        raise TypeError(f"{name}: got a Variable; call its {name}() method, or pass variable.array")
+    raise TypeError(f"{name}: got {type(value).__name__}; wanted an array, or a list or tuple of arrays")
+
+
+def to_cpu(array: Any, stream: Any = None) -> Any:
+    """Return ``array`` (or each array of a list or tuple) as a NumPy array; one that is NumPy already is not copied."""
+    return _map_arrays(lambda a: a.get(stream) if is_gpu_array(a) else numpy.asarray(a), array, "to_cpu")
+
+
+def to_gpu(array: Any, device: Any = None, stream: Any = None) -> Any:
+    """Return ``array`` (or each array of a list or tuple) as a CuPy array on ``device`` (a number or ``None``).
+
+    Raises ``RuntimeError`` with the reason where there is no GPU.
+    """
+    check_cuda_available()
+    cupy = _gpu_state()[0]
+    number = getattr(device, "id", device)
+    with cupy.cuda.Device(number) if number is not None else cupy.cuda.Device(), stream or DummyDevice:
+        return _map_arrays(cupy.asarray, array, "to_gpu")

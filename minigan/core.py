@@ -1,0 +1,1471 @@
+"""Autograd in one file, to be read from top to bottom.
+
+A :class:`FunctionNode` computes arrays from arrays; applying it to :class:`Variable` objects records who made what.
+``_walk`` goes back over that record, latest function first, and asks each one for the gradients of its inputs. These
+gradients are Variables made by the same functions, so they can be differentiated again, to any order.
+
+The last part holds the arithmetic that the walk itself needs. It is closed under differentiation: every derivative
+in this file is written with functions of this file. Everything else (``minigan.functions``) stands on top.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy
+
+from minigan import initializers
+from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
+from minigan.configuration import config, using_config
+from minigan.utils.type_check import InvalidType, get_types
+
+# --------------------------------------------------------------------------------------------------------------------
+# Variables: an array, its gradient, and who made it
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class VariableNode:
+    """A Variable's place in the graph, without its array.
+
+    Functions hold the nodes of their inputs, not the Variables: an array that nobody else holds and no function
+    retains is freed as soon as the Variable is. ``data`` is the array if a function retains it, else None.
+    """
+
+    __slots__ = (
+        "__weakref__", "_requires_grad", "_variable", "creator_node", "data", "dtype", "name", "rank", "shape",
+    )  # fmt: skip
+
+    def __init__(self, variable: Variable, name: str | None, requires_grad: bool) -> None:
+        self._variable = weakref.ref(variable)
+        self._requires_grad = requires_grad
+        self.creator_node: FunctionNode | None = None
+        self.data: Any = None
+        self.name = name
+        self.rank = 0
+        array = variable._array
+        self.shape, self.dtype = (array.shape, array.dtype) if array is not None else (None, None)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is wanted for this place."""
+        return self._requires_grad
+
+    @property
+    def creator(self) -> FunctionNode | None:
+        """The function that made it; None for a leaf."""
+        return self.creator_node
+
+    def set_creator_node(self, creator: FunctionNode) -> None:
+        """Record that ``creator`` made it."""
+        self.creator_node = creator
+        self.rank = creator.rank + 1
+
+    def unchain(self) -> None:
+        """Forget who made it."""
+        self.creator_node = None
+        self.rank = 0
+
+    def get_variable_or_none(self) -> Variable | None:
+        """Return the Variable of this node if anybody still holds it."""
+        return self._variable()
+
+    def get_variable(self) -> Variable:
+        """Return the Variable of this node, a new one around the retained array if the old one is gone."""
+        variable = self._variable()
+        if variable is None:
+            variable = Variable(self.data, name=self.name, requires_grad=self._requires_grad)
+            variable._node = self
+            self._variable = weakref.ref(variable)
+        return variable
+
+    def retain_data(self) -> None:
+        """Keep the array here, also after the Variable is gone."""
+        variable = self._variable()
+        if variable is None:
+            raise RuntimeError("VariableNode.retain_data: the Variable is gone, and its array with it")
+        self.data = variable._array
+
+    @property
+    def grad_var(self) -> Variable | None:
+        """The gradient held by this node's Variable, if it is alive."""
+        variable = self._variable()
+        return None if variable is None else variable.grad_var
+
+    @property
+    def grad(self) -> Any:
+        """The gradient's array, if there is one."""
+        gradient = self.grad_var
+        return None if gradient is None else gradient.array
+
+    @property
+    def label(self) -> str:
+        """Shape and dtype in a few words, for pictures of graphs."""
+        text = "None" if self.shape is None else f"{self.shape}, {self.dtype}"
+        return f"{self.name}: {text}" if self.name else text
+
+
+class Variable:
+    """An array that remembers how it was computed.
+
+    ``Variable(array)`` is a leaf. Operators and the functions of ``minigan.functions`` give Variables whose
+    ``creator`` is the function; ``backward()`` on the last one puts the gradients into ``grad`` of the leaves.
+
+    ``array`` (also ``data``) is the NumPy or CuPy array, ``grad`` its gradient (an array or None), ``grad_var`` the
+    same as a Variable, which after ``backward(enable_double_backprop=True)`` can be differentiated again.
+    """
+
+    __array_priority__ = 200  # ndarray + Variable asks the Variable
+
+    def __init__(self, data: Any = None, *, name: str | None = None, grad: Any = None, requires_grad: bool = True,
+                 **old: Any) -> None:  # fmt: skip
+        if old:
+            cure = "use `with using_config('enable_backprop', False)`" if "volatile" in old else "remove it"
+            raise ValueError(f"Variable: the argument {next(iter(old))!r} does not exist; {cure}")
+        if data is not None and not is_array(data):
+            raise TypeError(f"Variable: got {type(data).__name__}; wanted a numpy.ndarray or cupy.ndarray")
+        self._array = data
+        self._grad_var: Variable | None = None
+        self._node = VariableNode(self, name, requires_grad)
+        if grad is not None:
+            self.grad = grad
+
+    # -- what it holds
+
+    @property
+    def array(self) -> Any:
+        """The array; None for a parameter that has no shape yet."""
+        return self._array
+
+    @array.setter
+    def array(self, array: Any) -> None:
+        self._array = array
+        node = self._node
+        node.shape, node.dtype = (array.shape, array.dtype) if array is not None else (None, None)
+        if node.data is not None:
+            node.data = array
+
+    data = array
+
+    @property
+    def grad_var(self) -> Variable | None:
+        """The gradient as a Variable, or None."""
+        return self._grad_var
+
+    @grad_var.setter
+    def grad_var(self, gradient: Variable | None) -> None:
+        if gradient is not None:
+            self._check_gradient(gradient._array)
+        self._grad_var = gradient
+
+    @property
+    def grad(self) -> Any:
+        """The gradient as an array, or None."""
+        return None if self._grad_var is None else self._grad_var._array
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        self.grad_var = None if gradient is None else as_variable(gradient)
+
+    def _check_gradient(self, gradient: Any) -> None:
+        if not is_array(gradient):
+            raise TypeError(f"{self!s:.40}.grad: got {type(gradient).__name__}; wanted an array or None")
+        if self._array is None:
+            return
+        if get_array_module(gradient) is not self.xp:
+            raise TypeError(
+                f"grad: got a {type(gradient).__module__}.ndarray for an array on {self.device}; move it with to_device"
+            )
+        if gradient.dtype != self.dtype:
+            raise TypeError(f"grad: dtype is {gradient.dtype}, but the array's is {self.dtype}; cast it with astype")
+        if gradient.shape != self.shape:
+            raise ValueError(f"grad: shape is {gradient.shape}, but the array's is {self.shape}")
+
+    @property
+    def name(self) -> str | None:
+        """A name for messages and pictures."""
+        return self._node.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._node.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._array.size
+
+    @property
+    def dtype(self) -> numpy.dtype:
+        """Type of the elements."""
+        return self._array.dtype
+
+    @property
+    def xp(self) -> Any:
+        """``numpy`` or ``cupy``, whichever holds the array."""
+        return get_array_module(self._array)
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives."""
+        return get_device_from_array(self._array)
+
+    @property
+    def T(self) -> Variable:
+        """With the axes in reverse order."""
+        return transpose(self)
+
+    # -- its place in the graph
+
+    @property
+    def node(self) -> VariableNode:
+        """The place in the graph."""
+        return self._node
+
+    @property
+    def creator_node(self) -> FunctionNode | None:
+        """The function that made it; None for a leaf."""
+        return self._node.creator_node
+
+    creator = creator_node
+
+    @property
+    def rank(self) -> int:
+        """Longest number of functions between a leaf and here."""
+        return self._node.rank
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is wanted for it."""
+        return self._node._requires_grad
+
+    @property
+    def label(self) -> str:
+        """Name, shape and dtype in a few words."""
+        return self._node.label
+
+    def set_creator_node(self, creator: FunctionNode) -> None:
+        """Record that ``creator`` made it."""
+        self._node.set_creator_node(creator)
+
+    set_creator = set_creator_node
+
+    def retain_data(self) -> None:
+        """Let the node keep the array."""
+        self._node.retain_data()
+
+    def unchain(self) -> None:
+        """Forget which function made it: gradients stop here, and what only that function held is freed."""
+        self._node.unchain()
+
+    def unchain_backward(self) -> None:
+        """Cut every link of the graph that leads here, so that all of it can be freed."""
+        functions = [self._node.creator_node]
+        self.unchain()
+        while functions:
+            function = functions.pop()
+            if function is not None and function.inputs is not None:
+                functions.extend(x.creator_node for x in function.inputs)
+                function.unchain()
+
+    # -- gradients
+
+    def backward(self, retain_grad: bool = False, enable_double_backprop: bool = False,
+                 loss_scale: float | None = None) -> None:  # fmt: skip
+        """Compute the gradient of this Variable with respect to every leaf that it depends on.
+
+        The gradients are added to ``grad`` of the leaves: call ``cleargrad`` (or ``Link.cleargrads``) before. The
+        walk starts from ``self.grad``, or from 1 if that is None and there is one element. The graph stays until the
+        Variable goes, so calling ``backward`` twice adds the gradients twice.
+
+        Args:
+            retain_grad: keep the gradients of the Variables in between, too.
+            enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
+            loss_scale: a factor for the first gradient, against underflow in float16.
+        """
+        backward([self], None, retain_grad=retain_grad, enable_double_backprop=enable_double_backprop,
+                 loss_scale=loss_scale)  # fmt: skip
+
+    def cleargrad(self) -> None:
+        """Forget the gradient: ``grad`` is None."""
+        self._grad_var = None
+
+    def zerograd(self) -> None:
+        """Set the gradient to zeros."""
+        if self._array is not None:
+            self.grad = self.xp.zeros_like(self._array)
+
+    def addgrad(self, other: Variable) -> None:
+        """Add the gradient of ``other``, from whatever device, to this one's."""
+        if other.grad is None:
+            return
+        gradient = self.device.send(other.grad) if self._array is not None else other.grad
+        self.grad = gradient if self.grad is None else self.grad + gradient
+
+    def copydata(self, other: Variable) -> None:
+        """Copy the elements of ``other``, from whatever device, into this array."""
+        copyto(self._array, other._array)
+
+    # -- devices
+
+    def to_device(self, device: Any) -> None:
+        """Move the array and its gradient to ``device`` (as ``get_device`` takes it)."""
+        device = get_device(device)
+        if self._array is not None:
+            self.array = device.send(self._array)
+        if self._grad_var is not None:
+            self._grad_var = Variable(device.send(self._grad_var._array), requires_grad=False)
+
+    def to_cpu(self) -> None:
+        """Move the array and its gradient to NumPy."""
+        self.to_device(CpuDevice())
+
+    def to_gpu(self, device: Any = None) -> None:
+        """Move the array and its gradient to CUDA device ``device`` (a number; None is the first)."""
+        self.to_device(0 if device is None else device)
+
+    # -- as a container
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self._array.item()
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __repr__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        return f"variable{name}({repr(self._array).partition('(')[2].removesuffix(')').partition(', dtype')[0]})"
+
+    def __str__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        return f"variable{name}({self._array})"
+
+    def summary(self) -> str:
+        """Return one line on what it is."""
+        return f"<variable {self.label}>"
+
+    def __copy__(self) -> Variable:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._node = VariableNode(other, self.name, self.requires_grad)
+        return other
+
+    def __deepcopy__(self, memo: dict) -> Variable:
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_node", "_grad_var")}
+        other.__dict__.update(copy.deepcopy(state, memo))
+        gradient = self._grad_var
+        other._grad_var = None if gradient is None else Variable(gradient._array.copy(), requires_grad=False)
+        other._node = VariableNode(other, self.name, self.requires_grad)
+        return other
+
+    def __reduce__(self) -> tuple:
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_node", "_grad_var")}
+        return _restore_variable, (type(self), state, self.grad, self.name, self.requires_grad)
+
+    # -- operators
+
+    def __add__(self, other: Any) -> Variable:
+        return _binary(Add, self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Variable:
+        return _binary(Sub, self, other)
+
+    def __rsub__(self, other: Any) -> Variable:
+        return _binary(Sub, other, self)
+
+    def __mul__(self, other: Any) -> Variable:
+        return _binary(Mul, self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Variable:
+        return _binary(Div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Variable:
+        return _binary(Div, other, self)
+
+    def __floordiv__(self, other: Any) -> Variable:
+        return _binary(FloorDiv, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Variable:
+        return _binary(FloorDiv, other, self)
+
+    def __pow__(self, other: Any) -> Variable:
+        return _binary(Pow, self, other)
+
+    def __rpow__(self, other: Any) -> Variable:
+        return _binary(Pow, other, self)
+
+    def __matmul__(self, other: Any) -> Variable:
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Variable:
+        return matmul(other, self)
+
+    def __neg__(self) -> Variable:
+        return neg(self)
+
+    def __abs__(self) -> Variable:
+        return absolute(self)
+
+    def __getitem__(self, index: Any) -> Variable:
+        return get_item(self, index)
+
+    def reshape(self, *shape: Any) -> Variable:
+        """Return the same elements in another shape; one length may be -1."""
+        return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+
+    def transpose(self, *axes: Any) -> Variable:
+        """Return it with its axes permuted; reversed if none are given."""
+        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+            axes = axes[0]
+        return transpose(self, axes or None)
+
+    def _no_comparison(self, other: Any) -> Any:
+        raise TypeError("Variable: comparisons have no gradient and are not defined; compare x.array")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_comparison  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError("Variable: has no truth value; use x.array")
+
+
+def _restore_variable(kind: type, state: dict, grad: Any, name: str | None, requires_grad: bool) -> Variable:
+    variable = object.__new__(kind)
+    variable.__dict__.update(state)
+    variable._grad_var = None
+    variable._node = VariableNode(variable, name, requires_grad)
+    variable.grad = grad
+    return variable
+
+
+class Parameter(Variable):
+    """A Variable that a Link owns and an optimizer moves.
+
+    Args:
+        initializer: an initializer, a number, an array, or a name (see ``minigan.initializers``). An array without
+            ``shape`` becomes the parameter itself. None fills with NaN, so that forgetting to set it shows.
+        shape: the shape; without it the parameter stays uninitialised (``array`` is None) until ``initialize``.
+        name: the name.
+
+    The gradient starts as None. ``update_rule`` is set by ``Optimizer.setup``; ``update()`` applies it.
+    """
+
+    def __init__(self, initializer: Any = None, shape: Any = None, name: str | None = None) -> None:
+        self.update_rule: Any = None
+        self._device: Device = CpuDevice()
+        array = None
+        if shape is None and is_array(initializer):
+            array, self._device = initializer, get_device_from_array(initializer)
+            initializer = initializers.Constant(array)
+        elif initializer is None:
+            initializer = initializers.NaN()
+        else:
+            initializer = initializers._get_initializer(initializer)
+        self.initializer = initializer
+        super().__init__(array, name=name)
+        if shape is not None:
+            self.initialize(shape)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it has an array."""
+        return self._array is not None
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives, or will live once there is one."""
+        return self._device if self._array is None else super().device
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the elements; before there is an array, the type that the initializer will give."""
+        if self._array is not None:
+            return self._array.dtype
+        return getattr(self.initializer, "dtype", None)
+
+    def initialize(self, shape: Any) -> None:
+        """Make the array, of that shape, by the initializer."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        device = self._device
+        self.array = initializers.generate_array(self.initializer, shape, device.xp, device=device)
+
+    def to_device(self, device: Any) -> None:
+        """Move it; if it has no array yet, make the array there later."""
+        self._device = get_device(device)
+        super().to_device(self._device)
+
+    def update(self) -> None:
+        """Let the update rule, if there is one, move the parameter along its gradient."""
+        if self.update_rule is not None:
+            self.update_rule.update(self)
+
+
+def as_variable(x: Any) -> Variable:
+    """Return ``x`` if it is a Variable, else a Variable around the array that wants no gradient."""
+    return x if isinstance(x, Variable) else Variable(x, requires_grad=False)
+
+
+def as_array(x: Any) -> Any:
+    """Return the array of a Variable; an array as it is."""
+    return x._array if isinstance(x, Variable) else x
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions: arrays in, arrays out, and the way back
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class FunctionNode:
+    """A differentiable function; one object per application.
+
+    A subclass defines ``forward(inputs)``, from a tuple of arrays to a tuple of arrays (or ``forward_cpu`` and
+    ``forward_gpu``), and ``backward(indexes, grad_outputs)``, which gives one gradient for each input whose number is
+    in ``indexes``. ``backward`` gets and returns Variables (or None for zero), and computes with functions: that
+    makes the gradient differentiable. Arrays that ``backward`` needs must be named in ``forward`` by
+    ``retain_inputs`` or ``retain_outputs``; nothing else is kept.
+
+        class Square(FunctionNode):
+            def forward(self, inputs):
+                self.retain_inputs((0,))
+                return (inputs[0] ** 2,)
+
+            def backward(self, indexes, grad_outputs):
+                (x,) = self.get_retained_inputs()
+                return (2.0 * x * grad_outputs[0],)
+
+        (y,) = Square().apply((x,))
+    """
+
+    #: Name in messages; the class's own name where it is empty.
+    name: ClassVar[str] = ""
+    #: Names of the inputs. Where given, ``apply`` demands that they be of one dtype, and floating.
+    arguments: ClassVar[tuple[str, ...]] = ()
+    #: Whether integers are refused (if ``arguments`` is given).
+    floating: ClassVar[bool] = True
+
+    inputs: tuple[VariableNode, ...] | None = None
+    outputs: tuple[weakref.ref[VariableNode], ...] | None = None
+    rank = 0
+    _retained_inputs: tuple[int, ...] = ()
+    _retained_outputs: tuple[int, ...] = ()
+    _output_arrays: dict[int, Any] | None = None
+
+    @property
+    def label(self) -> str:
+        """The function in a few words, for pictures of graphs."""
+        return type(self).__name__
+
+    # -- to be defined by subclasses
+
+    def forward(self, inputs: tuple) -> tuple:
+        """Compute the outputs. By default goes to ``forward_gpu`` or ``forward_cpu``."""
+        return self.forward_cpu(inputs) if get_array_module(*inputs) is numpy else self.forward_gpu(inputs)
+
+    def forward_cpu(self, inputs: tuple) -> tuple:
+        """Compute the outputs from NumPy arrays."""
+        raise NotImplementedError(f"{type(self).__name__}: neither forward nor forward_cpu is defined")
+
+    def forward_gpu(self, inputs: tuple) -> tuple:
+        """Compute the outputs from CuPy arrays."""
+        raise NotImplementedError(f"{type(self).__name__}: neither forward nor forward_gpu is defined")
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple[Variable | None, ...]) -> tuple:
+        """Return the gradients of the inputs numbered in ``indexes``; by default none has one."""
+        return (None,) * len(indexes)
+
+    def check_type_forward(self, in_types: Any) -> None:
+        """Check shapes and dtypes of the inputs, with ``utils.type_check.expect``; by default nothing."""
+
+    def retain_inputs(self, indexes: Iterable[int]) -> None:
+        """Call in ``forward``: keep these inputs for ``backward``."""
+        self._retained_inputs = tuple(indexes)
+
+    def retain_outputs(self, indexes: Iterable[int]) -> None:
+        """Call in ``forward``: keep these outputs for ``backward``."""
+        self._retained_outputs = tuple(indexes)
+
+    # -- forwards
+
+    def __call__(self, *inputs: Any) -> Any:
+        outputs = self.apply(inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def apply(self, inputs: Sequence[Any]) -> tuple[Variable, ...]:
+        """Compute the outputs and, if a gradient may be wanted, record this function as their creator.
+
+        ``inputs`` are Variables or arrays. Raises ``TypeError`` for inputs on different devices,
+        ``utils.type_check.InvalidType`` for wrong shapes and dtypes.
+        """
+        if self.outputs is not None:
+            raise RuntimeError(f"{self._title()}: a FunctionNode is applied once only; make a new one")
+        variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
+        arrays = tuple([x._array for x in variables])
+        self._check_inputs(arrays)
+        outputs = self.forward(arrays)
+        if type(outputs) is not tuple:
+            raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
+        # NumPy gives scalars where CuPy gives arrays without axes
+        outputs = tuple([numpy.asarray(y) if isinstance(y, numpy.generic) else y for y in outputs])
+        if config.debug:
+            self._check_nan(outputs)
+        connect = config.enable_backprop and any([x._node._requires_grad for x in variables])
+        results = tuple([Variable(y, requires_grad=connect) for y in outputs])
+        if connect:
+            self._connect(variables, results)
+        return results
+
+    def _connect(self, variables: tuple[Variable, ...], results: tuple[Variable, ...]) -> None:
+        self.inputs = tuple([x._node for x in variables])
+        self.rank = max([x.rank for x in self.inputs])
+        self.outputs = tuple([weakref.ref(y._node) for y in results])
+        for y in results:
+            y._node.set_creator_node(self)
+        for i in self._retained_inputs:
+            self.inputs[i].data = variables[i]._array
+        if self._retained_outputs:
+            self._output_arrays = {i: results[i]._array for i in self._retained_outputs}
+            for i in self._retained_outputs:
+                results[i]._node.data = results[i]._array
+
+    # -- backwards
+
+    def get_retained_inputs(self) -> tuple[Variable, ...]:
+        """Call in ``backward``: the inputs that ``forward`` retained."""
+        assert self.inputs is not None
+        return tuple([self.inputs[i].get_variable() for i in self._retained_inputs])
+
+    def get_retained_outputs(self) -> tuple[Variable, ...]:
+        """Call in ``backward``: the outputs that ``forward`` retained."""
+        assert self.outputs is not None and self._output_arrays is not None
+        results = []
+        for i in self._retained_outputs:
+            node = self.outputs[i]()
+            if node is not None:
+                variable = node.get_variable()
+            else:  # nobody holds the output any more: a new one takes its place
+                variable = Variable(self._output_arrays[i])
+                variable.set_creator_node(self)
+                variable.node.data = self._output_arrays[i]
+                self.outputs = self.outputs[:i] + (weakref.ref(variable.node),) + self.outputs[i + 1 :]
+            results.append(variable)
+        return tuple(results)
+
+    def unchain(self) -> None:
+        """Forget inputs and outputs: gradients do not pass any more, and what only this function held is freed."""
+        for reference in self.outputs or ():
+            node = reference()
+            if node is not None:
+                node.unchain()
+        self.inputs = None
+        self._output_arrays = None
+
+    # -- checks: one place for all functions
+
+    def _title(self) -> str:
+        return self.name or type(self).__name__
+
+    def _argument(self, index: int) -> str:
+        return self.arguments[index] if index < len(self.arguments) else f"input {index}"
+
+    def _as_variable(self, index: int, x: Any) -> Variable:
+        if not is_array(x):
+            raise TypeError(
+                f"{self._title()}: {self._argument(index)} is a {type(x).__name__}; wanted a Variable or an array"
+            )
+        return Variable(x, requires_grad=False)
+
+    def _check_inputs(self, arrays: tuple) -> None:
+        """Raise a sentence for uninitialised parameters, mixed devices and mixed or wrong dtypes."""
+        kind = type(arrays[0])
+        for i, x in enumerate(arrays):
+            if type(x) is kind and x is not None:
+                continue
+            if x is None:
+                raise ValueError(
+                    f"{self._title()}: {self._argument(i)} is a parameter without a shape yet; "
+                    "call its initialize(shape), or pass data through its link once"
+                )
+            if get_array_module(x) is not get_array_module(arrays[0]):
+                first, second = (get_device_from_array(a).name for a in (arrays[0], x))
+                raise TypeError(
+                    f"{self._title()}: {self._argument(0)} is on {first} but {self._argument(i)} is on {second}; "
+                    "move the array with backends.cuda.to_gpu(x) or to_cpu(x), or the link with link.to_device(device)"
+                )
+        if self.arguments and config.type_check:
+            dtype = arrays[0].dtype
+            if self.floating and dtype.kind != "f":
+                raise InvalidType(
+                    f"{self._title()}: {self._argument(0)} is {dtype}; wanted floating point; "
+                    "cast it with x.astype('float32')"
+                )
+            for i, x in enumerate(arrays):
+                if x.dtype != dtype:
+                    raise InvalidType(
+                        f"{self._title()}: {self._argument(0)} is {dtype} but {self._argument(i)} is {x.dtype}; "
+                        f"cast one of them (x.astype({str(dtype)!r}), or F.cast for a Variable)"
+                    )
+        if type(self).check_type_forward is not FunctionNode.check_type_forward and config.type_check:
+            self.check_type_forward(get_types(arrays))
+
+    def _check_nan(self, outputs: tuple) -> None:
+        for i, y in enumerate(outputs):
+            if y is not None and y.dtype.kind == "f" and bool(get_array_module(y).isnan(y).any()):
+                raise RuntimeError(f"{self._title()}: NaN in output {i} of the forward computation")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The walk back
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _walk(
+    start: dict[VariableNode, Variable],
+    wants: Callable[[FunctionNode, VariableNode], bool],
+    visit: Callable[[VariableNode, Variable], None],
+) -> None:
+    """Send gradients from the nodes of ``start`` backwards through the graph.
+
+    Functions are taken by falling rank, each after all functions that used its outputs. That order is the whole
+    secret. Take ``b = a + a; c = b + b``: a walk by plain recursion would leave ``b`` twice, the first time with half
+    of its gradient, and add the parts of ``a`` wrongly. Here ``b`` is left once, when its gradient is complete.
+
+    ``wants(function, node)`` says whether the function need compute the gradient of that input. ``visit(node,
+    gradient)`` is told the complete gradient of every node.
+    """
+    pending = dict(start)
+    order = itertools.count()
+    heap: list[tuple[int, int, FunctionNode]] = []
+    seen: set[int] = set()
+
+    def push(node: VariableNode) -> None:
+        function = node.creator_node
+        if function is not None and id(function) not in seen:
+            seen.add(id(function))
+            heapq.heappush(heap, (-function.rank, next(order), function))
+
+    for node in start:
+        push(node)
+    while heap:
+        function = heapq.heappop(heap)[2]
+        if function.inputs is None or function.outputs is None:
+            continue
+        # hold the output nodes: get_retained_outputs must find them alive
+        nodes = [reference() for reference in function.outputs]
+        gradients = tuple([None if node is None else pending.pop(node, None) for node in nodes])
+        for node, gradient in zip(nodes, gradients):
+            if node is not None and gradient is not None:
+                visit(node, gradient)
+        indexes = tuple([i for i, x in enumerate(function.inputs) if wants(function, x)])
+        if not indexes:
+            continue
+        results = function.backward(indexes, gradients)
+        if type(results) is not tuple or len(results) != len(indexes):
+            raise TypeError(
+                f"{function._title()}: backward returned {_count(results)}; wanted a tuple of {len(indexes)} "
+                f"gradients, one for each input in indexes {indexes}"
+            )
+        for i, gradient in zip(indexes, results):
+            if gradient is None:
+                continue
+            node = function.inputs[i]
+            if gradient.shape != node.shape:
+                raise ValueError(
+                    f"{function._title()}: backward returned shape {gradient.shape} as the gradient of "
+                    f"{function._argument(i)}, whose shape is {node.shape}"
+                )
+            if config.debug:
+                function._check_nan((gradient.array,))
+            previous = pending.get(node)
+            pending[node] = gradient if previous is None else previous + gradient
+            push(node)
+    for node, gradient in pending.items():
+        visit(node, gradient)
+
+
+def _count(results: Any) -> str:
+    return f"a tuple of {len(results)}" if isinstance(results, tuple) else type(results).__name__
+
+
+def _first_gradient(variable: Variable, loss_scale: float | None) -> Variable:
+    gradient = variable._grad_var
+    if gradient is None:
+        if variable.size != 1:
+            raise TypeError(
+                f"backward: the Variable has shape {variable.shape} and no gradient to start from; "
+                "set its grad first, or reduce it to one number (F.sum, F.mean)"
+            )
+        gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
+    return gradient if loss_scale is None else gradient * loss_scale
+
+
+def backward(outputs: Sequence[Variable], grad_outputs: Sequence[Variable] | None = None, *,
+             retain_grad: bool = False, enable_double_backprop: bool = False,
+             loss_scale: float | None = None) -> None:  # fmt: skip
+    """Compute the gradients of several Variables at once; see ``Variable.backward``."""
+    if grad_outputs is not None:
+        for y, gy in zip(outputs, grad_outputs):
+            y.grad_var = gy
+
+    def wants(function: FunctionNode, node: VariableNode) -> bool:
+        return node._requires_grad
+
+    def visit(node: VariableNode, gradient: Variable) -> None:
+        variable = node._variable()
+        if variable is None:
+            return
+        if node.creator_node is not None:
+            variable._grad_var = gradient if retain_grad else None
+            return
+        if node in start:
+            variable._grad_var = gradient
+            return
+        # a broadcast gradient is a read-only view; users and optimizers change gradients in place
+        if not config.enable_backprop and getattr(gradient._array, "strides", ()) and 0 in gradient._array.strides:
+            gradient = Variable(gradient._array.copy(), requires_grad=False)
+        variable.grad_var = gradient if variable._grad_var is None else variable._grad_var + gradient
+
+    with using_config("enable_backprop", enable_double_backprop):
+        start = {y._node: _first_gradient(y, loss_scale) for y in outputs}
+        _walk(start, wants, visit)
+
+
+def grad(
+    outputs: Sequence[Variable],
+    inputs: Sequence[Variable],
+    grad_outputs: Sequence[Variable | None] | None = None,
+    grad_inputs: Sequence[Variable | None] | None = None,
+    set_grad: bool = False,
+    retain_grad: bool = False,
+    enable_double_backprop: bool = False,
+    loss_scale: float | None = None,
+) -> list[Variable | None]:
+    """Return the gradients of ``outputs`` with respect to ``inputs``, walking only the paths between them.
+
+    Args:
+        outputs, inputs: lists of Variables.
+        grad_outputs: where to start, one for each output; None stands for ones.
+        grad_inputs: gradients to which the results are added.
+        set_grad: put the results into ``grad_var`` of the inputs as well. Other Variables are never touched, unless
+            ``retain_grad`` asks for those in between.
+        enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
+        loss_scale: a factor for the first gradients.
+
+    Returns one Variable for each input, None where no path leads to it.
+    """
+    if not isinstance(outputs, (list, tuple)) or not isinstance(inputs, (list, tuple)):
+        raise TypeError("grad: outputs and inputs must be lists or tuples of Variables; put a single one in a list")
+    targets = {x._node for x in inputs}
+    on_path = _functions_between([y._node for y in outputs], targets)
+    found: dict[VariableNode, Variable] = {}
+
+    def wants(function: FunctionNode, node: VariableNode) -> bool:
+        return id(function) in on_path and (node in targets or id(node.creator_node) in on_path)
+
+    def visit(node: VariableNode, gradient: Variable) -> None:
+        if node in targets:
+            found[node] = gradient
+        elif retain_grad and node.creator_node is not None:
+            variable = node._variable()
+            if variable is not None:
+                variable._grad_var = gradient
+
+    with using_config("enable_backprop", enable_double_backprop):
+        start: dict[VariableNode, Variable] = {}
+        for i, y in enumerate(outputs):
+            gy = None if grad_outputs is None else grad_outputs[i]
+            gradient = Variable(y.xp.ones_like(y._array), requires_grad=False) if gy is None else as_variable(gy)
+            if gradient.shape != y.shape:
+                raise ValueError(f"grad: grad_outputs[{i}] has shape {gradient.shape}, but outputs[{i}] has {y.shape}")
+            if loss_scale is not None:
+                gradient = gradient * loss_scale
+            previous = start.get(y._node)
+            start[y._node] = gradient if previous is None else previous + gradient
+        _walk(start, wants, visit)
+        results = [found.get(x._node) for x in inputs]
+        if grad_inputs is not None:
+            results = [g if p is None else p if g is None else p + g for p, g in zip(grad_inputs, results)]
+    if set_grad:
+        for x, g in zip(inputs, results):
+            x.grad_var = g
+    return results
+
+
+def _functions_between(ends: list[VariableNode], targets: set[VariableNode]) -> set[int]:
+    """Return the ids of the functions on some path from ``targets`` to ``ends``."""
+    functions: dict[int, FunctionNode] = {}
+    stack = [node.creator_node for node in ends]
+    while stack:
+        function = stack.pop()
+        if function is not None and id(function) not in functions and function.inputs is not None:
+            functions[id(function)] = function
+            stack.extend(x.creator_node for x in function.inputs)
+    on_path: set[int] = set()
+    for key, function in sorted(functions.items(), key=lambda item: item[1].rank):
+        assert function.inputs is not None
+        if any(x in targets or id(x.creator_node) in on_path for x in function.inputs):
+            on_path.add(key)
+    return on_path
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Arithmetic: the functions that gradients themselves are made of
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class _Binary(FunctionNode):
+    """An operator of two operands, with broadcasting. Either may be a constant, which then is no input."""
+
+    floating = False
+    arguments = ("lhs", "rhs")
+    symbol: ClassVar[str] = "?"
+
+    def __init__(self, left: Any = None, right: Any = None) -> None:
+        self.constants = (left, right)
+
+    @property
+    def label(self) -> str:
+        left, right = ("_" if c is None else str(c) for c in self.constants)
+        return f"{left} {self.symbol} {right}"
+
+    def _title(self) -> str:
+        return self.label
+
+    def operands(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
+        """Put inputs and constants in their places."""
+        remaining = iter(inputs)
+        left, right = (next(remaining) if c is None else c for c in self.constants)
+        return left, right
+
+    def forward(self, inputs: tuple) -> tuple:
+        left, right = self.operands(inputs)
+        if self.needs_operands():
+            self.retain_inputs(range(len(inputs)))
+        try:
+            return (self.compute(left, right),)
+        except ValueError as error:
+            raise InvalidType(f"{self.label}: shapes {left.shape} and {right.shape} do not broadcast") from error
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        retained = self.get_retained_inputs() if self.needs_operands() else [None] * len(self.inputs)
+        left, right = self.operands(retained)
+        sides = [side for side in (0, 1) if self.constants[side] is None]
+        return tuple(
+            sum_to(self.partial(sides[i], grad_outputs[0], left, right), self.inputs[i].shape) for i in indexes
+        )
+
+    def compute(self, left: Any, right: Any) -> Any:
+        raise NotImplementedError
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        """Return the gradient of the left (0) or right (1) operand, before broadcasting is undone."""
+        raise NotImplementedError
+
+    def needs_operands(self) -> bool:
+        return True
+
+
+def _binary(kind: type[_Binary], left: Any, right: Any) -> Variable:
+    """Apply an operator to a Variable and a Variable, an array or a number.
+
+    A constant takes the Variable's dtype: a NumPy float64 number does not turn float32 into float64.
+    """
+    operands = [left, right]
+    constants: list[Any] = [None, None]
+    variable = left if isinstance(left, Variable) else right
+    for side, value in enumerate(operands):
+        if isinstance(value, Variable):
+            continue
+        if variable._array is None:
+            raise ValueError(f"_ {kind.symbol} _: the parameter {variable.name or ''} has no shape yet")
+        if isinstance(value, (int, float, numpy.generic)):
+            constants[side] = variable.dtype.type(value)
+        elif is_array(value):
+            operands[side] = value.astype(variable.dtype, copy=False)
+        else:
+            raise TypeError(
+                f"_ {kind.symbol} _: got {type(value).__name__}; wanted a number, an array or a Variable"
+            )
+    inputs = [x for x, c in zip(operands, constants) if c is None]
+    return kind(*constants).apply(inputs)[0]
+
+
+class Add(_Binary):
+    """a + b."""
+
+    symbol = "+"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return left + right
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        return gy
+
+    def needs_operands(self) -> bool:
+        return False
+
+
+class Sub(_Binary):
+    """a - b."""
+
+    symbol = "-"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return left - right
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        return gy if side == 0 else -gy
+
+    def needs_operands(self) -> bool:
+        return False
+
+
+class Mul(_Binary):
+    """a b."""
+
+    symbol = "*"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return left * right
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        return gy * (right if side == 0 else left)
+
+    def needs_operands(self) -> bool:
+        return self.constants == (None, None)
+
+
+class Div(_Binary):
+    """a / b; whole numbers are divided as Chainer's are, into their own dtype."""
+
+    symbol = "/"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return (left / right).astype(left.dtype, copy=False)
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        return gy / right if side == 0 else -gy * left / (right * right)
+
+    def needs_operands(self) -> bool:
+        return self.constants[1] is None
+
+
+class FloorDiv(_Binary):
+    """The largest whole number not above a / b; its gradient is zero."""
+
+    symbol = "//"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return left // right
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        return (None,) * len(indexes)
+
+    def needs_operands(self) -> bool:
+        return False
+
+
+class Pow(_Binary):
+    """a to the power of b."""
+
+    symbol = "**"
+
+    def compute(self, left: Any, right: Any) -> Any:
+        return left**right
+
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
+        if side == 0:
+            return gy * (right * left ** (right - 1))
+        logarithm = log(left) if isinstance(left, Variable) else numpy.log(left)
+        return gy * (logarithm * left**right)
+
+
+class _Unary(FunctionNode):
+    """An elementwise function of one input."""
+
+    arguments = ("x",)
+
+
+class Neg(_Unary):
+    """-x."""
+
+    floating = False
+    name = label = "__neg__"  # type: ignore[assignment]
+
+    def forward(self, inputs: tuple) -> tuple:
+        return (-inputs[0],)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        return (neg(grad_outputs[0]),)
+
+
+class Absolute(_Unary):
+    """The absolute value; its gradient at 0 is 0."""
+
+    floating = False
+    name = label = "|_|"  # type: ignore[assignment]
+
+    def forward(self, inputs: tuple) -> tuple:
+        self.retain_inputs((0,))
+        return (abs(inputs[0]),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (x,) = self.get_retained_inputs()
+        return (grad_outputs[0] * x.xp.sign(x.array),)
+
+
+class Exp(_Unary):
+    """The exponential function."""
+
+    name = label = "exp"  # type: ignore[assignment]
+
+    def forward(self, inputs: tuple) -> tuple:
+        self.retain_outputs((0,))
+        return (get_array_module(inputs[0]).exp(inputs[0]),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (y,) = self.get_retained_outputs()
+        return (grad_outputs[0] * y,)
+
+
+class Log(_Unary):
+    """The natural logarithm."""
+
+    name = label = "log"  # type: ignore[assignment]
+
+    def forward(self, inputs: tuple) -> tuple:
+        self.retain_inputs((0,))
+        return (get_array_module(inputs[0]).log(inputs[0]),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (x,) = self.get_retained_inputs()
+        return (grad_outputs[0] / x,)
+
+
+class MatMul(FunctionNode):
+    """Products of matrices, the last two axes; the axes before them are broadcast."""
+
+    arguments = ("a", "b")
+    floating = False
+    name = "matmul"
+
+    def forward(self, inputs: tuple) -> tuple:
+        a, b = inputs
+        self.retain_inputs((0, 1))
+        try:
+            return (get_array_module(a).matmul(a, b),)
+        except ValueError as error:
+            raise InvalidType(f"matmul: shapes {a.shape} and {b.shape} do not fit") from error
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        a, b = self.get_retained_inputs()
+        (gy,) = grad_outputs
+        assert self.inputs is not None
+        return tuple(
+            sum_to(matmul(gy, _swap(b)) if i == 0 else matmul(_swap(a), gy), self.inputs[i].shape) for i in indexes
+        )
+
+
+class Sum(FunctionNode):
+    """The sum over some axes."""
+
+    arguments = ("x",)
+    floating = False
+
+    def __init__(self, axis: tuple[int, ...] | None, keepdims: bool) -> None:
+        self.axis, self.keepdims = axis, keepdims
+
+    def forward(self, inputs: tuple) -> tuple:
+        return (inputs[0].sum(axis=self.axis, keepdims=self.keepdims),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (gy,) = grad_outputs
+        assert self.inputs is not None
+        shape = self.inputs[0].shape
+        if not self.keepdims and len(shape) != gy.ndim:
+            axes = range(len(shape)) if self.axis is None else [a % len(shape) for a in self.axis]
+            gy = reshape(gy, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+        return (broadcast_to(gy, shape),)
+
+
+class BroadcastTo(FunctionNode):
+    """The array repeated along new axes and axes of length 1."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, inputs: tuple) -> tuple:
+        try:
+            return (get_array_module(inputs[0]).broadcast_to(inputs[0], self.shape),)
+        except ValueError as error:
+            raise InvalidType(f"broadcast_to: shape {inputs[0].shape} does not broadcast to {self.shape}") from error
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        return (sum_to(grad_outputs[0], self.inputs[0].shape),)
+
+
+class SumTo(FunctionNode):
+    """The sum over all axes that broadcasting would repeat: the reverse of ``BroadcastTo``."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, inputs: tuple) -> tuple:
+        (x,) = inputs
+        extra = x.ndim - len(self.shape)
+        axes = tuple(i for i, n in enumerate(x.shape) if i < extra or (self.shape[i - extra] == 1 and n != 1))
+        return (x.sum(axis=axes, keepdims=True).reshape(self.shape),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        return (broadcast_to(grad_outputs[0], self.inputs[0].shape),)
+
+
+class Reshape(FunctionNode):
+    """The same elements in another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, inputs: tuple) -> tuple:
+        try:
+            return (inputs[0].reshape(self.shape),)
+        except ValueError as error:
+            raise InvalidType(
+                f"reshape: {inputs[0].size} elements of shape {inputs[0].shape} do not fill shape {self.shape}"
+            ) from error
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        return (reshape(grad_outputs[0], self.inputs[0].shape),)
+
+
+class Transpose(FunctionNode):
+    """The axes in another order."""
+
+    def __init__(self, axes: tuple[int, ...] | None) -> None:
+        self.axes = axes
+
+    def forward(self, inputs: tuple) -> tuple:
+        try:
+            return (inputs[0].transpose(self.axes),)
+        except ValueError as error:
+            raise InvalidType(f"transpose: axes {self.axes} do not fit shape {inputs[0].shape}") from error
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (gy,) = grad_outputs
+        if self.axes is None:
+            return (transpose(gy),)
+        inverse = numpy.argsort([a % gy.ndim for a in self.axes])
+        return (transpose(gy, tuple(int(a) for a in inverse)),)
+
+
+class GetItem(FunctionNode):
+    """Part of an array, by any of NumPy's indexes."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, inputs: tuple) -> tuple:
+        return (inputs[0][self.index],)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        return GetItemGrad(self.index, self.inputs[0].shape).apply((grad_outputs[0],))
+
+
+class GetItemGrad(FunctionNode):
+    """Zeros, with the input added at the places that the index names."""
+
+    def __init__(self, index: Any, shape: tuple[int, ...]) -> None:
+        self.index, self.shape = index, shape
+
+    def forward(self, inputs: tuple) -> tuple:
+        (gy,) = inputs
+        xp = get_array_module(gy)
+        gx = xp.zeros(self.shape, gy.dtype)
+        if _names_each_place_once(self.index):
+            gx[self.index] = gy
+        else:
+            xp.add.at(gx, self.index, gy)
+        return (gx,)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        return (get_item(grad_outputs[0], self.index),)
+
+
+def _names_each_place_once(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, (int, numpy.integer, slice)) for part in parts)
+
+
+class Cast(FunctionNode):
+    """The elements in another floating-point type."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = numpy.dtype(dtype)
+
+    def forward(self, inputs: tuple) -> tuple:
+        return (inputs[0].astype(self.dtype, copy=False),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        assert self.inputs is not None
+        return (cast(grad_outputs[0], self.inputs[0].dtype),)
+
+
+# -- the same as functions
+
+
+def add(*xs: Any) -> Variable:
+    """Return the sum of two or more Variables or arrays, with broadcasting."""
+    if len(xs) < 2:
+        raise ValueError(f"add: got {len(xs)} argument; wanted two or more")
+    total = as_variable(xs[0])
+    for x in xs[1:]:
+        total = total + x
+    return total
+
+
+def sub(lhs: Any, rhs: Any) -> Variable:
+    """Return ``lhs - rhs``."""
+    return _binary(Sub, *_with_one_variable(lhs, rhs))
+
+
+def mul(lhs: Any, rhs: Any) -> Variable:
+    """Return ``lhs * rhs``."""
+    return _binary(Mul, *_with_one_variable(lhs, rhs))
+
+
+def div(lhs: Any, rhs: Any) -> Variable:
+    """Return ``lhs / rhs``."""
+    return _binary(Div, *_with_one_variable(lhs, rhs))
+
+
+def pow(lhs: Any, rhs: Any) -> Variable:
+    """Return ``lhs ** rhs``."""
+    return _binary(Pow, *_with_one_variable(lhs, rhs))
+
+
+def _with_one_variable(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    if isinstance(lhs, Variable) or isinstance(rhs, Variable):
+        return lhs, rhs
+    return (as_variable(lhs), rhs) if is_array(lhs) else (lhs, as_variable(rhs))
+
+
+def neg(x: Any) -> Variable:
+    """Return ``-x``."""
+    return Neg().apply((x,))[0]
+
+
+def absolute(x: Any) -> Variable:
+    """Return the absolute values; the gradient at 0 is 0."""
+    return Absolute().apply((x,))[0]
+
+
+def exp(x: Any) -> Variable:
+    """Return e to the power of ``x``."""
+    return Exp().apply((x,))[0]
+
+
+def log(x: Any) -> Variable:
+    """Return the natural logarithm of ``x``."""
+    return Log().apply((x,))[0]
+
+
+def _swap(x: Variable) -> Variable:
+    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def matmul(a: Any, b: Any) -> Variable:
+    """Return the matrix product over the last two axes, as ``numpy.matmul``: vectors are allowed, the rest broadcasts.
+
+    Raises ``InvalidType`` where the shapes do not fit.
+    """
+    a, b = as_variable(a), as_variable(b)
+    if a.ndim == 0 or b.ndim == 0:
+        raise InvalidType(f"matmul: shapes {a.shape} and {b.shape}; wanted one axis or more in each; use * for numbers")
+    left = reshape(a, (1, a.size)) if a.ndim == 1 else a
+    right = reshape(b, (b.size, 1)) if b.ndim == 1 else b
+    y = MatMul().apply((left, right))[0]
+    if a.ndim > 1 and b.ndim > 1:
+        return y
+    shape = y.shape[:-2] + (y.shape[-2:-1] if a.ndim > 1 else ()) + (y.shape[-1:] if b.ndim > 1 else ())
+    return reshape(y, shape)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Return the sum over ``axis`` (a number, a tuple, or None for all); ``keepdims`` leaves axes of length 1.
+
+    Raises ``InvalidType`` for an axis that ``x`` does not have.
+    """
+    x = as_variable(x)
+    if axis is not None:
+        axis = (axis,) if isinstance(axis, (int, numpy.integer)) else tuple(axis)
+        if any(not -x.ndim <= a < x.ndim for a in axis):
+            raise InvalidType(f"sum: axis {axis} does not exist in shape {x.shape}")
+        if len({a % x.ndim for a in axis}) != len(axis):
+            raise ValueError(f"sum: axis {axis} names an axis twice")
+    return Sum(axis, keepdims).apply((x,))[0]
+
+
+def broadcast_to(x: Any, shape: Any) -> Variable:
+    """Return ``x`` repeated so that it has that shape. On NumPy the result is a read-only view."""
+    x = as_variable(x)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return x if x.shape == shape else BroadcastTo(shape).apply((x,))[0]
+
+
+def sum_to(x: Any, shape: Any) -> Variable:
+    """Return ``x`` summed to that shape: the reverse of ``broadcast_to``."""
+    x = as_variable(x)
+    return x if x.shape == tuple(shape) else SumTo(tuple(shape)).apply((x,))[0]
+
+
+def reshape(x: Any, shape: Any) -> Variable:
+    """Return the same elements in another shape; one length may be -1. Raises ``InvalidType`` if they do not fit."""
+    x = as_variable(x)
+    shape = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
+    return x if x.shape == shape else Reshape(shape).apply((x,))[0]
+
+
+def transpose(x: Any, axes: Any = None) -> Variable:
+    """Return ``x`` with its axes in the order ``axes``; reversed for None."""
+    return Transpose(None if axes is None else tuple(axes)).apply((x,))[0]
+
+
+def get_item(x: Any, slices: Any) -> Variable:
+    """Return ``x[slices]``: numbers, slices, None, ``...``, integer or boolean arrays, as in NumPy."""
+    if isinstance(slices, list) and any(part is None or isinstance(part, slice) for part in slices):
+        slices = tuple(slices)
+    for part in slices if isinstance(slices, tuple) else (slices,):
+        if isinstance(part, Variable):
+            raise IndexError("get_item: a Variable cannot be an index; use its array")
+    return GetItem(slices).apply((x,))[0]
+
+
+def cast(x: Any, typ: Any) -> Variable:
+    """Return ``x`` in the floating-point type ``typ``; the gradient comes back in the type of ``x``."""
+    x = as_variable(x)
+    return x if x.dtype == numpy.dtype(typ) else Cast(typ).apply((x,))[0]
