@@ -1,1 +1,18 @@
-""" """
+"""What every data set, iterator and converter is built on, under Chainer's names."""
+
+from minigan.dataset.convert import Converter, call_converter, concat_examples, converter, to_device
+from minigan.dataset.dataset_mixin import DatasetMixin
+from minigan.dataset.download import (
+    cache_or_load_file,
+    cached_download,
+    get_dataset_directory,
+    get_dataset_root,
+    set_dataset_root,
+)
+from minigan.dataset.errors import DataError
+from minigan.dataset.iterator import Iterator
+
+__all__ = [
+    "Converter", "DataError", "DatasetMixin", "Iterator", "cache_or_load_file", "cached_download", "call_converter",
+    "concat_examples", "converter", "get_dataset_directory", "get_dataset_root", "set_dataset_root", "to_device",
+]  # fmt: skip

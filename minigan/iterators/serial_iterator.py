@@ -1,0 +1,152 @@
+"""The iterator that nearly every script uses: batches one after the other, in this process.
+
+Its state is five numbers and the order of the epoch, all in the snapshot, so that a resumed training sees the same
+batches as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy
+
+from minigan.dataset.iterator import Iterator
+from minigan.iterators.order_samplers import OrderSampler, ShuffleOrderSampler
+
+
+class SerialIterator(Iterator):
+    """Yields lists of `batch_size` examples.
+
+    With `repeat` it never ends, and the batch in which an epoch ends is filled up with the first examples of the next
+    one. Without, the last batch may be shorter, and then it stops.
+
+    Args:
+        dataset: Anything with `len` and integer indices.
+        batch_size: Examples in a batch.
+        repeat: Whether to go on after the first epoch.
+        shuffle: Whether every epoch has a new random order (as None has it) or the data set's own.
+        order_sampler: A callable that gives every epoch its order instead of `shuffle`, see `OrderSampler`.
+
+    Raises:
+        ValueError: an empty data set, a batch size below 1, or `shuffle` and `order_sampler` both given.
+    """
+
+    def __init__(self, dataset: Any, batch_size: int, repeat: bool = True, shuffle: bool | None = None,
+                 order_sampler: OrderSampler | None = None) -> None:  # fmt: skip
+        if len(dataset) == 0:
+            raise ValueError("SerialIterator: dataset is empty; give one with at least one example")
+        if operator.index(batch_size) < 1:
+            raise ValueError(f"SerialIterator: batch_size is {batch_size}; wanted 1 or more")
+        if order_sampler is not None and shuffle is not None:
+            raise ValueError(
+                f"SerialIterator: order_sampler is given and shuffle is {shuffle}; the sampler decides the order, so "
+                f"leave shuffle at None"
+            )
+        if order_sampler is None and shuffle is not False:
+            order_sampler = ShuffleOrderSampler()
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.order_sampler = order_sampler
+        self._repeat = repeat
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the start of epoch 0, with a new order."""
+        self._position = 0
+        self._epoch = 0
+        self._is_new_epoch = False
+        self._previous_epoch_detail = -1.0
+        # The sampler's first "current order" is the data set's own, from which it learns the length.
+        self._order = self._sample_order(numpy.arange(len(self.dataset)), 0)
+
+    def __next__(self) -> list[Any]:
+        """Return the next batch as a list of examples."""
+        self._previous_epoch_detail = self.epoch_detail
+        if not self._repeat and self._epoch > 0:
+            raise StopIteration
+        batch = self._examples(self._position, self._position + self.batch_size)
+        epoch, position = self._epoch, self._position + self.batch_size
+        while position >= self._epoch_size:
+            epoch += 1
+            position = position - self._epoch_size if self._repeat else 0
+            self._order = self._sample_order(self._order, self._position)
+            if not self._repeat:
+                break
+            batch += self._examples(0, position)
+        self._is_new_epoch = epoch > self._epoch
+        self._epoch, self._position = epoch, position
+        return batch
+
+    def _examples(self, start: int, end: int) -> list[Any]:
+        if self._order is None:
+            return [self.dataset[i] for i in range(start, min(end, self._epoch_size))]
+        return [self.dataset[i] for i in self._order[start:end]]
+
+    def _sample_order(self, order: Any, position: int) -> numpy.ndarray | None:
+        if self.order_sampler is None:
+            return None
+        sampled = numpy.asarray(self.order_sampler(order, position))
+        if sampled.ndim != 1 or len(sampled) == 0:
+            raise ValueError(
+                f"SerialIterator: order_sampler returned an array of shape {sampled.shape}; wanted one axis with at "
+                f"least one index"
+            )
+        return sampled
+
+    @property
+    def _epoch_size(self) -> int:
+        return len(self.dataset) if self._order is None else len(self._order)
+
+    @property
+    def repeat(self) -> bool:
+        """Whether the iterator goes on after the first epoch."""
+        return self._repeat
+
+    @property
+    def current_position(self) -> int:
+        """How many examples of the present epoch have been given out."""
+        return self._position
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return self._epoch
+
+    @property
+    def is_new_epoch(self) -> bool:
+        """Whether the last batch ended an epoch."""
+        return self._is_new_epoch
+
+    @property
+    def epoch_detail(self) -> float:
+        """Epochs done, with the fraction of the present one."""
+        return self._epoch + self._position / self._epoch_size
+
+    @property
+    def previous_epoch_detail(self) -> float | None:
+        """`epoch_detail` as it was before the last batch; None before the first."""
+        return None if self._previous_epoch_detail < 0 else self._previous_epoch_detail
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the position, the epoch and the order.
+
+        Raises:
+            ValueError: the saved order has another length than this data set's.
+        """
+        position = serializer("current_position", self._position)
+        epoch = serializer("epoch", self._epoch)
+        is_new_epoch = serializer("is_new_epoch", self._is_new_epoch)
+        order = self._order
+        if order is not None:
+            # A deserializer fills the array that it is given; a copy keeps this iterator whole if a later key fails.
+            try:
+                order = serializer("order", order.copy())
+            except ValueError as error:
+                raise ValueError(
+                    f"SerialIterator: the saved order does not fit a data set of {len(order)} examples ({error}); "
+                    f"resume with the data that the snapshot was made with"
+                ) from error
+        detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
+        self._position, self._epoch, self._is_new_epoch = position, epoch, is_new_epoch
+        self._order, self._previous_epoch_detail = order, detail
