@@ -228,7 +228,7 @@ class _Problem:
             return ys
 
         if detect:
-            _refuse_kink(evaluate, eps, atol, rtol, None, "the inputs, along a random direction")
+            _refuse_kink(evaluate, eps, 0.0, rtol, None, "the inputs, along a random direction")
         numeric = _slope(evaluate, _host(self.gys), eps)
         analytic = float(sum((g * d).sum() for (_, g), d in zip(gradients, directions, strict=True)))
         if not abs(analytic - numeric) <= atol + rtol * abs(analytic):

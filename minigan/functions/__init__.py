@@ -1,6 +1,6 @@
 """F: every differentiable function by name, one file per chapter.
 
-`import minigan.functions as F` is all that a script needs; a chapter is imported by the library itself.
+`import minigan.functions as F` is all that a script needs; the library itself imports the chapters.
 """
 
 from minigan.functions.array import (
@@ -18,6 +18,7 @@ from minigan.functions.array import (
     sum_to,
     transpose,
 )
+from minigan.functions.connection import convolution_2d, deconvolution_2d, linear
 from minigan.functions.math import (
     absolute,
     add,
@@ -37,7 +38,8 @@ from minigan.functions.math import (
 )
 
 __all__ = [
-    "absolute", "add", "average", "broadcast", "broadcast_to", "cast", "clip", "concat", "exp", "expand_dims",
-    "flatten", "get_item", "log", "matmul", "max", "maximum", "mean", "min", "minimum", "reshape", "split_axis", "sqrt",
-    "square", "squeeze", "stack", "sum", "sum_to", "transpose",
+    "absolute", "add", "average", "broadcast", "broadcast_to", "cast", "clip", "concat", "convolution_2d",
+    "deconvolution_2d", "exp", "expand_dims", "flatten", "get_item", "linear", "log", "matmul", "max", "maximum",
+    "mean", "min", "minimum", "reshape", "split_axis", "sqrt", "square", "squeeze", "stack", "sum", "sum_to",
+    "transpose",
 ]  # fmt: skip
