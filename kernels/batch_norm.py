@@ -1,0 +1,230 @@
+"""Batch normalisation: the training forward pass and its first-order backward pass on bare arrays.
+
+    y = gamma (x - mean) / sqrt(var + eps) + beta,   mean and var over the axes in ``axis``
+
+(Ioffe & Szegedy 2015, algorithm 1). The work is all memory traffic, so on NumPy every pass runs over blocks of rows
+that stay in the L2 cache: whatever the layout of x in memory (NCHW, channels-last, (N, C)), its buffer is one matrix
+whose columns have a fixed channel, and a channel sum is the product of a row of ones with a block. Other array
+libraries take the formulas as they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigan.kernels.workspace import borrow
+
+# Measured on a core with 1 MB of L2: blocks of 256 KB and rows of 32 KB were fastest, half and double 10 % slower.
+BLOCK_BYTES = 256 * 1024
+ROW_BYTES = 32 * 1024
+SAMPLE_ROWS = 8
+
+
+def forward(
+    x: Any, gamma: Any, beta: Any, eps: float = 2e-5, axis: tuple[int, ...] = (0, 2, 3)
+) -> tuple[Any, Any, Any, Any]:
+    """Normalise ``x`` over ``axis``; return ``(y, mean, var, inv_std)``, var being the biased variance.
+
+    ``gamma`` and ``beta`` have the shape of the axes that remain (``(C,)`` for x of (N, C, H, W)), and so have mean,
+    var and ``inv_std = 1 / sqrt(var + eps)``. y has the dtype and the memory layout of x; the rest is float64 for a
+    float64 x, else float32, in which float16 is computed.
+    """
+    dtype = np.promote_types(x.dtype, np.float32)
+    if isinstance(x, np.ndarray) and x.size:
+        matrix = _Matrix(x, axis, dtype)
+        mean, mean_rest, var = _moments(matrix)
+        inv_std = 1 / np.sqrt(var + eps)
+        scale = gamma * inv_std
+        y = _scale_shift(matrix, mean, scale, beta - mean_rest * scale)
+        return y.astype(x.dtype, copy=False), mean, var.astype(dtype), inv_std.astype(dtype)
+    return _plain_forward(x, gamma, beta, eps, axis)
+
+
+def forward_fixed(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 2e-5, axis: tuple[int, ...] = (0, 2, 3)
+) -> Any:
+    """Normalise ``x`` with a given mean and variance (shapes as gamma): gamma (x - mean) / sqrt(var + eps) + beta."""
+    dtype = np.promote_types(x.dtype, np.float32)
+    scale = gamma / (var.astype(dtype, copy=False) + eps) ** 0.5
+    if isinstance(x, np.ndarray) and x.size:
+        return _scale_shift(_Matrix(x, axis, dtype), mean, scale, beta).astype(x.dtype, copy=False)
+    shape = _keep_shape(x, axis)
+    y = (x.astype(dtype, copy=False) - mean.reshape(shape)) * scale.reshape(shape) + beta.reshape(shape)
+    return y.astype(x.dtype, copy=False)
+
+
+def backward(
+    x: Any, gamma: Any, mean: Any, inv_std: Any, gy: Any, axis: tuple[int, ...] = (0, 2, 3)
+) -> tuple[Any, Any, Any]:
+    """Return ``(gx, ggamma, gbeta)`` for the gradient ``gy`` of the output; mean and inv_std are those of forward.
+
+    With xhat = (x - mean) inv_std and m the number of values per channel:
+    gbeta = sum gy, ggamma = sum gy xhat, gx = gamma inv_std (gy - (gbeta + xhat ggamma) / m).
+    gx has dtype and layout of x, ggamma and gbeta are float32 or float64 as in :func:`forward`.
+    """
+    dtype = np.promote_types(x.dtype, np.float32)
+    if isinstance(x, np.ndarray) and x.size:
+        matrix = _Matrix(x, axis, dtype)
+        gradient = matrix.like(gy)
+        gbeta, ggamma = _gradient_sums(matrix, gradient, mean)
+        ggamma *= inv_std
+        slope = -inv_std * ggamma / matrix.count
+        gx = _input_gradient(matrix, gradient, mean, slope, -gbeta / matrix.count, gamma * inv_std)
+        return gx.astype(x.dtype, copy=False), ggamma.astype(dtype), gbeta.astype(dtype)
+    return _plain_backward(x, gamma, mean, inv_std, gy, axis)
+
+
+class _Matrix:
+    """A compact array seen as rows of its own memory, such that the channel depends on the column alone.
+
+    The axes are taken in memory order. Those before the first channel axis are the rows; several short rows are taken
+    as one long one, since NumPy works along a row and a row of C values ends too soon.
+    """
+
+    def __init__(self, x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype) -> None:
+        self.axis, self.dtype = axis, dtype
+        compact = x.astype(dtype, order="K", copy=False)
+        self.order = sorted(range(x.ndim), key=lambda i: (-abs(compact.strides[i]), i))
+        if not compact.transpose(self.order).flags.c_contiguous:
+            compact = compact.transpose(self.order).copy().transpose(np.argsort(self.order))
+        self.array = compact
+        keys = [i for i in self.order if i not in axis]
+        first = min((self.order.index(i) for i in keys), default=0)
+        tail = [x.shape[i] for i in self.order[first:]]
+        rows, columns = int(np.prod([x.shape[i] for i in self.order[:first]])), int(np.prod(tail))
+        most = max(1, min(rows, ROW_BYTES // (columns * dtype.itemsize)))
+        joined = next(k for k in range(most, 0, -1) if rows % k == 0)
+        self.shape = (rows // joined, joined * columns)
+        self.count = x.size // max(1, int(np.prod([x.shape[i] for i in keys])))
+        # How a channel parameter spreads over the columns, and which axes of the columns a channel sum runs over.
+        self._columns = (joined, *tail)
+        self._key_order = [sorted(keys).index(i) for i in keys]
+        self._spread = (1, *(1 if i in axis else x.shape[i] for i in self.order[first:]))
+        self._reduced = (0, *(p + 1 for p, i in enumerate(self.order[first:]) if i in axis))
+
+    def rows(self, array: np.ndarray) -> np.ndarray:
+        """The memory of ``array``, which is laid out as ``self.array``, as the matrix."""
+        return array.transpose(self.order).reshape(self.shape)
+
+    def like(self, array: np.ndarray) -> np.ndarray:
+        """``array`` in the memory layout of ``self.array``: a copy only where it differs."""
+        if array.strides == self.array.strides and array.dtype == self.dtype:
+            return array
+        copy = np.empty_like(self.array)
+        copy[...] = array
+        return copy
+
+    def spread(self, parameter: Any) -> np.ndarray:
+        """One value per column from one value per channel."""
+        values = np.asarray(parameter, self.dtype).transpose(self._key_order).reshape(self._spread)
+        return np.ascontiguousarray(np.broadcast_to(values, self._columns)).reshape(-1)
+
+    def gather(self, columns: np.ndarray) -> np.ndarray:
+        """Channel sums, float64, from column sums."""
+        sums = columns.reshape(self._columns).sum(axis=self._reduced, dtype=np.float64)
+        return sums.transpose(np.argsort(self._key_order))
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of rows that together fit the cache."""
+        step = max(1, BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
+        return (slice(i, min(i + step, self.shape[0])) for i in range(0, self.shape[0], step))
+
+    def scratch(self) -> np.ndarray:
+        """Room for the largest block."""
+        return borrow(np, "batch_norm", (next(self.blocks()).stop, self.shape[1]), self.dtype)
+
+
+def _moments(matrix: _Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean rounded to the dtype, what the rounding cut off, and biased variance, in one pass over memory.
+
+    Values are centred on the mean of a few rows spread over the whole before they are squared, so that values of
+    1e4 +- 1 in float32 lose no digit of their variance: var = mean (x - shift)^2 - (mean (x - shift))^2.
+    """
+    x, buffer = matrix.rows(matrix.array), matrix.scratch()
+    sample = x[:: max(1, len(x) // SAMPLE_ROWS)]
+    shift = matrix.gather(sample.mean(axis=0, dtype=np.float64)) * (len(x) / matrix.count)
+    shift = shift.astype(matrix.dtype)
+    spread = matrix.spread(shift)
+    total, squares = np.zeros_like(spread), np.zeros_like(spread)
+    for block in matrix.blocks():
+        centred = np.subtract(x[block], spread, out=buffer[: block.stop - block.start])
+        total += np.ones(len(centred), matrix.dtype) @ centred
+        squares += np.einsum("rk,rk->k", centred, centred)
+    rest = matrix.gather(total) / matrix.count
+    var = np.maximum(matrix.gather(squares) / matrix.count - rest**2, 0)
+    mean64 = shift + rest
+    mean = mean64.astype(matrix.dtype)
+    return mean, mean64 - mean, var
+
+
+def _scale_shift(matrix: _Matrix, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(x - mean) scale + shift."""
+    y = np.empty_like(matrix.array)
+    source, target = matrix.rows(matrix.array), matrix.rows(y)
+    mean, scale, shift = matrix.spread(mean), matrix.spread(scale), matrix.spread(shift)
+    for block in matrix.blocks():
+        part = np.subtract(source[block], mean, out=target[block])
+        part *= scale
+        part += shift
+    return y
+
+
+def _gradient_sums(matrix: _Matrix, gy: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel the sum of gy and the sum of gy (x - mean)."""
+    x, g, mean, buffer = matrix.rows(matrix.array), matrix.rows(gy), matrix.spread(mean), matrix.scratch()
+    total, weighted = np.zeros_like(mean), np.zeros_like(mean)
+    for block in matrix.blocks():
+        chunk = g[block]
+        centred = np.subtract(x[block], mean, out=buffer[: len(chunk)])
+        total += np.ones(len(chunk), matrix.dtype) @ chunk
+        weighted += np.einsum("rk,rk->k", centred, chunk)
+    return matrix.gather(total), matrix.gather(weighted)
+
+
+def _input_gradient(
+    matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, slope: np.ndarray, offset: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """((x - mean) slope + offset + gy) scale."""
+    gx = np.empty_like(matrix.array)
+    x, g, target = matrix.rows(matrix.array), matrix.rows(gy), matrix.rows(gx)
+    mean, slope, offset, scale = (matrix.spread(p) for p in (mean, slope, offset, scale))
+    for block in matrix.blocks():
+        part = np.subtract(x[block], mean, out=target[block])
+        part *= slope
+        part += offset
+        part += g[block]
+        part *= scale
+    return gx
+
+
+def _plain_forward(x: Any, gamma: Any, beta: Any, eps: float, axis: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:
+    """The formulas of :func:`forward`, for any array library."""
+    dtype = np.promote_types(x.dtype, np.float32)
+    x32, shape = x.astype(dtype, copy=False), _keep_shape(x, axis)
+    mean = x32.mean(axis=axis)
+    var = ((x32 - mean.reshape(shape)) ** 2).mean(axis=axis)
+    inv_std = 1 / (var + eps) ** 0.5
+    y = (x32 - mean.reshape(shape)) * (gamma * inv_std).reshape(shape) + beta.reshape(shape)
+    return y.astype(x.dtype, copy=False), mean, var, inv_std.astype(dtype, copy=False)
+
+
+def _plain_backward(
+    x: Any, gamma: Any, mean: Any, inv_std: Any, gy: Any, axis: tuple[int, ...]
+) -> tuple[Any, Any, Any]:
+    """The formulas of :func:`backward`, for any array library."""
+    dtype = np.promote_types(x.dtype, np.float32)
+    m = max(1, int(np.prod([x.shape[i] for i in axis])))
+    x32, g32, shape = x.astype(dtype, copy=False), gy.astype(dtype, copy=False), _keep_shape(x, axis)
+    xhat = (x32 - mean.reshape(shape)) * inv_std.reshape(shape)
+    gbeta = g32.sum(axis=axis)
+    ggamma = (g32 * xhat).sum(axis=axis)
+    gx = (gamma * inv_std).reshape(shape) * (g32 - (gbeta.reshape(shape) + xhat * ggamma.reshape(shape)) / m)
+    return gx.astype(x.dtype, copy=False), ggamma, gbeta
+
+
+def _keep_shape(x: Any, axis: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in which a channel parameter broadcasts against ``x``."""
+    return tuple(1 if i in axis else n for i, n in enumerate(x.shape))
