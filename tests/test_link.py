@@ -1,0 +1,417 @@
+import copy
+
+import numpy as np
+import pytest
+
+from minigan import initializers
+from minigan.core import Parameter
+from minigan.link import Chain, ChainList, Link, Sequential
+from minigan.serializers.npz import DictionarySerializer, NpzDeserializer
+
+
+class Affine(Link):
+    """y = x W + b on arrays; W takes its first length from the first x."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_out
+        with self.init_scope():
+            self.W = Parameter(initializers.Normal(), None if n_in is None else (n_in, n_out))
+            self.b = Parameter(0, (n_out,))
+        self.add_persistent("mean", np.zeros(n_out))
+        self.add_persistent("count", 0)
+
+    @property
+    def printable_specs(self):
+        return [("n_in", self.n_in), ("n_out", self.n_out)]
+
+    def forward(self, x):
+        if not self.W.is_initialized:
+            self.W.initialize((x.shape[1], self.n_out))
+        return x @ self.W.array + self.b.array
+
+
+class Net(Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.z = Affine(3, 4)
+            self.a = Affine(None, 2)
+            self.p = Parameter(0, (2,))
+            self.q = Parameter(1)
+        self.outside = Affine(2, 2)
+
+    def forward(self, x):
+        return self.a(self.z(x))
+
+
+def double(x):
+    return x + x
+
+
+def paths(link):
+    return [path for path, _ in link.namedparams()]
+
+
+def state(link):
+    target = DictionarySerializer()
+    target.save(link)
+    return target.target
+
+
+# Registration
+
+
+def test_init_scope_registers_and_order_is_own_parameters_then_children_by_name():
+    # chainer: a Chain with links z, a and parameters p, q
+    net = Net()
+    assert paths(net) == ["/p", "/q", "/a/W", "/a/b", "/z/W", "/z/b"]
+    assert [p.name for p in net.params()] == ["p", "q", "W", "b", "W", "b"]
+    assert [p.name for p in net.params(include_uninit=False)] == ["p", "b", "W", "b"]
+    assert [path for path, _ in net.namedlinks()] == ["/", "/a", "/z"]
+    assert [link.name for link in net.links(skipself=True)] == ["a", "z"]
+    assert list(net.children()) == [net.a, net.z]
+    assert net["a"] is net.a
+    assert not net.within_init_scope
+    with pytest.raises(AttributeError, match="no child 'p'"):
+        net["p"]
+
+
+def test_nested_paths_and_list_numbers_in_order():
+    nested = Chain(a=ChainList(Affine(1, 1), Chain(b=Affine(1, 1))))
+    assert paths(nested) == ["/a/0/W", "/a/0/b", "/a/1/b/W", "/a/1/b/b"]
+    assert [path for path, _ in nested.namedlinks()] == ["/", "/a", "/a/0", "/a/1", "/a/1/b"]
+    assert [path for path, _ in ChainList(*(Link(W=1) for _ in range(11))).namedparams()][-2:] == ["/9/W", "/10/W"]
+
+
+def test_scope_closes_after_an_error_and_nests():
+    link = Link()
+    with pytest.raises(KeyError):
+        with link.init_scope():
+            with link.init_scope():
+                pass
+            assert link.within_init_scope
+            raise KeyError
+    link.W = Parameter(0, (1,))
+    assert paths(link) == []
+
+
+def test_keyword_forms():
+    link = Link(W=(2, 3), b=((3,), np.float64), n=5, lazy=None)
+    shapes = {name: (p.shape, p.dtype) for name, p in link.namedparams(include_uninit=False)}
+    assert shapes == {"/W": ((2, 3), np.float32), "/b": ((3,), np.float64), "/n": ((5,), np.float32)}
+    assert np.isnan(link.W.array).all() and not link.lazy.is_initialized
+    assert paths(Chain(b=Link(W=1), a=Link(W=1))) == ["/a/W", "/b/W"]
+
+
+def test_add_param_and_persistent():
+    link = Link()
+    link.add_param("W", (2,), np.float64, initializer=3)
+    link.add_param("lazy")
+    link.add_persistent("mean", np.ones(2))
+    link.count = 7
+    link.register_persistent("count")
+    assert link.W.dtype == np.float64 and link.W.array.tolist() == [3, 3] and link.W.name == "W"
+    assert {k: v.tolist() for k, v in state(link).items() if k != "lazy"} == {"W": [3, 3], "mean": [1, 1], "count": 7}
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda net: net.add_link("z", Link()),
+        lambda net: net.add_param("z"),
+        lambda net: net.add_persistent("p", 1),
+        lambda net: setattr(net, "z", Link()),
+    ],
+)
+def test_a_name_is_registered_once(register):
+    net = Net()
+    with pytest.raises(AttributeError, match="exists"), net.init_scope():
+        register(net)
+
+
+def test_wrong_registrations_are_refused():
+    with pytest.raises(AttributeError, match="'nothing'"):
+        Link().register_persistent("nothing")
+    with pytest.raises(TypeError, match="not a Link"):
+        Chain().add_link("a", 3)
+    with pytest.raises(TypeError, match="not a Link"):
+        ChainList(double)
+
+    class Forgetful(Chain):
+        def __init__(self):
+            with self.init_scope():
+                pass
+
+    with pytest.raises(RuntimeError, match=r"super\(\).__init__\(\)"):
+        Forgetful()
+
+
+def test_assignment_and_deletion_keep_the_registry_true():
+    net = Net()
+    net.p = Parameter(0, (7,))
+    assert net.p.name == "p" and dict(net.namedparams())["/p"].shape == (7,)
+    net.z = Affine(5, 6)
+    assert net.z.name == "z" and dict(net.namedparams())["/z/W"].shape == (5, 6)
+    net.q = None
+    net.a = None
+    assert paths(net) == ["/p", "/z/W", "/z/b"]
+    del net.p, net.z, net.outside
+    assert paths(net) == [] and list(net.children()) == []
+    with pytest.raises(AttributeError):
+        del net.nothing
+    link = Affine(1, 1)
+    del link.mean
+    assert set(state(link)) == {"W", "b", "count"}
+
+
+def test_call_goes_to_forward_or_is_overridden():
+    class Old(Link):
+        def __call__(self, x):
+            return x + 1
+
+    assert Old()(1) == 2
+    assert Net()(np.ones((5, 3))).shape == (5, 2)
+    with pytest.raises(AttributeError, match="neither forward nor __call__"):
+        Link()(1)
+
+
+# Gradients, updates, counts, devices
+
+
+def test_gradients():
+    link, other = Affine(2, 3), Affine(2, 3)
+    other.W.grad = np.ones((2, 3), np.float32)
+    link.addgrads(other)
+    link.addgrads(other)
+    assert (link.W.grad == 2).all() and link.b.grad is None and (other.W.grad == 1).all()
+    link.zerograds()
+    assert (link.W.grad == 0).all() and (link.b.grad == 0).all()
+    link.cleargrads()
+    assert link.W.grad is None
+    with pytest.raises(KeyError, match="addgrads"):
+        link.addgrads(Link(W=(2, 3)))
+
+
+def test_updates_are_switched_for_the_whole_tree():
+    class Rule:
+        enabled = True
+
+    net = Net()
+    net.disable_update()
+    assert not net.update_enabled
+    for param in net.params():
+        param.update_rule = Rule()
+    assert net.update_enabled
+    net.a.disable_update()
+    assert net.update_enabled and not net.a.update_enabled
+    net.disable_update()
+    assert not net.update_enabled
+    net.enable_update()
+    assert net.a.update_enabled
+
+
+def test_count_params_warns_of_what_it_cannot_count():
+    assert Affine(3, 4).count_params() == 16
+    with pytest.warns(UserWarning, match="2 parameters of Net"):
+        assert Net().count_params() == 2 + 2 + 16
+
+
+def test_cpu_device():
+    net = Net()
+    assert net.to_cpu() is net and net.to_device(-1) is net
+    assert net.xp is np and net._device_id is None and net.device == -1
+
+
+@pytest.mark.gpu
+def test_gpu_round_trip():
+    cupy = pytest.importorskip("cupy")
+    net = Net()
+    before = state(net)
+    assert net.to_gpu() is net
+    assert net.xp is cupy and net.a._device_id == 0
+    assert isinstance(net.z.W.array, cupy.ndarray) and isinstance(net.z.mean, cupy.ndarray)
+    net(cupy.ones((5, 3), np.float32))
+    assert isinstance(net.a.W.array, cupy.ndarray)
+    net.to_cpu()
+    for key, value in state(net).items():
+        if key != "a/W":
+            np.testing.assert_array_equal(value, before[key])
+
+
+# Copies
+
+
+def test_share_copies_the_tree_but_not_the_arrays():
+    net = Net()
+    net.z.W.grad = np.ones((3, 4), np.float32)
+    other = net.copy()
+    assert other.z is not net.z and other.z.W is not net.z.W
+    assert other.z.W.array is net.z.W.array and other.z.mean is net.z.mean
+    assert other.z.W.grad is None and net.z.W.grad is not None
+    assert other.name is None and other.z.name == "z" and paths(other) == paths(net)
+    with other.init_scope():
+        other.new = Parameter(0, (1,))
+    assert "/new" not in paths(net)
+
+
+def test_copy_and_init_share_nothing():
+    net = Net()
+    net.z.W.grad = np.ones((3, 4), np.float32)
+    for other in (net.copy("copy"), copy.deepcopy(net)):
+        np.testing.assert_array_equal(other.z.W.array, net.z.W.array)
+        np.testing.assert_array_equal(other.z.W.grad, net.z.W.grad)
+        assert not np.shares_memory(other.z.W.array, net.z.W.array) and other.z.mean is not net.z.mean
+    fresh = net.copy("init")
+    assert fresh.z.W.shape == (3, 4) and not np.array_equal(fresh.z.W.array, net.z.W.array)
+    assert fresh.z.W.grad is None and not fresh.a.W.is_initialized
+    with pytest.raises(ValueError, match="'all'"):
+        net.copy("all")
+
+
+def test_repeat():
+    link = Affine(2, 2)
+    shared, copied, fresh = link.repeat(2, "share"), link.repeat(2, "copy"), link.repeat(2)
+    assert paths(fresh) == ["/0/W", "/0/b", "/1/W", "/1/b"] and isinstance(fresh, Sequential)
+    assert shared[0].W.array is link.W.array and shared[0] is not link
+    assert copied[0].W.array is not link.W.array and np.array_equal(copied[0].W.array, link.W.array)
+    assert not np.array_equal(fresh[0].W.array, fresh[1].W.array)
+    assert len(link.repeat(0)) == 0
+    with pytest.raises(ValueError, match="repeat"):
+        link.repeat(0, "x")
+
+
+def test_copyparams():
+    mine, theirs = Net(), Net()
+    theirs.z.mean[:], theirs.z.count = 4, 9
+    theirs(np.ones((1, 3)))
+    mine.copyparams(theirs)
+    np.testing.assert_array_equal(mine.z.W.array, theirs.z.W.array)
+    np.testing.assert_array_equal(mine.a.W.array, theirs.a.W.array)  # had no shape before
+    assert mine.z.W.array is not theirs.z.W.array and mine.z.mean.tolist() == [4] * 4 and mine.z.count == 9
+    mine.copyparams(Net(), copy_persistent=False)  # a source without a shape changes nothing
+    assert mine.a.W.shape == (4, 2) and mine.z.count == 9
+    with pytest.raises(ValueError, match=r"/W has shape \(2, 3\) but the source has \(2, 4\)"):
+        Affine(2, 3).copyparams(Affine(2, 4))
+    with pytest.raises(KeyError, match="'/k'"):
+        Chain(l=Link(), k=Link()).copyparams(Chain(l=Link()))
+
+
+# Serialization
+
+
+def test_serialize_uses_paths_and_gives_lazy_parameters_their_shape():
+    net = Net()
+    net(np.ones((1, 3)))
+    net.z.mean[:], net.z.count = 4, 9
+    stored = state(net)
+    assert set(stored) == {"p", "q", *(f"{n}/{v}" for n in "az" for v in ("W", "b", "mean", "count"))}
+    assert stored["q"].dtype == object and stored["q"][()] is None
+    other = Net()
+    held = other.z.W.array
+    other.serialize(NpzDeserializer(stored))
+    assert other.z.W.array is held and other.z.count == 9 and type(other.z.count) is int
+    assert not other.q.is_initialized
+    for key, value in state(other).items():
+        np.testing.assert_array_equal(value, stored[key])
+
+
+def test_none_in_the_file_leaves_a_parameter_alone():
+    net, lazy = Affine(2, 2), Affine(None, 2)
+    before = net.W.array.copy()
+    net.serialize(NpzDeserializer(state(lazy)))
+    np.testing.assert_array_equal(net.W.array, before)
+
+
+# ChainList and Sequential
+
+
+def test_chainlist_is_a_list():
+    a, b, c, d = (Link(W=(n,)) for n in range(1, 5))
+    chain = ChainList(a, b)
+    chain.append(c)
+    chain.add_link(d)
+    assert list(chain) == [a, b, c, d] and len(chain) == 4 and chain[-1] is d and chain[1:3] == [b, c]
+    assert chain.pop() is d
+    chain.insert(0, d)
+    chain.remove(b)
+    chain.reverse()
+    assert list(chain) == [c, a, d] and [link.name for link in chain] == ["0", "1", "2"]
+    chain[0] = b
+    chain[1:] = [c]
+    del chain[0]
+    chain += [a]
+    assert [p.shape for p in chain.params()] == [(3,), (1,)] and a in chain and chain.index(a) == 1
+    with pytest.raises(TypeError, match="append it"), chain.init_scope():
+        chain.link = Link()
+    with pytest.raises(TypeError, match="not a Link"):
+        chain.extend([b, double])
+    with pytest.raises(TypeError, match="not a Link"):
+        chain[0] = 3
+    assert list(chain) == [c, a]
+    with pytest.raises(IndexError):
+        chain[5]
+    with chain.init_scope():
+        chain.p = Parameter(0, (2,))
+    assert paths(chain) == ["/p", "/0/W", "/1/W"]
+
+
+def test_sequential_applies_layers_and_numbers_links_only():
+    model = Sequential(Affine(1, 2), double, Affine(None, 3))
+    assert paths(model) == ["/0/W", "/0/b", "/1/W", "/1/b"]
+    assert [link.name for link in model.children()] == ["0", "1"]
+    assert len(model) == 3 and model[1] is double and model[1:] == [double, model[2]]
+    x = np.ones((4, 1), np.float32)
+    np.testing.assert_array_equal(model(x), model[2](2 * model[0](x)))
+    assert "1/W" in state(model) and "2/W" not in state(model)
+
+
+def test_sequential_passes_tuples_as_arguments():
+    assert Sequential(lambda x: (x, x + 1), lambda a, b: a * b)(3) == 12
+    assert Sequential(lambda a, b: a - b)(3, 1) == 2
+    assert Sequential(lambda x: [x, x], len)(3) == 2
+    assert Sequential(lambda x: (x, x))(3) == (3, 3)
+
+
+def test_sequential_is_edited_like_a_list():
+    a, b = Affine(1, 1), Affine(1, 1)
+    model = Sequential(a)
+    model.append(double)
+    model.insert(0, double)
+    model.extend(Sequential(b, double))
+    assert list(model) == [double, a, double, b, double] and b.name == "1"
+    assert model.count_by_layer_type("double") == 3 and model.count_by_layer_type("Affine") == 2
+    assert list(model + Sequential(double)) == [*model, double]
+    model.remove_by_layer_type("double")
+    assert list(model) == [a, b]
+    del model[0]
+    assert b.name == "0" and model.pop() is b
+    with pytest.raises(RuntimeError, match="no layer"):
+        model(1)
+    with pytest.raises(ValueError, match="callable"):
+        model.append(3)
+    with pytest.raises(ValueError, match="Sequential"):
+        model + [double]
+
+
+def test_sequential_flatten_and_copies():
+    model = Sequential(Affine(1, 2), double, Sequential(Affine(2, 3), Sequential(double)))
+    assert paths(model) == ["/0/W", "/0/b", "/1/0/W", "/1/0/b"]
+    flat = model.flatten()
+    assert list(flat) == [model[0], double, model[2][0], double]
+    assert paths(flat) == ["/0/W", "/0/b", "/1/W", "/1/b"] and paths(model)[2] == "/1/0/W"
+    x = np.ones((2, 1), np.float32)
+    for other in (flat, model.copy(), model.copy("copy")):
+        np.testing.assert_array_equal(other(x), model(x))
+    shared = model.copy()
+    assert shared[0] is not model[0] and shared[0].W.array is model[0].W.array
+    shared.append(double)
+    assert len(model) == 3
+
+
+def test_text_shows_the_tree():
+    model = Sequential(Affine(1, 2), Chain(a=Affine(None, 3)))
+    assert str(model) == (
+        "Sequential(\n  (0): Affine(n_in=1, n_out=2),\n  (1): Chain(\n    (a): Affine(n_in=None, n_out=3),\n  ),\n)"
+    )
+    assert str(Chain()) == "Chain()" and str(Link()) == "Link()"
