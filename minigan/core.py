@@ -1339,9 +1339,9 @@ class Cast(FunctionNode):
 
 
 def add(*xs: Any) -> Variable:
-    """Return the sum of two or more Variables or arrays, with broadcasting."""
-    if len(xs) < 2:
-        raise ValueError(f"add: got {len(xs)} argument; wanted two or more")
+    """Return the sum of Variables or arrays, with broadcasting."""
+    if not xs:
+        raise ValueError("add: got no arguments; wanted one or more")
     total = as_variable(xs[0])
     for x in xs[1:]:
         total = total + x

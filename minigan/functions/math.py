@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan import core
 from minigan.backend import get_array_module
-from minigan.core import FunctionNode, Variable, absolute, add, as_variable, exp, log, sum
+from minigan.core import FunctionNode, Variable, absolute, add, as_variable, exp, log
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
@@ -40,6 +40,12 @@ def normalize_axis(function: str, axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(result)) < len(result):
         raise ValueError(f"{function}: an axis occurs twice in {axis!r} (x has {ndim} axes).")
     return result
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Sum over `axis`: all axes for None, none of them for the empty tuple; `keepdims` leaves axes of length 1."""
+    x = as_variable(x)
+    return core.sum(x, axis=normalize_axis("sum", axis, x.ndim), keepdims=keepdims)
 
 
 def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Variable:
