@@ -131,7 +131,7 @@ def _columns(
 
 
 def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Pair, stride: Pair, dilate: Pair) -> None:
-    """Fill y (N, oh, ow, O) with the correlation of x (N, H, W, C) and kernel (groups, kh, kw, C / groups, O / groups)."""
+    """Fill y (N, oh, ow, O) with the correlation of x (N, H, W, C) and kernel (groups, kh, kw, C / groups, o)."""
     xp = array_module(x)
     groups, kh, kw, _, o = kernel.shape
     n, oh, ow, _ = y.shape

@@ -107,7 +107,7 @@ def im2col(x: Any, ksize: Pair, out_size: Pair, stride: Pair, dilate: Pair, grou
 
 
 def add_col2im(y: Any, col: Any, row: int, stride: Pair, pad: Pair, dilate: Pair) -> None:
-    """The transpose of `im2col`: y[n, i * sy + u * dy - py, j * sx + v * dx - px, g, c] += col[g, n, i - row, j, u, v, c].
+    """Transpose of `im2col`: y[n, i sy + u dy - py, j sx + v dx - px, g, c] += col[g, n, i - row, j, u, v, c].
 
     y: (N, H, W, groups, C / groups), changed in place; col: (groups, N, h, w, kh, kw, C / groups). What falls outside
     of y is left out. The order of the additions is fixed, so the result is the same to the last bit every time.
