@@ -380,7 +380,7 @@ class Chain(Link):
 
     def _share(self: Self) -> Self:
         other: Any = super()._share()
-        other._children = set(self._children)
+        other._children = {name for name, _ in self._named_children()}
         for name, child in self._named_children():
             other.__dict__[name] = child._share()
             other.__dict__[name].name = name

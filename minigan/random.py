@@ -39,8 +39,8 @@ def get_state() -> dict[str, np.ndarray]:
     state: dict[str, np.ndarray] = {}
     _, words, gauss = _python.getstate()
     _pack(state, "python", words[:_MT_WORDS], words[_MT_WORDS], gauss is not None, gauss or 0.0)
-    _, key, position, has_gauss, cached = np.random.get_state()
-    _pack(state, "numpy", key, position, has_gauss, cached)
+    twister: Any = np.random.get_state()
+    _pack(state, "numpy", *twister[1:])
     if cuda.available:
         cupy_seed = int(cuda.cupy.random.randint(0, 2**31 - 1))
         cuda.cupy.random.seed(cupy_seed)

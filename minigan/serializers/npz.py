@@ -112,7 +112,9 @@ class NpzDeserializer(Deserializer):
         strict: bool = True,
         ignore_names: str | Callable[[str], bool] | Iterable[str | Callable[[str], bool]] | None = None,
     ) -> None:
-        self.npz = _Archive(npz.zip, "npz") if isinstance(npz, np.lib.npyio.NpzFile) else npz
+        self.npz: Mapping[str, Any] = npz
+        if isinstance(npz, np.lib.npyio.NpzFile) and npz.zip is not None:
+            self.npz = _Archive(npz.zip, "the file")
         self.path = path
         self.strict = strict
         single = isinstance(ignore_names, str) or callable(ignore_names)
@@ -288,7 +290,8 @@ def _read_member(member: IO[bytes], size: int) -> np.ndarray | None:
         raise FileError(f"its .npy version is {version}, which is not known here")
     shape, fortran_order, dtype = _HEADERS[version](member)  # type: ignore[arg-type]
     if dtype.hasobject:
-        if shape == () and member.read(len(max(_EVERY_PICKLED_NONE, key=len)) + 1) in _EVERY_PICKLED_NONE:
+        longest = max(map(len, _EVERY_PICKLED_NONE))
+        if dtype.kind == "O" and shape == () and member.read(longest + 1) in _EVERY_PICKLED_NONE:
             return None
         raise FileError("it holds pickled Python objects, which are never loaded")
     wanted = prod(shape) * dtype.itemsize
