@@ -242,9 +242,12 @@ class Orthogonal(_Random):
                 f"Orthogonal: shape {array.shape} is a matrix of {rows} rows and {columns} columns, which mode "
                 f"{self.mode!r} does not allow; use mode='auto'"
             )
+        xp = get_array_module(array)
         matrix = self._generator(array).normal(size=(rows, columns))
-        u, _, v = get_array_module(array).linalg.svd(matrix, full_matrices=False)
-        array[...] = (u @ v * self.scale).reshape(array.shape)
+        # the sign of the diagonal makes the decomposition unique, and the result uniform over all such matrices
+        q, r = xp.linalg.qr(matrix if rows >= columns else matrix.T)
+        q *= self.scale * xp.sign(xp.diag(r))
+        array[...] = (q if rows >= columns else q.T).reshape(array.shape)
 
 
 def get_fans(shape: Sequence[int]) -> tuple[int, int]:
