@@ -36,10 +36,14 @@ from minigan.functions.math import (
     square,
     sum,
 )
+from minigan.functions.noise import dropout
+from minigan.functions.normalization import batch_normalization, fixed_batch_normalization
+from minigan.functions.pooling import average_pooling_2d, max_pooling_2d, unpooling_2d
 
 __all__ = [
-    "absolute", "add", "average", "broadcast", "broadcast_to", "cast", "clip", "concat", "convolution_2d",
-    "deconvolution_2d", "exp", "expand_dims", "flatten", "get_item", "linear", "log", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "reshape", "split_axis", "sqrt", "square", "squeeze", "stack", "sum", "sum_to",
-    "transpose",
+    "absolute", "add", "average", "average_pooling_2d", "batch_normalization", "broadcast", "broadcast_to", "cast",
+    "clip", "concat", "convolution_2d", "deconvolution_2d", "dropout", "exp", "expand_dims",
+    "fixed_batch_normalization", "flatten", "get_item", "linear", "log", "matmul", "max", "max_pooling_2d",
+    "maximum", "mean", "min", "minimum", "reshape", "split_axis", "sqrt", "square", "squeeze", "stack", "sum",
+    "sum_to", "transpose", "unpooling_2d",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs the test table: forward, first and second derivative, dtypes, memory layouts, and that no row is missing."""
+"""Runs the test table: forward, derivatives to the third, dtypes, memory layouts, and that no row is missing."""
 
 import numpy as np
 import pytest
@@ -60,6 +60,22 @@ def test_first_derivative(row):
 def test_second_derivative(row):
     xs, _, gys, ggxs = inputs_of(row)
     check_double_backward(row.function, tuple(xs), gys, ggxs, atol=1e-7, rtol=1e-6)
+
+
+@every_derivative
+def test_third_derivative(row):
+    """The second derivative of (x, gy) -> gx, which is a function like any other."""
+    xs, _, gys, ggxs = inputs_of(row)
+    wanted = [i for i, x in enumerate(xs) if is_float(x)]
+
+    def gradient(*arguments):
+        ys = [y * 1 for y in row.function(*arguments[: len(xs)])]  # times 1: some functions return their input
+        gxs = grad(ys, [arguments[i] for i in wanted], arguments[len(xs) :], enable_double_backprop=True)
+        return tuple(arguments[i] * 0 if g is None else g for i, g in zip(wanted, gxs, strict=True))
+
+    rng = np.random.RandomState(1)
+    gggs = tuple(rng.standard_normal(x.shape) if is_float(x) else None for x in (*xs, *gys))
+    check_double_backward(gradient, (*xs, *gys), tuple(ggxs[i] for i in wanted), gggs, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float16, 2e-2), (np.float32, 2e-5)], ids=["float16", "float32"])
