@@ -1,1 +1,6 @@
-""" """
+"""Updaters: what one iteration of training does."""
+
+from minigan.training.updaters.standard_updater import StandardUpdater
+from minigan.training.updaters.updater import Updater
+
+__all__ = ["StandardUpdater", "Updater"]

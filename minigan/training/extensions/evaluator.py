@@ -1,0 +1,105 @@
+"""The validation: the mean of what a model reports over a whole data set, without training it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from minigan.configuration import no_backprop_mode, using_config
+from minigan.dataset.convert import call_converter, concat_examples
+from minigan.reporter import DictSummary, Reporter, report, report_scope
+from minigan.training.extension import PRIORITY_WRITER, Extension
+
+
+class Evaluator(Extension):
+    """Calls the model on each batch of an iterator and reports the means over the batches.
+
+    The names of what the model reports get the extension's name in front: `validation/main/loss`.
+
+    Args:
+        iterator: An iterator that ends (`repeat=False`), or a dict of iterators with a `"main"` among them.
+        target: The model, or a dict of links with a `"main"` among them; what these links report is observed.
+        converter: `(batch, device) -> arrays`.
+        device: Where the batches go; None leaves them where they are.
+        eval_hook: Called with the evaluator at the beginning of each evaluation.
+        eval_func: Called with the arrays of each batch; None takes the target `"main"`.
+    """
+
+    trigger = (1, "epoch")
+    priority = PRIORITY_WRITER
+    default_name = "validation"  # type: ignore[assignment]
+
+    def __init__(
+        self, iterator: Any, target: Any, converter: Callable[..., Any] = concat_examples, device: Any = None,
+        eval_hook: Callable[[Any], None] | None = None, eval_func: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
+        self._iterators = iterator if isinstance(iterator, dict) else {"main": iterator}
+        self._targets = target if isinstance(target, dict) else {"main": target}
+        for name, each in self._iterators.items():
+            if getattr(each, "repeat", False):
+                raise ValueError(
+                    f"Evaluator: the iterator {name!r} repeats for ever, so the evaluation would never end; make "
+                    f"it with repeat=False"
+                )
+        self.converter = converter
+        self.device = device
+        self.eval_hook = eval_hook
+        self.eval_func = eval_func
+
+    def get_iterator(self, name: str) -> Any:
+        """Return the iterator called `name`."""
+        return self._iterators[name]
+
+    def get_all_iterators(self) -> dict[str, Any]:
+        """Return a dict of all iterators by name."""
+        return dict(self._iterators)
+
+    def get_target(self, name: str) -> Any:
+        """Return the link called `name`."""
+        return self._targets[name]
+
+    def get_all_targets(self) -> dict[str, Any]:
+        """Return a dict of all links by name."""
+        return dict(self._targets)
+
+    def __call__(self, trainer: Any = None) -> dict[str, Any]:
+        """Evaluate in test mode, report the means to the trainer, if any, and return them."""
+        reporter = Reporter()
+        prefix = f"{self.name}/" if self.name else ""
+        for name, target in self._targets.items():
+            reporter.add_observer(prefix + name, target)
+            reporter.add_observers(prefix + name, target.namedlinks(skipself=True))
+        with reporter, using_config("train", False):
+            means = self.evaluate()
+        report(means)
+        return means
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the means of what is reported over the iterator `"main"`; a subclass may measure something else."""
+        iterator = self._iterators["main"]
+        function = self.eval_func or self._targets["main"]
+        if self.eval_hook:
+            self.eval_hook(self)
+        if hasattr(iterator, "reset"):
+            iterator.reset()
+        else:
+            iterator = copy.copy(iterator)
+        summary = DictSummary()
+        for batch in iterator:
+            observation: dict[str, Any] = {}
+            with report_scope(observation), no_backprop_mode():
+                arrays = call_converter(self.converter, batch, self.device)
+                if isinstance(arrays, tuple):
+                    function(*arrays)
+                elif isinstance(arrays, dict):
+                    function(**arrays)
+                else:
+                    function(arrays)
+            summary.add(observation)
+        return summary.compute_mean()
+
+    def finalize(self) -> None:
+        """Let the iterators free what they hold."""
+        for iterator in self._iterators.values():
+            iterator.finalize()

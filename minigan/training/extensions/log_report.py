@@ -1,0 +1,74 @@
+"""The log: a list of means, one entry for each interval, kept in memory for other extensions and in a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from minigan.reporter import DictSummary
+from minigan.training.extension import Extension
+from minigan.training.trigger import get_trigger
+from minigan.utils.files import atomic_write
+
+
+class LogReport(Extension):
+    """Averages what is reported and, whenever its trigger fires, adds an entry to the log and rewrites the file.
+
+    An entry has the mean over the interval under each key, then `epoch`, `iteration` and `elapsed_time` (seconds).
+
+    Args:
+        keys: What to average; None takes all that is reported.
+        trigger: When an interval ends. The extension itself must be called at every iteration, as it is by default.
+        postprocess: Called with each entry, which it may change, before the entry is stored.
+        filename: File in the trainer's folder, a JSON list; fields such as `{epoch}` are filled in from the entry. None
+            writes no file.
+        log_name: An old name of `filename`.
+    """
+
+    def __init__(
+        self, keys: Iterable[str] | None = None, trigger: Any = (1, "epoch"),
+        postprocess: Callable[[dict[str, Any]], None] | None = None, filename: str | None = "log", *,
+        log_name: str | None = None,
+    ) -> None:  # fmt: skip
+        self._keys = None if keys is None else list(keys)
+        self._trigger = get_trigger(trigger)
+        self._postprocess = postprocess
+        self._filename = log_name or filename
+        self._log: list[dict[str, Any]] = []
+        self._summary = DictSummary()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """All entries so far."""
+        return self._log
+
+    def __call__(self, trainer: Any) -> None:
+        """Take up the present observation, and end the interval if it is time."""
+        observation = trainer.observation
+        if self._keys is not None:
+            observation = {key: observation[key] for key in self._keys if key in observation}
+        self._summary.add(observation)
+        if not self._trigger(trainer):
+            return
+        entry = {name: float(mean) for name, mean in self._summary.compute_mean().items()}
+        entry["epoch"] = trainer.updater.epoch
+        entry["iteration"] = trainer.updater.iteration
+        entry["elapsed_time"] = trainer.elapsed_time
+        if self._postprocess is not None:
+            self._postprocess(entry)
+        self._log.append(entry)
+        self._summary = DictSummary()
+        if self._filename is not None:
+            path = Path(trainer.out, self._filename.format(**entry))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, "w") as file:
+                json.dump(self._log, file, indent=4)
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the log, the means of the unfinished interval and the trigger."""
+        if hasattr(self._trigger, "serialize"):
+            self._trigger.serialize(serializer["_trigger"])
+        self._summary.serialize(serializer["_summary"])
+        self._log = json.loads(serializer("_log", json.dumps(self._log)))

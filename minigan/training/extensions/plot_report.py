@@ -1,0 +1,98 @@
+"""Curves of reported values, redrawn as a picture while the training goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from minigan.reporter import DictSummary
+from minigan.training.extension import Extension
+from minigan.training.trigger import get_trigger
+from minigan.utils.files import atomic_write
+
+
+class PlotReport(Extension):
+    """Averages chosen values over an interval and draws the means of all intervals against time, as PNG.
+
+    Args:
+        y_keys: Keys of the observation, one curve each.
+        x_key: `"iteration"`, `"epoch"`, or a key of the observation.
+        trigger: When an interval ends and the picture is redrawn. The extension itself is called at every iteration.
+        postprocess: Called with figure, axes and the summary of the interval before the picture is saved.
+        filename: File in the trainer's folder, also as `file_name`.
+        marker: Matplotlib's marker for the points, or None.
+        grid: Whether to draw a grid.
+    """
+
+    def __init__(
+        self, y_keys: str | Sequence[str], x_key: str = "iteration", trigger: Any = (1, "epoch"),
+        postprocess: Callable[[Any, Any, Any], None] | None = None, filename: str = "plot.png",
+        marker: str | None = "x", grid: bool = True, *, file_name: str | None = None,
+    ) -> None:  # fmt: skip
+        self._y_keys = [y_keys] if isinstance(y_keys, str) else list(y_keys)
+        self._x_key = x_key
+        self._trigger = get_trigger(trigger)
+        self._postprocess = postprocess
+        self._filename = file_name or filename
+        self._marker = marker
+        self._grid = grid
+        self._summary = DictSummary()
+        self._points: dict[str, list[list[float]]] = {}
+
+    @staticmethod
+    def available() -> bool:
+        """Say whether Matplotlib is there; warn if it is not."""
+        if importlib.util.find_spec("matplotlib") is None:
+            warnings.warn("PlotReport: Matplotlib is not installed, so nothing will be plotted")
+            return False
+        return True
+
+    def __call__(self, trainer: Any) -> None:
+        """Take up the present observation, and end the interval if it is time."""
+        observation = trainer.observation
+        self._summary.add({key: observation[key] for key in {self._x_key, *self._y_keys} if key in observation})
+        if not self._trigger(trainer):
+            return
+        summary, self._summary = self._summary, DictSummary()
+        means = {"epoch": trainer.updater.epoch, "iteration": trainer.updater.iteration, **summary.compute_mean()}
+        if self._x_key in means:
+            for key in self._y_keys:
+                if key in means:
+                    self._points.setdefault(key, []).append([_plain(means[self._x_key]), float(means[key])])
+        if self.available():
+            self._draw(Path(trainer.out, self._filename), summary)
+
+    def _draw(self, path: Path, summary: DictSummary) -> None:
+        from matplotlib.figure import Figure  # without pyplot: no window, no global state, always the Agg renderer
+
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.set_xlabel(self._x_key)
+        axes.grid(self._grid)
+        for key, points in self._points.items():
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, marker=self._marker, label=key)
+        if self._postprocess is not None:
+            self._postprocess(figure, axes, summary)
+        extra = []
+        if self._points:
+            extra.append(axes.legend(bbox_to_anchor=(1.05, 1), loc="upper left", borderaxespad=0.0))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png", bbox_extra_artists=extra, bbox_inches="tight")
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the points and, unlike Chainer, the means of the unfinished interval and the trigger."""
+        key = f"_plot_{self._filename}"
+        self._points = json.loads(serializer(key, json.dumps(self._points)))
+        if hasattr(self._trigger, "serialize"):
+            self._trigger.serialize(serializer["_trigger"])
+        self._summary.serialize(serializer["_summary"])
+
+
+def _plain(x: Any) -> float:
+    return x if isinstance(x, int) else float(x)
