@@ -1,0 +1,104 @@
+"""Windows of an image, one offset at a time: the mechanism under every pooling.
+
+Offset (u, v) of all windows at once is a strided slice of the image, so pooling by kh x kw is kh * kw elementwise
+passes and no copy. What falls into the padding is cut off beforehand. ``gather_sum`` and ``scatter_sum`` are transposes
+of each other, and so are ``pick`` and ``put``: average pooling and unpooling differentiate into each other, as does max
+pooling with its gradient. Works on arrays (N, C, H, W) of any memory layout and gives the same layout back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.kernels.workspace import array_module
+
+Pair = tuple[int, int]
+
+
+class Windows(NamedTuple):
+    """Windows of shape ``ksize`` at every ``stride`` of an image of shape ``size``; there are ``out_size`` of them."""
+
+    ksize: Pair
+    stride: Pair
+    pad: Pair
+    size: Pair
+    out_size: Pair
+
+    def offsets(self) -> Iterator[tuple[int, tuple, tuple]]:
+        """Yield (number, slices of the windows, slices of the image) for each offset that meets the image."""
+        kh, kw = self.ksize
+        for number in range(kh * kw):
+            rows = _overlap(number // kw - self.pad[0], self.stride[0], self.out_size[0], self.size[0])
+            columns = _overlap(number % kw - self.pad[1], self.stride[1], self.out_size[1], self.size[1])
+            if rows and columns:
+                yield number, (..., rows[0], columns[0]), (..., rows[1], columns[1])
+
+
+def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, slice] | None:
+    """Which windows, and which places of the image, meet at ``offset`` from the start of each window."""
+    first = max(0, -(offset // stride))
+    last = min(count, (size - 1 - offset) // stride + 1)
+    if first >= last:
+        return None
+    start = first * stride + offset
+    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
+
+
+def gather_sum(x: Any, windows: Windows, scale: float = 1.0) -> Any:
+    """The sum of each window times ``scale``: (N, C, H, W) -> (N, C, oh, ow); float16 is summed in float32."""
+    y = _filled(x, windows.out_size, 0, np.promote_types(x.dtype, np.float32))
+    for _, window, image in windows.offsets():
+        y[window] += x[image]
+    if scale != 1:
+        y *= scale
+    return y.astype(x.dtype, copy=False)
+
+
+def scatter_sum(y: Any, windows: Windows) -> Any:
+    """Add each number to all places of its window: (N, C, oh, ow) -> (N, C, H, W); float16 is summed in float32."""
+    x = _filled(y, windows.size, 0, np.promote_types(y.dtype, np.float32))
+    for _, window, image in windows.offsets():
+        x[image] += y[window]
+    return x.astype(y.dtype, copy=False)
+
+
+def gather_max(x: Any, windows: Windows) -> tuple[Any, Any]:
+    """The largest number of each window, -inf where it meets no image, and its place u * kw + v: the first if tied.
+
+    A NaN in the window is the largest.
+    """
+    xp = array_module(x)
+    y = _filled(x, windows.out_size, -np.inf, x.dtype)
+    index = _filled(x, windows.out_size, 0, np.min_scalar_type(windows.ksize[0] * windows.ksize[1] - 1))
+    for number, window, image in windows.offsets():
+        candidate, best = x[image], y[window]
+        better = ~(candidate <= best) & (best == best)
+        xp.copyto(index[window], index.dtype.type(number), where=better)
+        xp.maximum(candidate, best, out=best)
+    return y, index
+
+
+def pick(x: Any, windows: Windows, index: Any) -> Any:
+    """The number at place ``index`` of each window; 0 in the padding."""
+    xp = array_module(x)
+    y = _filled(x, windows.out_size, 0, x.dtype)
+    for number, window, image in windows.offsets():
+        xp.copyto(y[window], x[image], where=index[window] == number)
+    return y
+
+
+def put(y: Any, windows: Windows, index: Any) -> Any:
+    """Add each number to the place ``index`` of its window."""
+    xp = array_module(y)
+    x = _filled(y, windows.size, 0, y.dtype)
+    for number, window, image in windows.offsets():
+        x[image] += xp.where(index[window] == number, y[window], y.dtype.type(0))
+    return x
+
+
+def _filled(like: Any, size: Pair, value: float, dtype: Any) -> Any:
+    """An array of the layout of ``like`` with another height, width and dtype."""
+    return array_module(like).full_like(like, value, dtype=dtype, shape=like.shape[:2] + size)
