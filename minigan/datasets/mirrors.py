@@ -64,14 +64,14 @@ MIRRORS = {
 
 
 def fetch(name: str, folder: Path, mirrors: Sequence[str] | None = None,
-          opener: Callable[..., Any] = urllib.request.urlopen) -> None:  # fmt: skip
+          opener: Callable[..., Any] | None = None) -> None:  # fmt: skip
     """Bring the four files of a data set into `folder` as `.gz`; intact files that are there already are kept.
 
     Args:
         name: `"mnist"` or `"fashion-mnist"`.
         folder: Where the files go; made if missing.
         mirrors: Addresses that a file name is put behind; the published mirrors unless given.
-        opener: Called with `(url, timeout=seconds)`, returns a binary file.
+        opener: Called with `(url, timeout=seconds)`, returns a binary file; `urllib.request.urlopen` unless given.
 
     Raises:
         DataError: no mirror gave a right copy of some file, or the folder cannot be written to.
@@ -81,7 +81,7 @@ def fetch(name: str, folder: Path, mirrors: Sequence[str] | None = None,
         target = folder / f"{stem}.gz"
         if _intact(target, published):
             continue
-        content = _from_first(usable, target.name, published, opener)
+        content = _from_first(usable, target.name, published, opener or urllib.request.urlopen)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as file:

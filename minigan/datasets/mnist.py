@@ -101,16 +101,16 @@ def find_mnist(name: str = "mnist", directory: str | os.PathLike[str] | None = N
         try:
             files = _complete(download_mnist(name, **options))
         except DataError as error:
-            failure = str(error)
+            failure = f"; the download failed: {error}"
     if files:
         return DataSource(name, files, f"minigan's cache {cache}")
     if name == "mnist":
         place = "the built-in subset (the whole set has 60,000 + 10,000: minigan data --download mnist, or --data DIR)"
-        return DataSource(name, data_files(_BUILT_IN, name), f"{place}; {failure}" if failure else place)
+        return DataSource(name, data_files(_BUILT_IN, name), place + failure)
     raise DataError(
         f"{title} is not on this machine: no folder was named, and neither {chainer} nor {cache} has it"
-        f"{'; ' + failure if failure else ''}; fetch it with: minigan data --download {name}, or name a folder with "
-        f"the files by --data DIR or $MINIGAN_DATA"
+        f"{failure}; fetch it with: minigan data --download {name}, or name a folder with the files "
+        f"by --data DIR or $MINIGAN_DATA"
     )
 
 
