@@ -291,22 +291,23 @@ _NAMED = {
 _NAMED |= {"zeros": Zero, "ones": One}
 
 
-def _get_initializer(initializer: Any) -> Any:
+def _get_initializer(initializer: Any, dtype: Any = None) -> Any:
     """Return an initializer for whatever may stand for one as ``initialW`` of a link.
 
     None is ``LeCunNormal()``, a number or an array is a ``Constant``, a string names a class (``"he_normal"``,
     ``"HeNormal"``, ``"zeros"`` ...) with its defaults, and a callable is returned as it is.
+    What is made here gets ``dtype``.
     """
     if initializer is None:
-        return LeCunNormal()
+        return LeCunNormal(dtype=dtype)
     if isinstance(initializer, str):
         cls = _NAMED.get(re.sub("[_ -]", "", initializer.lower()))
         if cls is None:
             names = ", ".join(sorted(_NAMED))
             raise ValueError(f"initializer: there is none called {initializer!r}; the names are {names}")
-        return cls()
+        return cls(dtype=dtype)
     if isinstance(initializer, (Number, np.generic)) or is_array(initializer):
-        return Constant(initializer)
+        return Constant(initializer, dtype)
     if not callable(initializer):
         raise TypeError(
             f"initializer: got {type(initializer).__name__}; wanted None, a number, an array, a name or a callable"

@@ -84,8 +84,8 @@ class Link:
         self._check_free("parameter", name)
         if initializer is None:
             initializer = initializers.NaN(dtype)
-        elif np.isscalar(initializer) and not isinstance(initializer, str):
-            initializer = initializers.Constant(initializer, dtype)
+        elif np.isscalar(initializer):  # a number, or a name
+            initializer = initializers._get_initializer(initializer, dtype)
         with self.init_scope():
             setattr(self, name, Parameter(initializer, shape))
 

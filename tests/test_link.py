@@ -107,12 +107,18 @@ def test_keyword_forms():
 def test_add_param_and_persistent():
     link = Link()
     link.add_param("W", (2,), np.float64, initializer=3)
+    link.add_param("U", (2,), np.float64, initializer="ones")
     link.add_param("lazy")
     link.add_persistent("mean", np.ones(2))
     link.count = 7
     link.register_persistent("count")
     assert link.W.dtype == np.float64 and link.W.array.tolist() == [3, 3] and link.W.name == "W"
-    assert {k: v.tolist() for k, v in state(link).items() if k != "lazy"} == {"W": [3, 3], "mean": [1, 1], "count": 7}
+    assert link.U.dtype == np.float64 and link.U.array.tolist() == [1, 1]
+    assert {k: v.tolist() for k, v in state(link).items() if k not in ("U", "lazy")} == {
+        "W": [3, 3],
+        "mean": [1, 1],
+        "count": 7,
+    }
 
 
 @pytest.mark.parametrize(
