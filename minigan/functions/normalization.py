@@ -91,6 +91,7 @@ class BatchNormalization(_Normalization):
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Gradients of x, gamma and beta, by one fused node."""
         x, gamma = self.get_retained_inputs()
+        assert self.axis is not None  # forward has set it
         node = BatchNormalizationGrad(self.eps, self.axis, self.mean, self.inv_std)
         gradients = node.apply((x, gamma, grad_outputs[0]))
         return tuple(gradients[i] for i in indexes)
