@@ -3,3 +3,4 @@
 from minigan.links.connection import Convolution2D as Convolution2D
 from minigan.links.connection import Deconvolution2D as Deconvolution2D
 from minigan.links.connection import Linear as Linear
+from minigan.links.normalization import BatchNormalization as BatchNormalization
