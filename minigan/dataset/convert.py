@@ -93,10 +93,10 @@ def concat_examples(batch: Any, device: Any = None, padding: Any = None) -> Any:
                     f"concat_examples: example 0 is {_describe(first)} but example {i} is {_describe(example)}; "
                     f"give examples with the same keys"
                 )
-        paddings = padding if isinstance(padding, Mapping) else dict.fromkeys(first, padding)
-        if missing := [key for key in first if key not in paddings]:
+        fills = padding if isinstance(padding, Mapping) else dict.fromkeys(first, padding)
+        if missing := [key for key in first if key not in fills]:
             raise ValueError(f"concat_examples: padding has no value for {missing}; give one for each key")
-        return {key: to_device(device, _concat([e[key] for e in batch], paddings[key])) for key in first}
+        return {key: to_device(device, _concat([e[key] for e in batch], fills[key])) for key in first}
     return to_device(device, _concat(batch, padding))
 
 

@@ -9,17 +9,22 @@ import math
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy
 
 from minigan.dataset.errors import DataError
-from minigan.datasets.idx import LIMIT, damaged, read_at_most
+from minigan.datasets.idx import DAMAGE, LIMIT, damaged, read_at_most
 
 Keys = Iterable["tuple[str, ...]"]
 """What to read: for each array the names under which it may stand, the first that is there counts."""
+
+_ZIP_DAMAGE = DAMAGE + (ValueError, RuntimeError, KeyError, zipfile.BadZipFile, struct.error)
+_HEADER_READERS = {
+    (1, 0): numpy.lib.format.read_array_header_1_0,
+    (2, 0): numpy.lib.format.read_array_header_2_0,
+}
 
 
 def read_arrays(path: str | os.PathLike[str], keys: Keys) -> list[numpy.ndarray]:
@@ -50,8 +55,8 @@ def _choose(path: Path, names: tuple[str, ...], present: list[str]) -> str:
             return name
     has = ", ".join(sorted(present)[:12]) or "nothing"
     raise DataError(f"{path}: there is no array {' or '.join(names)} in the file (it has {has}); wanted x_train, "
-                    f"y_train (or t_train), x_test, y_test (or t_test); in a train.npz or test.npz"
-                    f" x and y")  # fmt: skip
+                    f"y_train (or t_train), x_test, y_test (or t_test); in a train.npz or test.npz x "
+                    f"and y")  # fmt: skip
 
 
 def _read_npz(path: Path, keys: Keys) -> list[numpy.ndarray]:
@@ -61,8 +66,7 @@ def _read_npz(path: Path, keys: Keys) -> list[numpy.ndarray]:
             return [_read_npy(path, archive, _choose(path, names, present)) for names in keys]
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, RuntimeError, KeyError, zlib.error, zipfile.BadZipFile, struct.error,
-            SyntaxError) as error:  # fmt: skip
+    except _ZIP_DAMAGE as error:
         raise damaged(path, error) from error
 
 
@@ -70,13 +74,13 @@ def _read_npy(path: Path, archive: zipfile.ZipFile, name: str) -> numpy.ndarray:
     """Read one array; NumPy's own reader would allocate what the header says before looking further."""
     with archive.open(f"{name}.npy") as file:
         version = numpy.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = numpy.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran, dtype = numpy.lib.format.read_array_header_2_0(file)
-        else:
+        if version not in _HEADER_READERS:
             raise DataError(f"{path}: array {name} is stored in npy version {version}; wanted 1.0 or 2.0; save it with "
                             f"numpy.savez")  # fmt: skip
+        try:
+            shape, fortran, dtype = _HEADER_READERS[version](file)
+        except Exception as error:  # NumPy parses the header as Python text and lets through what its parser raises
+            raise damaged(path, error) from error
         wanted = _check(path, name, shape, dtype)
         content = read_at_most(file, wanted + 1)
     if len(content) != wanted:

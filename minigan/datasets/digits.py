@@ -75,7 +75,8 @@ def read_digits(files: Sequence[Path], name: str) -> tuple[Digits, Digits]:
         keys = (("x_train",), ("y_train", "t_train"), ("x_test",), ("y_test", "t_test"))
         arrays = read_arrays(files[0], keys)
         places = [f"{files[0]}: array {names[0]}" for names in keys]
-    train, test = (_digits(*arrays[i : i + 2], *places[i : i + 2]) for i in (0, 2))
+    train = _digits(arrays[0], arrays[1], places[0], places[1])
+    test = _digits(arrays[2], arrays[3], places[2], places[3])
     _refuse_other(train.labels, name, places[1])
     return train, test
 

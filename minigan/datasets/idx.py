@@ -17,8 +17,16 @@ import numpy
 
 from minigan.dataset.errors import DataError
 
+try:
+    import lzma
+except ImportError:  # a few Python builds lack it
+    lzma = None  # type: ignore[assignment]
+
 LIMIT = 1 << 30
 """No file of digits has more bytes than this (the whole of MNIST has 55 MB)."""
+
+DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error) + ((lzma.LZMAError,) if lzma else ())
+"""What reading a stream raises if the file is damaged, cut or cannot be read."""
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIECE = 1 << 20
@@ -34,7 +42,7 @@ def read_idx(path: str | os.PathLike[str]) -> numpy.ndarray:
     try:
         with open(path, "rb") as file:
             return _parse(stream(file), str(path))
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from error
 
 
@@ -42,7 +50,7 @@ def damaged(path: str | os.PathLike[str], error: BaseException) -> DataError:
     """Return the error for a file whose reading broke off with `error`."""
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(f"{path}: the file cannot be read ({error.strerror}); check the name and its permissions")
-    reason = str(error) or type(error).__name__
+    reason = " ".join(str(error).split()) or type(error).__name__
     return DataError(f"{path}: the file is damaged or cut short ({reason}); delete it and fetch it again")
 
 
@@ -53,27 +61,11 @@ def stream(file: IO[bytes]) -> IO[bytes]:
     if start[:2] == b"\x1f\x8b":
         return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
     if start == b"\xfd7zXZ\x00":
-        try:
-            import lzma  # a few Python builds lack it
-        except ImportError as error:
+        if lzma is None:
             raise DataError(f"{getattr(file, 'name', 'the file')}: this Python was built without the lzma module that "
-                            f"reads xz files; give other data with --data or $MINIGAN_DATA") from error  # fmt: skip
-        return _XzStream(lzma.LZMAFile(file), lzma.LZMAError)  # type: ignore[return-value]
+                            f"reads xz files; give other data with --data or $MINIGAN_DATA")  # fmt: skip
+        return lzma.LZMAFile(file)  # type: ignore[return-value]
     return file
-
-
-class _XzStream:
-    """An xz file whose errors are EOFError, as gzip's are (LZMAError is no OSError and its module may be missing)."""
-
-    def __init__(self, file: Any, error: type[Exception]) -> None:
-        self._file = file
-        self._error = error
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except self._error as error:
-            raise EOFError(str(error)) from error
 
 
 def read_at_most(file: Any, size: int) -> bytearray:

@@ -11,17 +11,18 @@ import http.client
 import io
 import sys
 import urllib.request
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigan.dataset.errors import DataError
-from minigan.datasets.idx import read_at_most, stream
+from minigan.datasets.idx import DAMAGE, read_at_most, stream
 from minigan.utils.files import atomic_write
 
 TIMEOUT = 5.0
 """Seconds without an answer after which the next mirror is tried."""
+
+_FAILURES = DAMAGE + (ValueError, http.client.HTTPException)
 
 
 class Published(NamedTuple):
@@ -103,7 +104,7 @@ def _from_first(usable: list[str], name: str, published: Published, opener: Call
                 content = bytes(read_at_most(response, published.size + 65536))
             _verify(content, published)
             return content
-        except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
+        except _FAILURES as error:
             failures.append(f"{url}: {error}")
             usable.remove(mirror)
     raise DataError(f"{name}: no mirror gave the file ({'; '.join(failures)}); check the connection, or put the "
@@ -119,6 +120,6 @@ def _verify(content: bytes, published: Published) -> None:
 def _intact(path: Path, published: Published) -> bool:
     try:
         _verify(path.read_bytes(), published)
-    except (OSError, EOFError, ValueError, zlib.error):
+    except _FAILURES:
         return False
     return True

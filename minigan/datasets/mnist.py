@@ -109,8 +109,8 @@ def find_mnist(name: str = "mnist", directory: str | os.PathLike[str] | None = N
         return DataSource(name, data_files(_BUILT_IN, name), place + failure)
     raise DataError(
         f"{title} is not on this machine: no folder was named, and neither {chainer} nor {cache} has it"
-        f"{failure}; fetch it with: minigan data --download {name}, or name a folder with the files "
-        f"by --data DIR or $MINIGAN_DATA"
+        f"{failure}; fetch it with: minigan data --download {name.removesuffix('-mnist')}, or name a folder with the "
+        f"files by --data DIR or $MINIGAN_DATA"
     )
 
 

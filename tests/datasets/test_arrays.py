@@ -83,6 +83,7 @@ def cases(tmp_path):
         "negative shape": (archive(tmp_path / "6", npy(header % "(-1, 784)", b"abc")), "header is false|damaged"),
         "more content": (archive(tmp_path / "7", npy(header % "(2,)", b"abc")), "more follow"),
         "code in the header": (archive(tmp_path / "8", npy("{'descr': __import__('os')}")), "damaged or cut"),
+        "open bracket in the header": (archive(tmp_path / "12", npy(header % "(2,), (" + "  ")), "damaged or cut"),
         "version 3": (archive(tmp_path / "9", npy(header % "(2,)", b"ab", 3)), "npy version"),
         "fields": (archive(tmp_path / "10", npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }")),
                    "wanted numbers"),
@@ -91,9 +92,14 @@ def cases(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", ["empty", "text", "cut", "damaged", "hdf5 cut", "lacks the array", "no arrays",
-                                  "no npy", "huge shape", "large shape", "negative shape", "more content",
-                                  "code in the header", "version 3", "fields", "text array"])  # fmt: skip
+CASES = [
+    "empty", "text", "cut", "damaged", "hdf5 cut", "lacks the array", "no arrays", "no npy", "huge shape",
+    "large shape", "negative shape", "more content", "code in the header", "open bracket in the header",
+    "version 3", "fields", "text array",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_broken_files_give_a_sentence_and_cost_no_memory(tmp_path, case):
     content, says = cases(tmp_path)[case]
     path = content

@@ -80,6 +80,13 @@ def test_broken_files_give_a_sentence_and_cost_no_memory(tmp_path, idx, case):
     assert peak < 20_000_000
 
 
+def test_a_python_without_lzma_reads_the_rest(tmp_path, idx, monkeypatch):
+    monkeypatch.setattr("minigan.datasets.idx.lzma", None)
+    (tmp_path / "a.xz").write_bytes(lzma.compress(idx(IMAGES)))
+    with pytest.raises(DataError, match="a.xz: this Python was built without the lzma module"):
+        read_idx(tmp_path / "a.xz")
+
+
 def test_a_file_that_cannot_be_opened(tmp_path):
     with pytest.raises(DataError, match="nowhere: the file cannot be read"):
         read_idx(tmp_path / "nowhere")

@@ -218,7 +218,7 @@ def test_looking_makes_no_folders(tmp_path):
 
 
 def test_fashion_has_no_built_in_subset():
-    with pytest.raises(DataError, match="minigan data --download fashion-mnist") as caught:
+    with pytest.raises(DataError, match="minigan data --download fashion, ") as caught:
         load_mnist("fashion-mnist")
     assert "\n" not in str(caught.value)
 
