@@ -37,8 +37,8 @@ class Extension:
         """The name that it gets when none is given: that of the class."""
         return type(self).__name__
 
-    def __call__(self, trainer: Any) -> None:
-        """Do what the extension is for."""
+    def __call__(self, trainer: Any) -> Any:
+        """Do what the extension is for; what it returns is not used."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(trainer)")
 
     def initialize(self, trainer: Any) -> None:

@@ -1,0 +1,309 @@
+"""The extensions one by one: texts and files as Chainer writes them."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from training.mlp import make_trainer
+
+import minigan
+from minigan.iterators import SerialIterator
+from minigan.serializers import load_npz
+from minigan.training import extensions
+
+
+def trainer_of(tmp_path, stop=(10, "iteration")):
+    return make_trainer(minigan, tmp_path, stop=stop, extensions=False)
+
+
+def file_names(path):
+    return sorted(file.name for file in path.iterdir())
+
+
+def boom(trainer):
+    if trainer.updater.iteration == 2:
+        raise ValueError("boom")
+
+
+# LogReport
+
+
+def test_log_report_keys_postprocess_and_filename(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(
+        extensions.LogReport(["main/loss", "none"], postprocess=lambda d: d.update(extra=1.0), filename="l/{epoch}")
+    )
+    trainer.run()
+    assert file_names(tmp_path / "l") == ["1", "2"]
+    log = trainer.get_extension("LogReport").log
+    assert [list(entry) for entry in log] == [["main/loss", "epoch", "iteration", "elapsed_time", "extra"]] * 2
+    assert (tmp_path / "l" / "2").read_text() == json.dumps(log, indent=4)
+
+
+def test_log_report_without_file(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.LogReport(filename=None))
+    trainer.extend(extensions.LogReport(log_name="old"), name="old")
+    trainer.run()
+    assert file_names(tmp_path) == ["old"] and len(trainer.get_extension("LogReport").log) == 2
+
+
+# PrintReport
+
+
+def test_print_report_text(tmp_path):
+    trainer, out = trainer_of(tmp_path, (2, "epoch")), io.StringIO()
+
+    def fix(entry):
+        entry.update({"main/loss": 0.57687835, "elapsed_time": 0.459986496999818, "who": "me"})
+
+    trainer.extend(extensions.LogReport(postprocess=fix))
+    entries = ["epoch", "iteration", "main/loss", "nothing/which/is/long", "elapsed_time"]
+    trainer.extend(extensions.PrintReport(entries, out=out))
+    words = io.StringIO()
+    trainer.extend(extensions.PrintReport(["who"], out=words), name="words")
+    trainer.run()
+    # a header and rows of Chainer 7.8.1 with these values
+    assert out.getvalue() == (
+        "epoch       iteration   main/loss   nothing/which/is/long  elapsed_time\n"
+        "\x1b[J1           5           0.576878                           0.459986      \n"
+        "\x1b[J2           10          0.576878                           0.459986      \n"
+    )
+    assert words.getvalue() == "who       \n\x1b[Jme          \n\x1b[Jme          \n"
+
+
+def test_print_report_with_a_log_report_of_its_own(tmp_path, capsys):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.PrintReport(["iteration"], extensions.LogReport(trigger=(4, "iteration"))))
+    trainer.extend(extensions.snapshot(), trigger=(10, "iteration"))
+    trainer.run()
+    assert capsys.readouterr().out == "iteration \n\x1b[J4           \n\x1b[J8           \n"
+    with np.load(tmp_path / "snapshot_iter_10") as npz:
+        assert "extensions/PrintReport/_log_report/_log" in npz
+
+
+def test_print_report_errors(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.PrintReport(["epoch"]))
+    with pytest.raises(ValueError, match="extension LogReport not found"):
+        trainer.run(show_loop_exception_msg=False)
+    with pytest.raises(TypeError, match="wanted a list of keys"):
+        extensions.PrintReport("epoch")
+
+
+# ProgressBar
+
+SPEED = r" *[0-9.e+]+ iters/sec\."
+
+
+def test_progress_bar_text(tmp_path):
+    trainer, out = trainer_of(tmp_path, (7, "iteration")), io.StringIO()
+    trainer.extend(extensions.ProgressBar(update_interval=2, out=out))
+    trainer.run()
+    blocks = out.getvalue().split("\x1b[J")
+    assert blocks[0] == "" and blocks[-1] == "" and len(blocks) == 5
+    for block, bars in zip(  # the bars are those of Chainer 7.8.1
+        blocks[1:],
+        [
+            "     total [##############....................................] 28.57%\n"
+            "this epoch [####################..............................] 40.00%\n"
+            "         2 iter, 0 epoch / 7 iterations\n",
+            "     total [############################......................] 57.14%\n"
+            "this epoch [########################################..........] 80.00%\n"
+            "         4 iter, 0 epoch / 7 iterations\n",
+            "     total [##########################################........] 85.71%\n"
+            "this epoch [#########.........................................] 20.00%\n"
+            "         6 iter, 1 epoch / 7 iterations\n",
+        ],
+        strict=False,
+    ):
+        rest = SPEED + r" Estimated time to finish: 0:00:0[0-9.]+\n\x1b\[4A"
+        assert block.startswith(bars) and re.fullmatch(rest, block[len(bars) :])
+
+
+def test_progress_bar_of_epochs_and_of_unknown_length(tmp_path, capsys):
+    trainer, out = trainer_of(tmp_path, lambda trainer: trainer.updater.iteration == 6), io.StringIO()
+    trainer.extend(extensions.ProgressBar((2, "epoch"), update_interval=5, bar_length=10, out=out))
+    trainer.extend(extensions.ProgressBar(update_interval=6), name="unknown")
+    trainer.run()
+    assert "     total [#####.....] 50.00%\n" in out.getvalue()
+    assert "         5 iter, 1 epoch / 2 epochs\n" in out.getvalue()
+    drawn = capsys.readouterr().out
+    assert "total" not in drawn
+    assert re.search(r"this epoch \[#{9,10}\.{40,41}\] 20.00%\n         6 iter, 1 epoch\n" + SPEED, drawn)
+
+
+# snapshot
+
+
+def test_snapshot_object_and_names(tmp_path):
+    trainer = trainer_of(tmp_path)
+    model = trainer.updater.get_optimizer("main").target
+    trainer.extend(extensions.snapshot_object(model, "sub/model_{.updater.epoch:03}.npz"))
+    trainer.extend(extensions.snapshot(filename=lambda trainer: f"all_{trainer.updater.iteration}"))
+    trainer.run()
+    assert file_names(tmp_path) == ["all_10", "all_5", "sub"]
+    assert file_names(tmp_path / "sub") == ["model_001.npz", "model_002.npz"]
+    assert list(trainer._extensions) == ["_Snapshot", "_Snapshot_1"]
+    other = trainer_of(tmp_path).updater.get_optimizer("main").target
+    load_npz(tmp_path / "sub" / "model_002.npz", other)
+    assert (other.l1.W.array == model.l1.W.array).all()
+
+
+def test_snapshot_with_savefun_writer_and_condition(tmp_path):
+    trainer, written = trainer_of(tmp_path, (5, "iteration")), []
+    model = trainer.updater.get_optimizer("main").target
+    trainer.extend(extensions.snapshot_object(model, "text", lambda path, link: open(path, "w").close()))
+    trainer.extend(extensions.snapshot(writer=lambda name, folder, arrays: written.append((name, folder, arrays))))
+    trainer.extend(extensions.snapshot(filename="never", condition=lambda: False))
+    trainer.run()
+    assert file_names(tmp_path) == ["text"]
+    ((name, folder, arrays),) = written
+    assert (name, folder) == ("snapshot_iter_5", str(tmp_path)) and arrays["updater/iteration"] == 5
+    with pytest.raises(TypeError, match="both given"):
+        extensions.snapshot(lambda path, trainer: None, writer=print)
+    with pytest.raises(TypeError, match="filename must be a string"):
+        extensions.snapshot(filename=str, autoload=True)
+
+
+def test_snapshot_that_fails_leaves_the_old_file(tmp_path):
+    (tmp_path / "model").write_text("old")
+    trainer = trainer_of(tmp_path, (5, "iteration"))
+
+    def fail(path, link):
+        with open(path, "w") as file:
+            file.write("half")
+        raise OSError("full")
+
+    trainer.extend(extensions.snapshot_object(trainer.updater.get_optimizer("main").target, "model", fail))
+    with pytest.raises(OSError, match="full"):
+        trainer.run(show_loop_exception_msg=False)
+    assert (tmp_path / "model").read_text() == "old" and file_names(tmp_path) == ["model"]
+
+
+def test_snapshot_n_retains(tmp_path):
+    (tmp_path / "snapshot_other").write_text("mine")
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.snapshot(n_retains=2), trigger=(1, "iteration"))
+    trainer.run()
+    assert file_names(tmp_path) == ["snapshot_iter_10", "snapshot_iter_9", "snapshot_other"]
+
+
+def test_snapshot_autoload(tmp_path):
+    for stop in (4, 6):
+        trainer, begins = trainer_of(tmp_path, (stop, "iteration")), []
+        trainer.extend(extensions.LogReport(trigger=(1, "iteration")))
+        trainer.extend(extensions.snapshot(autoload=True), trigger=(2, "iteration"))
+        trainer.extend(lambda trainer, begins=begins: begins.append(trainer.updater.iteration), name="see")
+        trainer.run()
+    assert begins == [5, 6] and len(trainer.get_extension("LogReport").log) == 6
+
+
+@pytest.mark.parametrize("on_error", [True, False])
+def test_snapshot_on_error(tmp_path, on_error):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.snapshot(snapshot_on_error=on_error))
+    trainer.extend(boom)
+    with pytest.raises(ValueError, match="boom"):
+        trainer.run(show_loop_exception_msg=False)
+    assert file_names(tmp_path) == (["snapshot_iter_2"] if on_error else [])
+
+
+# PlotReport
+
+
+def test_plot_report(tmp_path):
+    trainer, drawn = trainer_of(tmp_path), []
+
+    def look(figure, axes, summary):
+        drawn.append([line.get_xydata().tolist() for line in axes.get_lines()])
+
+    keys = ["main/loss", "main/accuracy", "not/reported"]
+    trainer.extend(extensions.PlotReport(keys, "epoch", postprocess=look, filename="epochs.png"))
+    trainer.extend(extensions.PlotReport("main/loss", trigger=(3, "iteration"), file_name="sub/steps.png"), "steps")
+    trainer.extend(extensions.LogReport())
+    trainer.run()
+    assert extensions.PlotReport.available()
+    for path in (tmp_path / "epochs.png", tmp_path / "sub" / "steps.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    log = trainer.get_extension("LogReport").log
+    assert drawn[-1] == [[[entry["epoch"], entry[key]] for entry in log] for key in keys[:2]]
+
+
+def test_plot_report_without_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    trainer = trainer_of(tmp_path, (5, "iteration"))
+    trainer.extend(extensions.PlotReport(["main/loss"]))
+    with pytest.warns(UserWarning, match="Matplotlib is not installed"):
+        trainer.run()
+    assert file_names(tmp_path) == []
+
+
+# Evaluator
+
+
+def make_evaluator(trainer, **kwargs):
+    rng = np.random.RandomState(3)
+    data = minigan.datasets.TupleDataset(rng.randn(10, 4).astype(np.float32), rng.randint(0, 2, 10).astype(np.int32))
+    iterator = SerialIterator(data, 4, repeat=False, shuffle=False)
+    return extensions.Evaluator(iterator, trainer.updater.get_optimizer("main").target, **kwargs), data
+
+
+def test_evaluator_is_the_mean_over_batches_in_test_mode(tmp_path):
+    trainer = trainer_of(tmp_path)
+    evaluator, data = make_evaluator(trainer)
+    model = trainer.updater.get_optimizer("main").target
+    losses = []
+    with minigan.using_config("train", False):
+        for start in (0, 4, 8):
+            x, t = minigan.dataset.concat_examples(data[start : start + 4])
+            losses.append(float(model(x, t).array))
+    result = evaluator()
+    assert result["main/loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+    assert evaluator() == result  # the iterator begins again
+    evaluator.name = "val"
+    assert set(evaluator()) == {"val/main/loss", "val/main/accuracy"}
+    assert minigan.config.train and minigan.config.enable_backprop
+
+
+def test_evaluator_in_a_trainer(tmp_path):
+    trainer = trainer_of(tmp_path, (1, "epoch"))
+    seen, hooked = [], []
+    model = trainer.updater.get_optimizer("main").target
+
+    def count(x, t):
+        assert not minigan.config.train and not minigan.config.enable_backprop
+        minigan.report({"count": len(x)}, model)
+
+    evaluator, _ = make_evaluator(trainer, eval_func=count, eval_hook=hooked.append, device=-1)
+    trainer.extend(lambda trainer: seen.append(dict(trainer.observation)), name="see")
+    trainer.extend(evaluator)
+    trainer.run()
+    assert seen[-1]["validation/main/count"] == pytest.approx(10 / 3)
+    assert all("validation/main/count" not in observation for observation in seen[:-1])
+    assert hooked == [evaluator] and trainer.get_extension("validation") is evaluator
+    assert evaluator.get_all_targets() == {"main": evaluator.get_target("main")}
+    assert evaluator.get_all_iterators() == {"main": evaluator.get_iterator("main")}
+
+
+def test_evaluator_refuses_an_endless_iterator(tmp_path):
+    with pytest.raises(ValueError, match="make it with repeat=False"):
+        extensions.Evaluator(SerialIterator([1, 2], 1), minigan.links.Linear(1, 1))
+
+
+# observe_value, observe_lr
+
+
+def test_observed_values_reach_the_log(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(extensions.observe_lr())
+    trainer.extend(extensions.observe_value("twice", lambda trainer: 2 * trainer.updater.epoch))
+    trainer.extend(extensions.LogReport())
+    trainer.run()
+    log = trainer.get_extension("LogReport").log
+    assert [entry["twice"] for entry in log] == [2, 4]
+    # Adam's step size with bias correction, alpha sqrt(1 - beta2^t) / (1 - beta1^t)
+    assert log[0]["lr"] == pytest.approx(0.01 * np.sqrt(1 - 0.999**5) / (1 - 0.9**5))
+    assert list(trainer._extensions)[:2] == ["_observe_value", "_observe_value_1"]

@@ -1,0 +1,117 @@
+"""StandardUpdater: names, epochs, devices, converters, and sentences for wrong arguments."""
+
+import numpy as np
+import pytest
+from training.mlp import make_trainer
+
+import minigan
+import minigan.links as L
+from minigan.datasets import TupleDataset
+from minigan.iterators import SerialIterator
+from minigan.training import StandardUpdater, Updater
+
+
+@pytest.fixture
+def updater():
+    return make_trainer(minigan, "unused", extensions=False).updater
+
+
+def test_counts(updater):
+    names = ("iteration", "epoch", "epoch_detail", "previous_epoch_detail", "is_new_epoch")
+    rows = [tuple(getattr(updater, name) for name in names)]
+    for _ in range(6):
+        updater.update()
+        rows.append(tuple(getattr(updater, name) for name in names))
+    # as Chainer 7.8.1 prints them for the same trainer
+    assert rows == [
+        (0, 0, 0.0, None, False), (1, 0, 0.2, 0.0, False), (2, 0, 0.4, 0.2, False), (3, 0, 0.6, 0.4, False),
+        (4, 0, 0.8, 0.6, False), (5, 1, 1.0, 0.8, True), (6, 1, 1.2, 1.0, False),
+    ]  # fmt: skip
+    assert updater.get_optimizer("main").epoch == 1
+
+
+def test_names(updater):
+    optimizer, iterator = updater.get_optimizer("main"), updater.get_iterator("main")
+    assert updater.get_all_optimizers() == {"main": optimizer} == updater._optimizers
+    assert updater._iterators == {"main": iterator}
+    named = StandardUpdater({"main": iterator, "extra": iterator}, {"gen": optimizer, "dis": optimizer})
+    assert set(named.get_all_optimizers()) == {"gen", "dis"}
+    with pytest.raises(KeyError, match="no optimizer 'main'; it has \\['dis', 'gen'\\]"):
+        named.update()
+    with pytest.raises(KeyError, match="no iterator 'b'"):
+        named.get_iterator("b")
+
+
+def test_pairs_and_other_types_give_a_sentence(updater):
+    optimizer, iterator = updater.get_optimizer("main"), updater.get_iterator("main")
+    with pytest.raises(TypeError, match="optimizer is a list of tuples; wanted an optimizer or a dict of names"):
+        StandardUpdater(iterator, [("main", optimizer), ("main", optimizer)])
+    with pytest.raises(TypeError, match="iterator is of type int; wanted an iterator"):
+        StandardUpdater(3, optimizer)
+    with pytest.raises(TypeError, match=r"optimizer\['gen'\] is of type float"):
+        StandardUpdater(iterator, {"gen": 1.0})
+
+
+@pytest.mark.parametrize("form", ["tuple", "dict", "array"])
+def test_batches_become_arguments_of_the_loss(form):
+    seen = []
+    link = L.Linear(2, 1)
+
+    def loss(*args, **kwargs):
+        seen.append((args, kwargs))
+        return minigan.functions.sum(link(np.ones((1, 2), np.float32)))
+
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    data = {"tuple": TupleDataset(x, x), "dict": [{"x": row, "t": row} for row in x], "array": x}[form]
+    optimizer = minigan.optimizers.SGD().setup(link)
+    StandardUpdater(SerialIterator(data, 4, shuffle=False), optimizer, loss_func=loss).update()
+    (args, kwargs), = seen
+    arrays = [*args, *kwargs.values()]
+    assert len(args) == {"tuple": 2, "dict": 0, "array": 1}[form]
+    assert set(kwargs) == ({"x", "t"} if form == "dict" else set())
+    assert all((array == x).all() for array in arrays)
+
+
+def test_device_moves_the_model_and_reaches_the_converter(updater):
+    seen = []
+
+    def converter(batch, device):
+        seen.append(device)
+        return minigan.dataset.concat_examples(batch, device)
+
+    updater = StandardUpdater(updater.get_iterator("main"), updater.get_optimizer("main"), converter, device=-1)
+    updater.update()
+    assert seen == [-1] and updater.device == minigan.get_device("@numpy") == updater.input_device
+    updater.device = "set by a script"
+    assert updater.device == "set by a script"
+
+
+def test_loss_scale_reaches_the_optimizers(updater):
+    scaled = StandardUpdater(updater.get_iterator("main"), updater.get_optimizer("main"), loss_scale=8.0)
+    before = scaled.get_optimizer("main").target.l2.b.array.copy()
+    scaled.update()
+    assert not (scaled.get_optimizer("main").target.l2.b.array == before).all()
+
+
+def test_auto_new_epoch_can_be_switched_off(updater):
+    quiet = StandardUpdater(updater.get_iterator("main"), updater.get_optimizer("main"), auto_new_epoch=False)
+    for _ in range(5):
+        quiet.update()
+    assert quiet.epoch == 1 and quiet.get_optimizer("main").epoch == 0
+
+
+def test_finalize_reaches_every_iterator(updater):
+    class Closing(SerialIterator):
+        def finalize(self):
+            closed.append(self.batch_size)
+
+    closed = []
+    iterators = {"main": Closing([1], 1), "extra": Closing([1, 2], 2)}
+    StandardUpdater(iterators, updater.get_optimizer("main")).finalize()
+    assert closed == [1, 2]
+
+
+def test_base_class_says_what_is_missing():
+    for call in (lambda: Updater().update(), lambda: Updater().get_optimizer("main"), Updater().get_all_optimizers):
+        with pytest.raises(NotImplementedError, match="Updater must define"):
+            call()
