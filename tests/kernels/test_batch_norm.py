@@ -119,6 +119,32 @@ def test_mean_much_larger_than_std(layout):
     np.testing.assert_allclose(y, want, atol=2e-6)
 
 
+@pytest.mark.parametrize("mean", [0, 1.5, 2.5, 30, 1e3])  # in standard deviations; above 2 x is centred first
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e12])
+@pytest.mark.parametrize("layout", ["nchw", "channels_last"])
+def test_float32_is_as_exact_as_its_input(mean, scale, layout):
+    rng = np.random.RandomState(0)
+    x = lay_out(((rng.randn(16, 2, 4, 4) + mean) * scale).astype(np.float32), layout)
+    gy = rng.randn(*x.shape).astype(np.float32)
+    gamma, beta = np.array([[1, -2], [0.5, 1]], np.float32)
+    eps = 1e-3 * scale**2
+    y, got_mean, var, inv_std = batch_norm.forward(x, gamma, beta, eps)
+    gx, ggamma, gbeta = batch_norm.backward(x, gamma, got_mean, inv_std, gy)
+    want = by_loop(x, gamma, beta, eps, gy)
+    np.testing.assert_allclose(y, want[0], atol=4e-6)
+    # backward is given the mean as float32, which at 1e3 is off by up to 3e-5 standard deviations
+    np.testing.assert_allclose(gx * scale, want[1] * scale, atol=3e-5 if mean > 100 else 4e-6)
+    np.testing.assert_allclose(ggamma, want[2], rtol=1e-5, atol=1e-4 if mean > 100 else 2e-5)
+    np.testing.assert_allclose(gbeta, want[3], rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(var, x.astype(np.float64).var(axis=(0, 2, 3)), rtol=4e-6)
+
+
+def test_squares_that_overflow_are_computed_again():
+    x = (np.random.RandomState(0).randn(16, 2, 4, 4) * 1e15 + 1e20).astype(np.float32)
+    y, _, var, _ = batch_norm.forward(x, np.ones(2, np.float32), np.zeros(2, np.float32))
+    assert np.isfinite(var).all() and abs(y.std() - 1) < 1e-3
+
+
 def test_a_constant_channel_gives_beta():
     x = np.full((4, 3, 2, 2), 12345.678, np.float32)
     y, _, var, inv_std = batch_norm.forward(x, np.ones(3, np.float32), np.full(3, 0.5, np.float32), 2e-5)
