@@ -138,6 +138,11 @@ class Unpooling2D(_Pooling):
         if size is None:
             geometry = zip(x.shape[2:], self.ksize, self.stride, self.pad)
             size = _pair([get_deconv_outsize(n, k, s, p, self.cover_all) for n, k, s, p in geometry])
+        if min(size) < 1:
+            raise InvalidType(
+                f"{self.name}: the result would be {size} (x {x.shape}, ksize {self.ksize}, stride {self.stride}, "
+                f"pad {self.pad}, cover_all {self.cover_all}); take a smaller pad or cover_all=False"
+            )
         self.windows = self.windows_of(_pair(size))
         if self.windows.out_size != x.shape[2:]:
             raise InvalidType(

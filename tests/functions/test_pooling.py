@@ -222,3 +222,5 @@ def test_windows_that_do_not_fit():
     for outsize in ((5, 5), (6, 6), (2, 2)):
         with pytest.raises(InvalidType, match="unpooling_2d: an image of outsize"):
             unpooling_2d(ROWS[:, :, :2, :2], 2, outsize=outsize)
+    with pytest.raises(InvalidType, match=r"unpooling_2d: the result would be \(-1, -1\)"):
+        unpooling_2d(ROWS[:, :, :1, :1], 2, 2, 1)
