@@ -1,0 +1,405 @@
+"""What all optimizers share.
+
+An ``Optimizer`` knows the link that it trains and runs hooks around each step. The arithmetic is in an ``UpdateRule``,
+one object per parameter, with the parameter's own state and step count. Both read their ``Hyperparameter`` objects,
+which are chained: a value that the rule does not set for itself is the optimizer's, so ``optimizer.lr = 0.1``
+reaches every parameter at once and ``link.W.update_rule.hyperparam.lr = 0`` stops only one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minigan.backend import get_array_module, is_array
+from minigan.core import Parameter
+from minigan.link import Link
+from minigan.serializer import Deserializer
+
+Self = TypeVar("Self", bound="Optimizer")
+_TIMINGS = ("pre", "post", "auto")
+_LARGEST_LOSS_SCALE = 65504.0  # the largest float16
+
+
+class Hyperparameter:
+    """Named values; one that is not set here is looked up in ``parent``."""
+
+    def __init__(self, parent: Hyperparameter | None = None) -> None:
+        self._parent = parent
+
+    def __getattr__(self, name: str) -> Any:
+        parent = self.__dict__.get("_parent")
+        if parent is None or name.startswith("_"):
+            raise AttributeError(f"Hyperparameter: there is no {name!r}")
+        return getattr(parent, name)
+
+    def __repr__(self) -> str:
+        return f"Hyperparameter({', '.join(f'{key}={value}' for key, value in sorted(self.get_dict().items()))})"
+
+    @property
+    def parent(self) -> Hyperparameter | None:
+        """Where the values come from that are not set here."""
+        return self._parent
+
+    def get_dict(self) -> dict[str, Any]:
+        """Every value that can be seen from here."""
+        values = self._parent.get_dict() if self._parent is not None else {}
+        values.update((key, value) for key, value in vars(self).items() if key != "_parent")
+        return values
+
+
+class HyperparameterProxy:
+    """An optimizer's attribute that is kept in its ``hyperparam``: ``lr = HyperparameterProxy("lr")``."""
+
+    def __init__(self, attr_name: str) -> None:
+        self._name = attr_name
+        self.__doc__ = f"The hyperparameter {attr_name}."
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        return self if optimizer is None else getattr(optimizer.hyperparam, self._name)
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        setattr(optimizer.hyperparam, self._name, value)
+
+
+class _Hooks:
+    """Hooks by name, those before the update and those after it."""
+
+    def __init__(self) -> None:
+        self.pre: dict[str, Callable] = {}
+        self.post: dict[str, Callable] = {}
+
+    def add(self, hook: Callable, name: str | None, timing: str) -> None:
+        if not callable(hook):
+            raise TypeError(f"add_hook: the hook is a {type(hook).__name__}, which is not callable")
+        if timing not in _TIMINGS:
+            raise ValueError(f"add_hook: timing is {timing!r} but must be one of {', '.join(map(repr, _TIMINGS))}")
+        if name is None:
+            name = getattr(hook, "name", getattr(hook, "__name__", None))
+        if name is None:
+            raise ValueError(f"add_hook: a {type(hook).__name__} has no name; pass one: add_hook(hook, name='...')")
+        if name in self.pre or name in self.post:
+            raise KeyError(f"add_hook: there is a hook called {name!r} already; remove it first, or pass another name")
+        if timing == "auto":
+            timing = getattr(hook, "timing", "pre")
+        (self.post if timing == "post" else self.pre)[name] = hook
+
+    def remove(self, name: str) -> None:
+        for hooks in (self.pre, self.post):
+            if name in hooks:
+                del hooks[name]
+                return
+        known = ", ".join(map(repr, [*self.pre, *self.post])) or "none at all"
+        raise KeyError(f"remove_hook: there is no hook called {name!r}; there is {known}")
+
+
+class UpdateRule:
+    """How one parameter moves along its gradient.
+
+    A subclass defines ``update_core(param)`` (or ``update_core_cpu`` and ``update_core_gpu``), which changes
+    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``.
+
+    Attributes:
+        enabled: ``update`` does nothing if False.
+        hyperparam: this parameter's own values, above those of the optimizer.
+        t: number of updates so far.
+        state: dict of arrays and numbers; None before the first update.
+    """
+
+    is_elementwise = False  #: whether every array of the state has the shape of the parameter
+
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
+        self.enabled = True
+        self.hyperparam: Any = Hyperparameter(parent_hyperparam)
+        self.t = 0
+        self._state: dict[str, Any] | None = None
+        self._hooks = _Hooks()
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """Arrays and numbers that pass from one update to the next."""
+        return self._state
+
+    def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
+        """Call ``hook(rule, param)`` before (``"pre"``) or after (``"post"``) each update of this parameter."""
+        self._hooks.add(hook, name, timing)
+
+    def remove_hook(self, name: str) -> None:
+        """Remove a hook by its name."""
+        self._hooks.remove(name)
+
+    def update(self, param: Parameter) -> None:
+        """Make one step, hooks included. A parameter without an array or a gradient stays as it is."""
+        if not self.enabled:
+            return
+        self.t += 1
+        if param.array is not None:
+            self._prepare_state(param)
+        for hook in self._hooks.pre.values():
+            hook(self, param)
+        if param.array is not None and param.grad is not None:
+            self.update_core(param)
+        for hook in self._hooks.post.values():
+            hook(self, param)
+
+    def _prepare_state(self, param: Parameter) -> None:
+        if self._state is None:
+            self._state = {}
+            with param.device:
+                self.init_state(param)
+            return
+        for key, value in self._state.items():  # the parameter may have moved, or the state may come from a file
+            if is_array(value) and get_array_module(value) is not param.xp:
+                self._state[key] = param.device.send(value)
+
+    def update_core(self, param: Parameter) -> None:
+        """Change ``param.array``. By default goes to ``update_core_cpu`` or ``update_core_gpu``."""
+        if param.xp is np:
+            self.update_core_cpu(param)
+        else:
+            self.update_core_gpu(param)
+
+    def update_core_cpu(self, param: Parameter) -> None:
+        """Change a NumPy array."""
+        raise NotImplementedError(f"{type(self).__name__}: neither update_core nor update_core_cpu is defined")
+
+    def update_core_gpu(self, param: Parameter) -> None:
+        """Change a CuPy array."""
+        raise NotImplementedError(f"{type(self).__name__}: neither update_core nor update_core_gpu is defined")
+
+    def init_state(self, param: Parameter) -> None:
+        """Put the first values into ``self.state``; by default there are none."""
+
+    def serialize(self, serializer: Any) -> None:
+        """Save, or load, ``t`` and the state. A state that is not in the file begins at the next update."""
+        self.t = serializer("t", self.t)
+        if self._state is not None:
+            for key in self._state:
+                self._state[key] = serializer(key, self._state[key])
+        elif isinstance(serializer, Deserializer):
+            self._state = self._load_state(serializer)
+
+    def _load_state(self, serializer: Any) -> dict[str, Any] | None:
+        self._state = {}
+        self.init_state(Parameter(np.zeros((), np.float32)))  # to learn the names
+        state = {}
+        for key in self._state:
+            try:
+                state[key] = serializer(key, None)
+            except KeyError:
+                state[key] = None
+        missing = [key for key, value in state.items() if value is None]
+        if not missing:
+            return {key: value.copy() if is_array(value) else value for key, value in state.items()}
+        self._state = None
+        if len(missing) < len(state):
+            raise KeyError(f"{type(self).__name__}: the file has a part of the state but not {', '.join(missing)}")
+        if self.t > 0:
+            warnings.warn(
+                f"{type(self).__name__}: the file has no {', '.join(missing)} for a parameter that was updated "
+                f"{self.t} times; its state begins anew",
+                stacklevel=2,
+            )
+        return None
+
+
+class Optimizer:
+    """Base of all optimizers: the link that is trained, counters, hooks and the file format.
+
+    Attributes:
+        target: the link given to ``setup``.
+        t: number of steps so far.
+        epoch: number of epochs so far, as counted by ``new_epoch``.
+        use_auto_new_epoch: True if an updater counts the epochs.
+    """
+
+    target: Any = None
+    t = 0
+    epoch = 0
+    use_auto_new_epoch = False
+
+    _hooks: _Hooks | None = None
+    _loss_scale: float | None = None
+    _loss_scale_interval: int | None = None  # None: the scale is fixed
+    _loss_scale_isnan = False
+
+    def setup(self: Self, link: Link) -> Self:
+        """Train ``link`` from now on; counters and hooks start anew. Returns the optimizer."""
+        if not isinstance(link, Link):
+            raise TypeError(f"{type(self).__name__}.setup: got {type(link).__name__}; wanted a Link")
+        if next(link.params(), None) is None:
+            raise ValueError(
+                f"{type(self).__name__}.setup: the {type(link).__name__} has no parameters; assign links and "
+                "parameters inside `with self.init_scope():`, and call setup after that"
+            )
+        self.target = link
+        self.t = 0
+        self.epoch = 0
+        self._hooks = _Hooks()
+        return self
+
+    def _check_set_up(self) -> _Hooks:
+        if self._hooks is None:
+            raise RuntimeError(f"{type(self).__name__}: there is nothing to train yet; call setup(link) first")
+        return self._hooks
+
+    def update(self, lossfun: Callable | None = None, *args: Any, **kwds: Any) -> None:
+        """Make one step."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
+
+    def new_epoch(self, auto: bool = False) -> None:
+        """Count an epoch. ``auto`` is for updaters that do so themselves (``use_auto_new_epoch``)."""
+        if auto != self.use_auto_new_epoch:
+            raise RuntimeError(
+                "Optimizer.new_epoch: epochs would be counted twice; the updater counts them: do not call new_epoch"
+                if self.use_auto_new_epoch
+                else "Optimizer.new_epoch: got auto=True; an updater that counts must set use_auto_new_epoch = True"
+            )
+        self.epoch += 1
+
+    # Hooks
+
+    def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
+        """Call ``hook(optimizer)`` at every step, before (``"pre"``) or after (``"post"``) the parameters move.
+
+        A hook whose ``call_for_each_param`` is True is called as ``hook(param.update_rule, param)`` for each
+        parameter instead. ``name`` is the hook's own by default; ``"auto"`` is the hook's own ``timing``.
+        """
+        self._check_set_up().add(hook, name, timing)
+
+    def remove_hook(self, name: str) -> None:
+        """Remove a hook by its name."""
+        self._check_set_up().remove(name)
+
+    def call_hooks(self, timing: str = "pre") -> None:
+        """Call the hooks of that timing, ``"pre"`` or ``"post"``."""
+        hooks = self._check_set_up()
+        for hook in (hooks.pre if timing == "pre" else hooks.post).values():
+            self.call_hook(hook)
+
+    def call_hook(self, hook: Callable) -> None:
+        """Call one hook, once or for each parameter."""
+        if getattr(hook, "call_for_each_param", False):
+            for param in self.target.params():
+                hook(param.update_rule, param)
+        else:
+            hook(self)
+
+    # Loss scaling, against gradients too small for float16
+
+    def set_loss_scale(self, loss_scale: float) -> None:
+        """Multiply the loss by a fixed factor before ``backward``, and divide the gradients by it after."""
+        self.loss_scaling(scale=loss_scale)
+
+    def loss_scaling(self, interval: int = 1000, scale: float | None = None) -> None:
+        """Choose the factor for the loss while training.
+
+        It starts at 1 and doubles every ``interval`` steps; when a gradient is not finite, it is halved and that
+        step leaves the parameters alone. With ``scale`` the factor is fixed.
+        """
+        self._loss_scale = 1.0 if scale is None else scale
+        self._loss_scale_interval = interval if scale is None else None
+        self._loss_scale_isnan = False
+
+    def check_nan_in_grads(self) -> None:
+        """Note whether a gradient is not finite; see ``is_safe_to_update``."""
+        self._loss_scale_isnan = not all(
+            bool(param.xp.isfinite(param.grad).all()) for param in self.target.params() if param.grad is not None
+        )
+
+    def is_safe_to_update(self) -> bool:
+        """Whether the last ``check_nan_in_grads`` found finite gradients."""
+        return not self._loss_scale_isnan
+
+    def update_loss_scale(self) -> None:
+        """Move the factor after a step."""
+        if self._loss_scale is not None and self._loss_scale_interval is not None:
+            factor = 0.5 if self._loss_scale_isnan else 2.0 ** (1.0 / self._loss_scale_interval)
+            self._loss_scale = min(max(self._loss_scale * factor, 1.0), _LARGEST_LOSS_SCALE)
+
+    # Files
+
+    def serialize(self, serializer: Any) -> None:
+        """Save, or load, ``t``, ``epoch`` and each rule under its parameter's path. Hyperparameters are not saved."""
+        self._check_set_up()
+        self.t = serializer("t", self.t)
+        self.epoch = serializer("epoch", self.epoch)
+        for path, param in self.target.namedparams():
+            rule = param.update_rule
+            if rule is None:
+                continue
+            rule.serialize(serializer[path])
+            for key, value in (rule.state or {}).items():
+                if rule.is_elementwise and param.is_initialized and value.shape != param.shape:
+                    shape = value.shape
+                    rule._state = None
+                    raise ValueError(
+                        f"{type(self).__name__}: {key} of {path} has shape {shape} in the file but the parameter has "
+                        f"shape {param.shape}; load into the model that was saved"
+                    )
+
+
+class GradientMethod(Optimizer):
+    """Base of the optimizers that move every parameter by a rule of its own.
+
+    A subclass defines ``create_update_rule()``.
+    """
+
+    _use_cleargrads = True
+
+    def __init__(self) -> None:
+        self.hyperparam: Any = Hyperparameter()
+
+    def setup(self: Self, link: Link) -> Self:
+        """Train ``link`` from now on: every parameter gets a new update rule. Returns the optimizer."""
+        super().setup(link)
+        for param in link.params():
+            param.update_rule = self.create_update_rule()  # type: ignore[attr-defined]
+        return self
+
+    def create_update_rule(self) -> UpdateRule:
+        """Make the rule of one parameter."""
+        raise NotImplementedError(f"{type(self).__name__} does not define create_update_rule")
+
+    def use_cleargrads(self, use: bool = True) -> None:
+        """Whether ``update(lossfun)`` clears the gradients (the default) or sets them to zero."""
+        self._use_cleargrads = use
+
+    def reallocate_cleared_grads(self) -> None:
+        """Give zeros to the parameters that have no gradient."""
+        for param in self.target.params(False):
+            if param.grad is None:
+                param.zerograd()
+
+    def update(self, lossfun: Callable | None = None, *args: Any, **kwds: Any) -> None:
+        """Make one step along the gradients.
+
+        With ``lossfun`` the gradients are computed first, those of ``lossfun(*args, **kwds)``. A parameter that has
+        none counts as having zeros.
+        """
+        self._check_set_up()
+        if lossfun is not None:
+            loss = lossfun(*args, **kwds)
+            if self._use_cleargrads:
+                self.target.cleargrads()
+            else:
+                self.target.zerograds()
+            loss.backward(loss_scale=self._loss_scale)
+            del loss
+        self.reallocate_cleared_grads()
+        if self._loss_scale is not None:
+            for param in self.target.params(False):
+                param.grad = param.grad * (1.0 / self._loss_scale)
+            if self._loss_scale_interval is not None:
+                self.check_nan_in_grads()
+        self.call_hooks("pre")
+        self.t += 1
+        if self.is_safe_to_update():
+            for param in self.target.params():
+                param.update()
+        self.reallocate_cleared_grads()
+        self.call_hooks("post")
+        self.update_loss_scale()
