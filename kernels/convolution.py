@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels.im2col import Pair, add_col2im, chunks, crop, get_conv_outsize, get_deconv_outsize, im2col
+from minigan.kernels.parallel import spread
 from minigan.kernels.workspace import array_module, borrow
 
 # What one number costs that is copied (gathering) or added (scattering), in multiply-adds of the matrix product.
 GATHER_COST = 8
 SCATTER_COST = 32
+# Into how many sums the gradient of a weight is split, for as many threads.
+SUMS = 8
 
 
 def _half_in_single(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,12 +109,23 @@ def convolution_weight_gradient(
     (kh, kw), c, o = ksize, x.shape[1] // groups, gy.shape[1] // groups
     x, gy = x.transpose(0, 2, 3, 1), gy.transpose(0, 2, 3, 1)
     n, oh, ow, _ = gy.shape
-    total = xp.zeros((groups, kh * kw * c, o), x.dtype)
-    for first, last, row, row_end in chunks(xp, n, oh, ow * kh * kw * x.shape[3] * x.itemsize):
-        col = _columns(x[first:last], row, (row_end - row, ow), ksize, (-pad[0], -pad[1]), stride, dilate, groups)
-        rows = gy[first:last, row:row_end].reshape(-1, groups, o).transpose(1, 0, 2)
-        product = borrow(xp, "weight", total.shape, x.dtype)
-        total += xp.matmul(col.transpose(0, 2, 1), rows, out=product)
+    images, strips = chunks(xp, n, oh, ow * kh * kw * x.shape[3] * x.itemsize)
+
+    def add_up(part: list[slice]) -> Any:
+        total = xp.zeros((groups, kh * kw * c, o), x.dtype)
+        for some in part:
+            for strip in strips:
+                col = _columns(x[some], strip, ow, ksize, (-pad[0], -pad[1]), stride, dilate, groups)
+                rows = gy[some, strip].reshape(-1, groups, o).transpose(1, 0, 2)
+                product = borrow(xp, "weight", total.shape, x.dtype)
+                total += xp.matmul(col.transpose(0, 2, 1), rows, out=product)
+        return total
+
+    share = -(-len(images) // SUMS)
+    totals = spread(add_up, [images[i : i + share] for i in range(0, len(images), share)])
+    total = totals[0]
+    for other in totals[1:]:
+        total += other
     gW = total.reshape(groups, kh, kw, c, o).transpose(0, 4, 3, 1, 2)
     return xp.ascontiguousarray(gW).reshape(groups * o, c, kh, kw)
 
@@ -122,12 +136,13 @@ def _each(outsize: Callable[..., int], size: Pair, ksize: Pair, stride: Pair, pa
 
 
 def _columns(
-    x: Any, row: int, out_size: Pair, ksize: Pair, start: Pair, stride: Pair, dilate: Pair, groups: int
+    x: Any, rows: slice, width: int, ksize: Pair, start: Pair, stride: Pair, dilate: Pair, groups: int
 ) -> Any:
-    """The im2col matrix of the output rows from `row` on; the first window of all starts at `start` in x."""
-    height, width = ((out_size[i] - 1) * stride[i] + dilate[i] * (ksize[i] - 1) + 1 for i in (0, 1))
-    part = crop(x, start[0] + row * stride[0], height, start[1], width)
-    return im2col(part, ksize, out_size, stride, dilate, groups)
+    """The im2col matrix of these output rows; the first window of all starts at `start` in x."""
+    size = (rows.stop - rows.start, width)
+    tall, wide = ((size[i] - 1) * stride[i] + dilate[i] * (ksize[i] - 1) + 1 for i in (0, 1))
+    part = crop(x, start[0] + rows.start * stride[0], tall, start[1], wide)
+    return im2col(part, ksize, size, stride, dilate, groups)
 
 
 def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Pair, stride: Pair, dilate: Pair) -> None:
@@ -136,15 +151,20 @@ def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Pair, stride: Pair, d
     groups, kh, kw, _, o = kernel.shape
     n, oh, ow, _ = y.shape
     matrix = xp.ascontiguousarray(kernel).reshape(groups, -1, o)
-    for first, last, row, row_end in chunks(xp, n, oh, ow * kh * kw * x.shape[3] * x.itemsize):
-        col = _columns(x[first:last], row, (row_end - row, ow), (kh, kw), start, stride, dilate, groups)
-        target = y[first:last, row:row_end]
-        product = target if target.flags.c_contiguous else borrow(xp, "product", target.shape, y.dtype)
-        xp.matmul(col, matrix, out=product.reshape(-1, groups, o).transpose(1, 0, 2))
-        if b is not None:
-            product += b
-        if product is not target:
-            target[...] = product
+    images, strips = chunks(xp, n, oh, ow * kh * kw * x.shape[3] * x.itemsize)
+
+    def fill(some: slice) -> None:
+        for strip in strips:
+            col = _columns(x[some], strip, ow, (kh, kw), start, stride, dilate, groups)
+            target = y[some, strip]
+            product = target if target.flags.c_contiguous else borrow(xp, "product", target.shape, y.dtype)
+            xp.matmul(col, matrix, out=product.reshape(-1, groups, o).transpose(1, 0, 2))
+            if b is not None:
+                product += b
+            if product is not target:
+                target[...] = product
+
+    spread(fill, images)
 
 
 def _gathering_is_cheaper(x_shape: Any, y_shape: Any, stride: Pair, dilate: Pair, groups: int) -> bool:
@@ -193,8 +213,14 @@ def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Pair, pad: Pair, dilat
     matrix = xp.ascontiguousarray(kernel.transpose(0, 1, 3, 4, 2)).reshape(groups, c, -1)
     y[...] = 0 if b is None else b
     by_group = y.reshape(*y.shape[:3], groups, o)
-    for first, last, row, row_end in chunks(xp, n, h, w * kh * kw * groups * o * x.itemsize):
-        rows = x[first:last, row:row_end].reshape(-1, groups, c).transpose(1, 0, 2)
-        col = borrow(xp, "im2col", (groups, last - first, row_end - row, w, kh, kw, o), x.dtype)
-        xp.matmul(rows, matrix, out=col.reshape(groups, len(rows[0]), -1))
-        add_col2im(by_group[first:last], col, row, stride, pad, dilate)
+    images, strips = chunks(xp, n, h, w * kh * kw * groups * o * x.itemsize)
+
+    def fill(some: slice) -> None:
+        for strip in strips:
+            rows = x[some, strip].reshape(-1, groups, c).transpose(1, 0, 2)
+            size = (some.stop - some.start, strip.stop - strip.start, w)
+            col = borrow(xp, "im2col", (groups, *size, kh, kw, o), x.dtype)
+            xp.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], -1))
+            add_col2im(by_group[some], col, strip.start, stride, pad, dilate)
+
+    spread(fill, images)

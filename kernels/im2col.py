@@ -7,7 +7,6 @@ matrix lives in a borrowed buffer. A GPU has room for the whole batch and takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,20 +39,22 @@ def get_deconv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = Fals
     return full - s + 1 if cover_all else full
 
 
-def chunks(xp: Any, images: int, rows: int, row_bytes: int) -> Iterator[tuple[int, int, int, int]]:
-    """Cut `images` of `rows` output rows into pieces (image, image end, row, row end) of about `CHUNK_BYTES`.
+def chunks(xp: Any, images: int, rows: int, row_bytes: int) -> tuple[list[slice], list[slice]]:
+    """Cut `images` of `rows` output rows into pieces of about `CHUNK_BYTES`: slices of images, slices of rows.
 
-    A piece is several whole images, or several rows of one image.
+    A piece is several whole images or, where one image alone is too large, some of its rows. There are a multiple of
+    four slices of images, so that two or four threads have equal shares, unless all is too small to share.
     """
-    fit = max(1, CHUNK_BYTES // max(1, row_bytes)) if xp is np else max(1, images * rows)
-    whole = fit // rows
-    if whole:
-        for i in range(0, images, whole):
-            yield i, min(i + whole, images), 0, rows
-    else:
-        for i in range(images):
-            for row in range(0, rows, fit):
-                yield i, i + 1, row, min(row + fit, rows)
+    total = images * rows * row_bytes
+    if xp is not np or total < CHUNK_BYTES // 8:
+        return [slice(0, images)], [slice(0, rows)]
+    pieces = -(-total // CHUNK_BYTES) + 3 & ~3
+    per_image = -(-pieces // images) if pieces > 2 * images else 1
+    return _slices(images, -(-images // pieces)), _slices(rows, -(-rows // per_image))
+
+
+def _slices(size: int, step: int) -> list[slice]:
+    return [slice(i, min(i + step, size)) for i in range(0, size, step)]
 
 
 def crop(x: Any, top: int, height: int, left: int, width: int) -> Any:

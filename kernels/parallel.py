@@ -1,0 +1,85 @@
+"""Several processor cores on one array operation.
+
+A convolution is copies and matrix products in turn. A threaded BLAS speeds up the products only, and its threads meet
+after every single one, which is dear where the cores have other work too. Here each thread takes whole pieces of the
+batch through copies and products alike, with BLAS on one thread, and all meet once at the end. How the work is cut does
+not depend on the number of threads, so neither does the result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """The functions that read and set the number of threads of the OpenBLAS in NumPy's wheel, if it is there."""
+    package = Path(np.__file__).parent
+    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
+        for path in sorted(folder.glob("*openblas*")):
+            library = ctypes.CDLL(str(path))
+            for prefix, suffix in (("scipy_openblas", "64_"), ("openblas", "64_"), ("openblas", "")):
+                name = f"{prefix}_%s_num_threads{suffix}"
+                if hasattr(library, name % "set"):
+                    return getattr(library, name % "get"), getattr(library, name % "set")
+    return None
+
+
+_openblas = _find_openblas()
+_threads = _openblas[0]() if _openblas else 1  # what OPENBLAS_NUM_THREADS and the process's share of cores say
+_lock = threading.Lock()
+_inside = 0
+_pool: ThreadPoolExecutor | None = None
+
+
+def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+    """[task(piece) for piece in pieces], on as many threads as NumPy's BLAS has.
+
+    The pieces must be independent. One piece, one thread, or a BLAS whose threads cannot be told: a plain loop, BLAS
+    as it is.
+    """
+    if len(pieces) < 2 or _threads < 2:
+        return [task(piece) for piece in pieces]
+    with _single_threaded_blas() as pool:
+        # each in a copy of the caller's context, so that numpy.errstate holds there too
+        futures = [pool.submit(copy_context().run, task, piece) for piece in pieces]
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def _single_threaded_blas() -> Iterator[ThreadPoolExecutor]:
+    """Set BLAS to one thread until the last of those who are inside leaves; yields the pool."""
+    global _inside, _pool
+    assert _openblas is not None
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(_threads, thread_name_prefix="minigan")
+        pool = _pool
+        _inside += 1
+        _openblas[1](1)
+    try:
+        yield pool
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _openblas[1](_threads)
+
+
+def _start_anew() -> None:
+    """In a child process made by fork the pool has no threads: make a new one when it is needed."""
+    global _inside, _pool, _lock
+    _inside, _pool, _lock = 0, None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

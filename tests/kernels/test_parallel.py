@@ -1,0 +1,101 @@
+"""Spreading work over threads: order, errors, the setting of BLAS, and that the numbers do not depend on it."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from minigan.kernels import parallel
+from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
+from minigan.kernels.parallel import spread
+
+
+@pytest.fixture(params=[2, 3])
+def blas(request, monkeypatch):
+    """A stand-in for OpenBLAS, so that every machine tests this: the numbers of threads that it was told."""
+    told = []
+    monkeypatch.setattr(parallel, "_openblas", (lambda: request.param, told.append))
+    monkeypatch.setattr(parallel, "_threads", request.param)
+    monkeypatch.setattr(parallel, "_pool", None)
+    yield told
+    if parallel._pool is not None:
+        parallel._pool.shutdown()
+
+
+def test_order_and_threads(blas):
+    meet = threading.Barrier(2, timeout=10)  # two tasks must be under way at the same time to pass it
+
+    def task(i):
+        if i < 2:
+            meet.wait()
+        return i, threading.current_thread() is threading.main_thread()
+
+    assert spread(task, range(20)) == [(i, False) for i in range(20)]
+    assert blas == [1, parallel._threads]
+
+
+def test_one_piece_stays_here(blas):
+    assert spread(lambda i: threading.current_thread() is threading.main_thread(), [0]) == [True]
+    assert spread(str, []) == []
+    assert blas == []
+
+
+def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
+    def task(i):
+        raise KeyError(i)
+
+    with pytest.raises(KeyError):
+        spread(task, [1, 2])
+    assert blas == [1, parallel._threads]
+
+
+def test_blas_gets_its_threads_back_when_the_last_one_leaves(blas):
+    with parallel._single_threaded_blas():
+        spread(str, [1, 2])
+        assert blas == [1, 1]
+    assert blas == [1, 1, parallel._threads]
+
+
+def test_errstate_of_the_caller_holds(blas):
+    with np.errstate(divide="ignore"):
+        assert spread(lambda a: np.ones(1) / a, [np.zeros(1)] * 2) == [np.inf, np.inf]
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        spread(lambda a: np.ones(1) / a, [np.zeros(1)] * 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_child_process_starts_anew(blas):
+    spread(str, [1, 2])
+    before = parallel._pool
+    parallel._start_anew()
+    assert parallel._pool is None and spread(str, [1, 2]) == ["1", "2"]
+    before.shutdown()
+
+
+def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
+    x, W = rng.randn(32, 16, 14, 14).astype(np.float32), rng.randn(32, 16, 3, 3).astype(np.float32)
+    geometry = ((2, 2), (1, 1))
+    with parallel._single_threaded_blas():
+        y = convolve(x, W, *geometry)
+        calls = (
+            lambda: convolve(x, W, *geometry),
+            lambda: deconvolve(y, W, *geometry, out_size=(14, 14)),
+            lambda: convolution_weight_gradient(x, y, (3, 3), *geometry),
+        )
+        blas.clear()
+        parallel_results = [call() for call in calls]
+        assert len(blas) >= 3  # the arrays are large enough to be shared
+        monkeypatch.setattr(parallel, "_threads", 1)
+        for call, result in zip(calls, parallel_results):
+            assert np.array_equal(call(), result)
+
+
+def test_the_setting_of_numpys_own_openblas():
+    if parallel._openblas is None:
+        pytest.skip("NumPy is not built on its own OpenBLAS here")
+    get, _ = parallel._openblas
+    before = get()
+    with parallel._single_threaded_blas():
+        assert get() == 1
+    assert get() == before
