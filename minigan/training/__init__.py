@@ -4,7 +4,7 @@ A `Trainer` repeats `updater.update()` until its stop trigger fires, and after e
 triggers fire: logs, snapshots, plots, evaluation. Read `trainer.py` first, then `updaters/standard_updater.py`.
 """
 
-from minigan.training import extensions, triggers, updaters
+from minigan.training import extensions, triggers, updater, updaters
 from minigan.training.extension import (
     PRIORITY_EDITOR,
     PRIORITY_READER,
@@ -19,5 +19,5 @@ from minigan.training.updaters import StandardUpdater, Updater
 
 __all__ = [
     "PRIORITY_EDITOR", "PRIORITY_READER", "PRIORITY_WRITER", "Extension", "IntervalTrigger", "StandardUpdater",
-    "Trainer", "Updater", "extensions", "get_trigger", "make_extension", "triggers", "updaters",
+    "Trainer", "Updater", "extensions", "get_trigger", "make_extension", "triggers", "updater", "updaters",
 ]  # fmt: skip

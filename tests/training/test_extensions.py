@@ -11,7 +11,7 @@ from training.mlp import make_trainer
 import minigan
 from minigan.iterators import SerialIterator
 from minigan.serializers import load_npz
-from minigan.training import extensions
+from minigan.training import extensions, make_extension
 
 
 def trainer_of(tmp_path, stop=(10, "iteration")):
@@ -196,9 +196,13 @@ def test_snapshot_autoload(tmp_path):
         trainer, begins = trainer_of(tmp_path, (stop, "iteration")), []
         trainer.extend(extensions.LogReport(trigger=(1, "iteration")))
         trainer.extend(extensions.snapshot(autoload=True), trigger=(2, "iteration"))
-        trainer.extend(lambda trainer, begins=begins: begins.append(trainer.updater.iteration), name="see")
+
+        def see(trainer, begins=begins):
+            begins.append(trainer.updater.iteration)
+
+        trainer.extend(make_extension(initializer=see)(see))
         trainer.run()
-    assert begins == [5, 6] and len(trainer.get_extension("LogReport").log) == 6
+    assert begins == [4, 5, 6] and len(trainer.get_extension("LogReport").log) == 6
 
 
 @pytest.mark.parametrize("on_error", [True, False])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training.mlp import make_trainer
 
-from minigan.serializers import load_npz, save_npz
+from minigan.serializers import NpzDeserializer, load_npz, save_npz
 from minigan.training import Extension, Trainer, Updater, extensions, get_trigger, make_extension, triggers
 
 # `python tests/training/mlp.py chainer OUT` in an environment with Chainer 7.8.1
@@ -122,7 +122,7 @@ def extend_fully(trainer):
     trainer.extend(make_extension(initializer=lambda trainer: np.random.rand(5))(lambda trainer: None), name="begin")
 
 
-@pytest.mark.parametrize("first", ["snapshot_iter_5", "more_4", "more_10"])
+@pytest.mark.parametrize("first", ["snapshot_iter_5", "snapshot_iter_10", "more_4", "more_10"])
 def test_resume_is_exact(tmp_path, first):
     straight = make_trainer(minigan, tmp_path / "straight", stop=(12, "iteration"))
     extend_fully(straight)
@@ -161,11 +161,12 @@ def test_elapsed_time_goes_on_after_resume(tmp_path):
     elapsed = trainer.elapsed_time
     assert 0 < read_npz(tmp_path / "snapshot_iter_5")["_snapshot_elapsed_time"] <= elapsed
     assert elapsed == trainer.elapsed_time  # the clock stands still after the run
-    save_npz(tmp_path / "end", trainer)
+    arrays = read_npz(tmp_path / "snapshot_iter_5")
+    arrays["_snapshot_elapsed_time"] = np.array(1000.0)
     resumed = make_trainer(minigan, tmp_path)
-    load_npz(tmp_path / "end", resumed)
+    NpzDeserializer(arrays).load(resumed)
     resumed.run()
-    assert resumed.elapsed_time > elapsed
+    assert resumed.elapsed_time > 1000
 
 
 def test_order_of_extensions(tmp_path):
