@@ -28,8 +28,8 @@ def forward(
     """Normalise ``x`` over ``axis``; return ``(y, mean, var, inv_std)``, var being the biased variance.
 
     ``gamma`` and ``beta`` have the shape of the axes that remain (``(C,)`` for x of (N, C, H, W)), and so have mean,
-    var and ``inv_std = 1 / sqrt(var + eps)``. y has the dtype and the memory layout of x; the rest is float64 for a
-    float64 x, else float32, in which float16 is computed.
+    var and ``inv_std = 1 / sqrt(var + eps)``. y has the dtype and the memory layout of x; the statistics are float64
+    (other array libraries: float32 unless x is float64). float16 is computed in float32.
     """
     dtype = np.promote_types(x.dtype, np.float32)
     if isinstance(x, np.ndarray) and x.size:
@@ -37,7 +37,7 @@ def forward(
         mean, var = _moments(matrix)
         inv_std = 1 / np.sqrt(var + eps)
         y = _scale_shift(matrix, mean, gamma * inv_std, beta, _is_near_zero(mean, var))
-        return y.astype(x.dtype, copy=False), mean.astype(dtype), var.astype(dtype), inv_std.astype(dtype)
+        return y.astype(x.dtype, copy=False), mean, var, inv_std
     return _plain_forward(x, gamma, beta, eps, axis)
 
 
@@ -167,6 +167,12 @@ def _is_near_zero(mean: np.ndarray, var: np.ndarray) -> bool:
     return bool(np.all((mean**2 <= 4 * var) & np.isfinite(var)))
 
 
+def _split(matrix: _Matrix, mean: np.ndarray, near_zero: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What of the mean is subtracted from x, exact in x's dtype, and the rest, which is put into the constant term."""
+    centre = np.zeros_like(mean) if near_zero else mean.astype(matrix.dtype)
+    return centre, mean - centre
+
+
 def _minus(chunk: np.ndarray, columns: np.ndarray | None, buffer: np.ndarray) -> np.ndarray:
     """chunk - columns in the buffer; the chunk itself if there is nothing to subtract."""
     return chunk if columns is None else np.subtract(chunk, columns, out=buffer[: len(chunk)])
@@ -178,9 +184,9 @@ def _scale_shift(
     """(x - mean) scale + shift; with one pass less if the mean is small."""
     y = np.empty_like(matrix.array)
     source, target = matrix.rows(matrix.array), matrix.rows(y)
-    rounded = np.zeros_like(mean) if near_zero else mean.astype(matrix.dtype)
-    shift = matrix.spread(shift - (mean - rounded) * scale)
-    centre, scale = matrix.spread(rounded), matrix.spread(scale)
+    centre, rest = _split(matrix, mean, near_zero)
+    shift = matrix.spread(shift - rest * scale)
+    centre, scale = matrix.spread(centre), matrix.spread(scale)
     for block in matrix.blocks():
         part = target[block]
         if near_zero:
@@ -195,14 +201,15 @@ def _scale_shift(
 def _gradient_sums(matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, near_zero: bool) -> tuple[np.ndarray, np.ndarray]:
     """Per channel the sum of gy and the sum of gy (x - mean)."""
     x, g, buffer = matrix.rows(matrix.array), matrix.rows(gy), matrix.scratch()
-    columns = None if near_zero else matrix.spread(mean)
+    centre, rest = _split(matrix, mean, near_zero)
+    columns = None if near_zero else matrix.spread(centre)
     total, weighted = np.zeros((2, matrix.shape[1]), matrix.dtype)
     for block in matrix.blocks():
         chunk = g[block]
         total += np.ones(len(chunk), matrix.dtype) @ chunk
         weighted += np.einsum("rk,rk->k", _minus(x[block], columns, buffer), chunk)
-    plain, product = matrix.gather(total), matrix.gather(weighted)
-    return plain, product - mean * plain if near_zero else product
+    plain = matrix.gather(total)
+    return plain, matrix.gather(weighted) - rest * plain
 
 
 def _input_gradient(
@@ -212,8 +219,9 @@ def _input_gradient(
     """((x - mean) slope + offset + gy) scale; with one pass less if the mean is small."""
     gx = np.empty_like(matrix.array)
     x, g, target = matrix.rows(matrix.array), matrix.rows(gy), matrix.rows(gx)
-    offset = matrix.spread(offset - mean * slope if near_zero else offset)
-    centre, slope, scale = (matrix.spread(p) for p in (mean, slope, scale))
+    centre, rest = _split(matrix, mean, near_zero)
+    offset = matrix.spread(offset - rest * slope)
+    centre, slope, scale = (matrix.spread(p) for p in (centre, slope, scale))
     for block in matrix.blocks():
         part = target[block]
         if near_zero:
