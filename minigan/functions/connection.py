@@ -102,17 +102,17 @@ class _Convolution(FunctionNode):
             int(groups),
         )
 
-    def _convolution(self, x: Any, W: Any, out_size: tuple[int, int]) -> Variable:
+    def _convolution(self, x: Any, W: Any, out_size: tuple[int, ...]) -> Variable:
         node = Convolution2DFunction(out_size=out_size)
         node.geometry = self.geometry
         return node.apply((x, W))[0]
 
-    def _deconvolution(self, x: Any, W: Any, out_size: tuple[int, int]) -> Variable:
+    def _deconvolution(self, x: Any, W: Any, out_size: tuple[int, ...]) -> Variable:
         node = Deconvolution2DFunction(outsize=out_size)
         node.geometry = self.geometry
         return node.apply((x, W))[0]
 
-    def _weight_gradient(self, x: Any, gy: Any, ksize: tuple[int, int]) -> Variable:
+    def _weight_gradient(self, x: Any, gy: Any, ksize: tuple[int, ...]) -> Variable:
         node = Convolution2DGradW(ksize)
         node.geometry = self.geometry
         return node.apply((x, gy))[0]
@@ -159,7 +159,7 @@ class Convolution2DFunction(_Convolution):
         *,
         dilate: Any = 1,
         groups: int = 1,
-        out_size: tuple[int, int] | None = None,
+        out_size: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(stride, pad, dilate=dilate, groups=groups)
         self.cover_all = cover_all
@@ -203,7 +203,7 @@ class Deconvolution2DFunction(_Convolution):
     ) -> None:
         super().__init__(stride, pad, dilate=dilate, groups=groups)
         if outsize is not None and tuple(np.atleast_1d(outsize)) != (None, None):
-            self.outsize: tuple[int, int] | None = _pair(self.name, "outsize", outsize, 1)
+            self.outsize: tuple[int, ...] | None = _pair(self.name, "outsize", outsize, 1)
         else:
             self.outsize = None
 
@@ -248,7 +248,7 @@ class Convolution2DGradW(_Convolution):
     arguments = ("x", "gy")
 
     def __init__(
-        self, ksize: tuple[int, int], stride: Any = 1, pad: Any = 0, *, dilate: Any = 1, groups: int = 1
+        self, ksize: tuple[int, ...], stride: Any = 1, pad: Any = 0, *, dilate: Any = 1, groups: int = 1
     ) -> None:
         super().__init__(stride, pad, dilate=dilate, groups=groups)
         self.ksize = ksize
