@@ -68,34 +68,34 @@ def scatter_sum(y: Any, windows: Windows) -> Any:
 def gather_max(x: Any, windows: Windows) -> tuple[Any, Any]:
     """The largest number of each window, -inf where it meets no image, and its place u * kw + v: the first if tied.
 
-    A NaN in the window is the largest.
+    A NaN in the window is the largest; where there is one, the place is not defined.
     """
     xp = array_module(x)
     y = _filled(x, windows.out_size, -np.inf, x.dtype)
-    index = _filled(x, windows.out_size, 0, np.min_scalar_type(windows.ksize[0] * windows.ksize[1] - 1))
+    for _, window, image in windows.offsets():
+        xp.maximum(y[window], x[image], out=y[window])
+    # Places are ranked backwards, so that the first of equal ones is a maximum too: masks are slow, maxima are not.
+    places = windows.ksize[0] * windows.ksize[1]
+    rank = _filled(x, windows.out_size, 0, np.min_scalar_type(places))
     for number, window, image in windows.offsets():
-        candidate, best = x[image], y[window]
-        better = ~(candidate <= best) & (best == best)
-        xp.copyto(index[window], index.dtype.type(number), where=better)
-        xp.maximum(candidate, best, out=best)
-    return y, index
+        hit = x[image] == y[window]
+        xp.maximum(rank[window], hit * rank.dtype.type(places - number), out=rank[window])
+    return y, (places - rank) % rank.dtype.type(places)
 
 
 def pick(x: Any, windows: Windows, index: Any) -> Any:
     """The number at place ``index`` of each window; 0 in the padding."""
-    xp = array_module(x)
     y = _filled(x, windows.out_size, 0, x.dtype)
     for number, window, image in windows.offsets():
-        xp.copyto(y[window], x[image], where=index[window] == number)
+        y[window] += x[image] * (index[window] == number)
     return y
 
 
 def put(y: Any, windows: Windows, index: Any) -> Any:
     """Add each number to the place ``index`` of its window."""
-    xp = array_module(y)
     x = _filled(y, windows.size, 0, y.dtype)
     for number, window, image in windows.offsets():
-        x[image] += xp.where(index[window] == number, y[window], y.dtype.type(0))
+        x[image] += y[window] * (index[window] == number)
     return x
 
 
