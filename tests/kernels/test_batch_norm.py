@@ -167,6 +167,17 @@ def test_formulas_for_other_array_libraries_agree():
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+def test_broadcast_views():
+    rng = np.random.RandomState(0)
+    x = np.broadcast_to(rng.randn(4, 3, 1, 5), (4, 3, 2, 5))
+    gy = np.broadcast_to(rng.randn(3, 1, 1), x.shape)
+    gamma, beta = rng.randn(2, 3)
+    y, mean, _, inv_std = batch_norm.forward(x, gamma, beta, 1e-3)
+    got = (y, *batch_norm.backward(x, gamma, mean, inv_std, gy))
+    for a, b in zip(got, by_loop(x, gamma, beta, 1e-3, gy)):
+        np.testing.assert_allclose(a, b, atol=1e-13)
+
+
 def test_inputs_are_not_changed():
     x, gy = np.random.RandomState(0).randn(2, 4, 3, 2, 2)
     gamma, beta = np.ones(3), np.zeros(3)
