@@ -1,1 +1,15 @@
-""" """
+"""The GANs by name. Each is a module: two losses, its defaults, its equation and its paper.
+
+A new GAN is one file with `loss_dis`, `loss_gen`, `DEFAULTS`, `EQUATION` and `PAPER`, and one name in `GANS`; the
+command line and the tests find it there.
+"""
+
+from types import ModuleType
+
+from minigan.gans import dcgan, gan
+from minigan.gans.nets import ARCHITECTURES
+from minigan.gans.updater import GANUpdater
+
+GANS: dict[str, ModuleType] = {"gan": gan, "dcgan": dcgan}
+
+__all__ = ["ARCHITECTURES", "GANS", "GANUpdater"]

@@ -1,0 +1,152 @@
+"""The page that every GAN shares: who moves when, what is detached, what is reported.
+
+One iteration is `n_dis` steps of the discriminator and then one of the generator. In D's step the fakes are made
+without a graph, so G gets no gradient; in G's step the loss is carried through D down to the images, and no gradient of
+D's weights is even computed. A net's running statistics move in its own step only: after a step of D, G is what it was,
+bit for bit, and the other way round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+import minigan.functions as F
+from minigan.backend import copyto
+from minigan.configuration import no_backprop_mode
+from minigan.core import Variable, grad
+from minigan.gans.nets import Generator
+from minigan.link import Chain
+from minigan.reporter import report
+from minigan.training.updaters.standard_updater import StandardUpdater
+
+
+class GANUpdater(StandardUpdater):
+    """Train the nets behind the optimizers `"gen"` and `"dis"` with the two losses of `gan`.
+
+    Args:
+        iterator: Gives batches of real images (N, C, H, W) in [-1, 1], or of tuples that begin with the image.
+        optimizer: `{"gen": optimizer of G, "dis": optimizer of D}`, each already set up with its net.
+        gan: A module of `minigan.gans.GANS`, or anything else that has `loss_dis` and `loss_gen`.
+        n_dis: Steps of D, each on a fresh batch, for one of G.
+        ema_decay: If positive, keep in `self.ema` a copy of G whose weights follow G's as a moving average,
+            w <- d w + (1 - d) w_G with d = min(ema_decay, (1 + t) / (10 + t)) after step t; it is used for sampling.
+        kwargs: As for `StandardUpdater`: converter, device, ...
+
+    Reports `gen/loss`, `dis/loss`, `dis/accuracy` (share of right answers, half of them on fakes), `dis/real` and
+    `dis/fake` (mean of D as a probability, before D's step). Its part of a snapshot also holds the averaged generator.
+    """
+
+    def __init__(
+        self, iterator: Any, optimizer: dict[str, Any], gan: ModuleType | Any, *,
+        n_dis: int = 1, ema_decay: float = 0.0, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        if n_dis < 1:
+            raise ValueError(f"GANUpdater: n_dis is {n_dis} but D must move at least once for each step of G")
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"GANUpdater: ema_decay is {ema_decay} but must be in [0, 1); 0 switches the average off")
+        super().__init__(iterator, optimizer, **kwargs)
+        self.gan, self.n_dis, self.ema_decay = gan, n_dis, ema_decay
+        self.gen: Generator = optimizer["gen"].target
+        self.dis: Chain = optimizer["dis"].target
+        self.ema: Generator | None = self.gen.copy(mode="copy") if ema_decay else None
+
+    @property
+    def sampler(self) -> Generator:
+        """The generator to draw pictures from: the averaged one where there is one."""
+        return self.gen if self.ema is None else self.ema
+
+    def update_core(self) -> None:
+        """Do one iteration: `n_dis` steps of D, one step of G."""
+        for _ in range(self.n_dis):
+            x_real = self.next_images()
+            self.update_dis(x_real)
+        self.update_gen(len(x_real))
+
+    def next_images(self) -> Any:
+        """Return the next batch of real images on the device of the nets; labels, if any, are left out."""
+        batch = self.converter(self.get_iterator("main").next(), self.device)
+        return batch[0] if isinstance(batch, tuple) else batch
+
+    def update_dis(self, x_real: Any) -> None:
+        """Move D: raise its logits on `x_real` (N, C, H, W), lower them on N new fakes."""
+        with no_backprop_mode(), frozen_statistics(self.gen):
+            x_fake = self.gen(self.gen.latent(len(x_real))).array
+        y_real, y_fake = self.dis(x_real), self.dis(x_fake)
+        loss = self.gan.loss_dis(y_real, y_fake)
+        self.dis.cleargrads()
+        loss.backward()
+        self.get_optimizer("dis").update()
+        report({"loss": loss, **_opinion(y_real, y_fake)}, self.dis)
+
+    def update_gen(self, n: int) -> None:
+        """Move G: make D, as it is now, believe `n` new fakes."""
+        x_fake = self.gen(self.gen.latent(n))
+        with frozen_statistics(self.dis):
+            y_fake = self.dis(x_fake)
+        loss = self.gan.loss_gen(y_fake)
+        self.gen.cleargrads()
+        (x_fake.grad_var,) = grad([loss], [x_fake])
+        x_fake.backward()
+        self.get_optimizer("gen").update()
+        report({"loss": loss}, self.gen)
+        if self.ema is not None:
+            step = self.get_optimizer("gen").t
+            _move_towards(self.ema, self.gen, 1 - min(self.ema_decay, (1 + step) / (10 + step)))
+
+    def serialize(self, serializer: Any) -> None:
+        """Write to or read from `serializer` all that the next iteration depends on."""
+        super().serialize(serializer)
+        if self.ema is not None:
+            self.ema.serialize(serializer["ema"])
+
+
+@contextlib.contextmanager
+def frozen_statistics(net: Chain) -> Iterator[None]:
+    """Put back on leaving what the links of `net` remember besides weights: running means and variances, counters."""
+    before = [(link, name, _copy(value)) for link, name, value in _memories(net)]
+    try:
+        yield
+    finally:
+        for link, name, value in before:
+            now = getattr(link, name)
+            if hasattr(now, "shape") and now.shape == getattr(value, "shape", None):
+                copyto(now, value)
+            else:
+                setattr(link, name, value)
+
+
+def _memories(net: Chain) -> Iterator[tuple[Any, str, Any]]:
+    for link in net.links():
+        for name in sorted(link._persistent):
+            yield link, name, getattr(link, name)
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if hasattr(value, "copy") else value
+
+
+def _move_towards(average: Chain, net: Chain, rate: float) -> None:
+    """average += rate * (net - average) for weights and running statistics; counters are taken over as they are."""
+    for mean, now in zip(average.params(), net.params(), strict=True):
+        mean.array += rate * (now.array - mean.array)
+    for (link, name, mean), (_, _, now) in zip(_memories(average), _memories(net), strict=True):
+        if getattr(mean, "dtype", None) is not None and mean.dtype.kind == "f" and mean.shape:
+            mean += rate * (now - mean)
+        else:
+            setattr(link, name, _copy(now))
+
+
+def _opinion(y_real: Variable, y_fake: Variable) -> dict[str, Any]:
+    """What D thinks of N real and N made images (row 56): mean probability of each, and how often it is right."""
+    real, fake = y_real.array, y_fake.array
+    with no_backprop_mode():
+        return {
+            "real": F.sigmoid(real).array.mean(),
+            "fake": F.sigmoid(fake).array.mean(),
+            "accuracy": ((real > 0).mean(dtype=numpy.float32) + (fake < 0).mean(dtype=numpy.float32)) / 2,
+        }

@@ -1,0 +1,116 @@
+"""Pictures for the run folder: sample grids (PNG), their history (animated GIF), loss curves.
+
+Images are arrays (N, C, H, W) in [-1, 1] with 1, 3 or 4 channels until they become bytes here. No display is needed;
+Pillow (which comes with matplotlib) and matplotlib are loaded by the functions that use them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan.backends import cuda
+from minigan.utils.files import atomic_write
+
+GAP = 2  # pixels between the tiles of a grid
+
+
+def to_uint8(images: Any) -> numpy.ndarray:
+    """Turn images (N, C, H, W) in [-1, 1] into bytes: (N, H, W) for one channel, (N, H, W, C) for 3 or 4.
+
+    -1 becomes 0, 1 becomes 255, values between are rounded, values outside are cut off, NaN becomes 0.
+    """
+    images = cuda.to_cpu(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"to_uint8: images has shape {images.shape} but must be (N, C, H, W) with C = 1, 3 or 4")
+    scaled = numpy.nan_to_num((images.astype(numpy.float32) + 1) * 127.5, nan=0.0)
+    pixels = numpy.clip(numpy.rint(scaled), 0, 255).astype(numpy.uint8)
+    return pixels[:, 0] if images.shape[1] == 1 else numpy.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def grid(pixels: numpy.ndarray, rows: int | None = None) -> numpy.ndarray:
+    """Lay N images of bytes, (N, H, W) or (N, H, W, C), out row by row; the last row may stay partly empty (black).
+
+    `rows` defaults to the most square layout. The first image is `result[:H, :W]`; tiles are 2 pixels apart.
+    """
+    n, h, w = pixels.shape[:3]
+    if n == 0:
+        raise ValueError("grid: there are no images to lay out; pass at least one")
+    rows = max(1, math.isqrt(n)) if rows is None else rows
+    if not 1 <= rows <= n:
+        raise ValueError(f"grid: rows is {rows} but {n} images fill from 1 to {n} rows")
+    columns = -(-n // rows)
+    sheet = numpy.zeros((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP, *pixels.shape[3:]), numpy.uint8)
+    for i, image in enumerate(pixels):
+        top, left = i // columns * (h + GAP), i % columns * (w + GAP)
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def save_png(path: str | os.PathLike[str], pixels: numpy.ndarray) -> None:
+    """Write bytes (H, W), (H, W, 3) or (H, W, 4) as a PNG, whole or not at all."""
+    from PIL import Image
+
+    with atomic_write(path) as file:
+        Image.fromarray(pixels).save(file, format="PNG")
+
+
+def read_png(path: str | os.PathLike[str]) -> numpy.ndarray:
+    """Read a picture back as bytes (H, W) or (H, W, C)."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return numpy.asarray(image)
+
+
+def save_gif(path: str | os.PathLike[str], frames: Sequence[Any], seconds: float = 6.0) -> None:
+    """Write pictures (paths, one size) as an endless animation of `seconds`; the last one is shown longer."""
+    from PIL import Image
+
+    if not frames:
+        raise ValueError("save_gif: there are no frames; pass at least one picture")
+    images = [Image.fromarray(read_png(frame)).convert("P") for frame in frames]
+    each = max(40, min(500, round(1000 * seconds / len(images))))
+    with atomic_write(path) as file:
+        images[0].save(
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            loop=0,
+            duration=[each] * (len(images) - 1) + [2000],
+        )
+
+
+def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]]) -> None:
+    """Draw a log (LogReport's list of dicts): both losses above, what D thinks of real and made images below."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, opinion = figure.subplots(2, 1, sharex=True)
+    names = {"gen/loss": "loss of G", "dis/loss": "loss of D"}
+    opinions = {"dis/real": "D on real images", "dis/fake": "D on made images", "dis/accuracy": "accuracy of D"}
+    for axes, labels in ((losses, names), (opinion, opinions)):
+        for key, label in labels.items():
+            points = [(entry["iteration"], entry[key]) for entry in log if key in entry]
+            axes.plot(
+                [x for x, _ in points], [y for _, y in points], label=label, marker="." if len(points) < 3 else ""
+            )
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper right")
+    opinion.set(ylim=(0, 1.02), xlabel="iteration", ylabel="mean probability")
+    losses.set(ylabel="loss")
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=100)
+
+
+def frames_in(folder: Path) -> list[Path]:
+    """The PNG files of a folder of samples, in the order of their names."""
+    return sorted(folder.glob("*.png"))
