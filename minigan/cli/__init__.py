@@ -1,0 +1,53 @@
+"""The command `minigan`: train a GAN, draw from it, say what is installed and which data is found.
+
+Results go to standard output, progress and remarks to standard error. Exit status: 0 done; 1 it could not be done, said
+in one sentence; 2 the command was called in a wrong way; 130 or 143 stopped by Ctrl-C or SIGTERM after a snapshot was
+saved. Every option can be set in the environment (`MINIGAN_TRAIN_STEPS=500`).
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import click
+
+from minigan._version import __version__
+from minigan.cli.data import data
+from minigan.cli.info import info
+from minigan.cli.run_folder import RunError
+from minigan.cli.sample import sample
+from minigan.cli.train import train
+from minigan.dataset.errors import DataError
+
+
+class _Sentences(click.Group):
+    """A group whose commands end foreseeable failures with one sentence and exit status 1, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (DataError, RunError) as error:
+            raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException(f"out of memory ({error}); try a smaller --batch-size or --width") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(
+    cls=_Sentences,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MINIGAN", "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="minigan")
+def main() -> None:
+    """minigan: train a GAN with one command, on NumPy or CuPy.
+
+    Start with `minigan train`: it needs no option, no data and no GPU.
+    """
+
+
+for command in (train, sample, data, info):
+    main.add_command(command)

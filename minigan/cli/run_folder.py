@@ -1,0 +1,147 @@
+"""A run is a folder: what was asked for, what happened, and all that is needed to go on.
+
+config.json        settings in effect, versions, data
+log                losses and opinions of D, a JSON list (LogReport)
+samples/           the same noise drawn again and again, one PNG per interval
+loss.png           curves of the log             progress.gif   the samples as an animation
+snapshot_iter_N    everything needed to resume   gen.npz        the weights of the generator alone
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan._version import __version__
+from minigan.gans import ARCHITECTURES
+from minigan.gans.nets import Generator
+from minigan.link import Chain
+from minigan.serializers import load_npz
+from minigan.serializers.npz import FileError
+from minigan.utils.files import atomic_write
+
+RUNS = Path("runs")
+
+
+class RunError(Exception):
+    """A run folder that cannot be used, or a run that cannot go on; the text is a whole sentence."""
+
+
+class RunFolder:
+    """The files of one run by name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples = path / "samples"
+        self.config = path / "config.json"
+        self.log = path / "log"
+        self.weights = path / "gen.npz"
+        self.curves = path / "loss.png"
+        self.animation = path / "progress.gif"
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any], data: dict[str, Any]) -> RunFolder:
+        """Make the folder and write down what was asked for; refuse a folder that already holds a run."""
+        run = cls(path)
+        if run.config.exists() or run.snapshots():
+            raise RunError(
+                f"{path} already holds a run: go on with it by --resume {path}, or choose another folder with --out"
+            )
+        versions = {"minigan": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
+        try:
+            run.samples.mkdir(parents=True, exist_ok=True)
+            run.write_config({"settings": settings, "data": data, "versions": versions})
+        except OSError as error:
+            raise RunError(f"--out {path} cannot be written to ({error}); choose another folder") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return the run in a folder; raises `RunError` where there is none."""
+        run = cls(path)
+        if not path.exists():
+            raise RunError(f"{path} does not exist; pass the folder of a run, as `minigan train` names it at its end")
+        if not run.config.is_file():
+            raise RunError(f"{path} is no run folder (it has no config.json); pass one that `minigan train` has made")
+        run.read_config()
+        return run
+
+    @classmethod
+    def newest(cls, parent: Path = RUNS) -> RunFolder:
+        """Return the run that was written to last."""
+        found = sorted(parent.glob("*/config.json"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise RunError(f"there is no run in {parent}/ to go on with; start one with `minigan train`")
+        return cls.open(found[-1].parent)
+
+    def read_config(self) -> dict[str, Any]:
+        """Return config.json; raises `RunError` if it is damaged."""
+        try:
+            config = json.loads(self.config.read_text("utf-8"))
+            if not isinstance(config["settings"], dict):
+                raise TypeError
+            return config
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.config} is damaged: it does not hold the settings of a run") from error
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write config.json anew."""
+        with atomic_write(self.config, "w") as file:
+            file.write(json.dumps(config, indent=2) + "\n")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings in effect."""
+        return self.read_config()["settings"]
+
+    def snapshot(self, iteration: int) -> Path:
+        """Name the snapshot of an iteration."""
+        return self.path / f"snapshot_iter_{iteration}"
+
+    def snapshots(self) -> list[Path]:
+        """Return the snapshots, newest first."""
+        found = [p for p in self.path.glob("snapshot_iter_*") if re.fullmatch(r"snapshot_iter_\d+", p.name)]
+        return sorted(found, key=iteration_of, reverse=True)
+
+    def generator(self, snapshot: Path | None = None) -> tuple[Generator, Path]:
+        """Return G with the newest weights, or those of `snapshot`, and the file they came from."""
+        settings = self.settings()
+        gen, _ = build(settings)
+        for file in [snapshot] if snapshot else self.snapshots():
+            load(file, gen, "updater/ema/" if settings["ema"] else "updater/model:gen/")
+            return gen, file
+        if not self.weights.exists():
+            raise RunError(f"{self.path} has no snapshot yet, so there are no weights yet; let it train longer")
+        load(self.weights, gen)
+        return gen, self.weights
+
+
+def iteration_of(snapshot: Path) -> int:
+    """Return N of .../snapshot_iter_N."""
+    return int(snapshot.name.rpartition("_")[2])
+
+
+def build(settings: dict[str, Any]) -> tuple[Generator, Chain]:
+    """Return `(gen, dis)` as the settings of a run describe them."""
+    try:
+        architecture = ARCHITECTURES[settings["arch"]]
+        return architecture.build(settings["z_dim"], settings["channels"], settings["size"], settings["width"])
+    except KeyError as error:
+        raise RunError(f"config.json lacks or does not know {error}; it was not written by this version") from error
+
+
+def load(file: Path, target: Any, path: str = "") -> None:
+    """Fill a net, or a whole trainer, from a file; one sentence says what is wrong with it if that fails."""
+    try:
+        load_npz(file, target, path=path)
+    except (FileError, OSError) as error:
+        raise RunError(f"{file} is damaged ({error}); delete it to go back to the snapshot before it") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunError(
+            f"{file} does not fit: it was written by another architecture, or is damaged ({error}); use the settings "
+            f"it was trained with"
+        ) from error

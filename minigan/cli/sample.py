@@ -1,0 +1,67 @@
+"""`minigan sample`: draw images from a trained generator, into a grid to look at or an array to compute with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy
+
+from minigan import pictures, random
+from minigan.cli.options import device_option, named_device
+from minigan.cli.run_folder import RunFolder
+from minigan.configuration import no_backprop_mode, using_config
+from minigan.gans.nets import Generator
+from minigan.utils.files import atomic_write
+
+BATCH = 250  # images drawn at a time
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--n", "n", type=click.IntRange(min=1), help="How many images.  [default: 64, or 10000 into an .npz]")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("samples.png"), show_default=True,
+    help="A .png (one grid), .npz (array `images`, uint8, (N, H, W) or (N, H, W, C)) or .npy.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same images.")
+@click.option("--rows", type=click.IntRange(min=1), help="Rows of the grid.  [default: as square as can be]")
+@click.option("--train-mode", is_flag=True, help="Normalize by the statistics of each batch, as during training.")
+@device_option
+def sample(run: Path, n: int | None, out: Path, seed: int, rows: int | None, train_mode: bool, device: str) -> None:
+    """Draw images from the generator of RUN: a run folder, or one of its snapshots.
+
+    Evaluation mode is the default: batch normalization uses its running statistics, so that an image depends on its own
+    noise alone and the first ten of a thousand are the same as ten drawn alone.
+    """
+    if out.suffix not in (".png", ".npz", ".npy"):
+        raise click.UsageError(f"--out {out}: the name must end in .png, .npz or .npy, which says what to write")
+    n = n or (64 if out.suffix == ".png" else 10000)
+    if rows is not None and rows > n:
+        raise click.UsageError(f"--rows {rows}: {n} images fill {n} rows at most")
+    if not out.absolute().parent.is_dir():
+        raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    place = named_device(device)
+    if run.is_file():
+        gen, file = RunFolder.open(run.parent).generator(run)
+    else:
+        gen, file = RunFolder.open(run).generator()
+    gen.to_device(place)
+    with place:
+        images = draw(gen, n, seed, train_mode)
+    if out.suffix == ".png":
+        pictures.save_png(out, pictures.grid(images, rows))
+    else:
+        with atomic_write(out) as stream:
+            numpy.save(stream, images) if out.suffix == ".npy" else numpy.savez_compressed(stream, images=images)
+    click.echo(f"{out}: {n} images of {' x '.join(map(str, images.shape[1:]))} from {file}, seed {seed}")
+
+
+def draw(gen: Generator, n: int, seed: int, train_mode: bool = False) -> numpy.ndarray:
+    """Return n images as bytes, from noise that `seed` alone decides."""
+    random.seed(seed)
+    parts = []
+    with using_config("train", train_mode), no_backprop_mode():
+        for start in range(0, n, BATCH):
+            parts.append(pictures.to_uint8(gen(gen.latent(min(BATCH, n - start))).array))
+    return numpy.concatenate(parts)

@@ -1,0 +1,76 @@
+"""From options to the settings of a run: what holds when nothing is given, and what may change when a run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minigan.cli.data import named_data
+from minigan.cli.run_folder import RunFolder
+from minigan.gans import ARCHITECTURES, GANS
+
+AUTO = "auto"  # --resume without a name
+COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "ema": 0.0, "seed": 0}
+FREE_ON_RESUME = ("data", "steps", "epochs", "device", "snapshot_every")  # all else would make it another run
+
+
+def described(name: str) -> str:
+    """Say what an option is when it is not given: one number per architecture."""
+    return "[default: " + ", ".join(f"{arch} {a.defaults[name]}" for arch, a in ARCHITECTURES.items()) + "]"
+
+
+def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings in effect: given options over the GAN's, the architecture's and the common defaults."""
+    gan = given["gan"] or "dcgan"
+    chosen = {"gan": gan, **GANS[gan].DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
+    chosen["data"] = named_data(given["data"])
+    if given["epochs"]:
+        chosen["steps"] = None
+    if given["alpha"]:
+        chosen.setdefault("alpha_dis", given["alpha"])
+    return {**COMMON, **ARCHITECTURES[chosen["arch"]].defaults, **chosen}
+
+
+def settle_length(settings: dict[str, Any], n: int) -> None:
+    """Turn epochs into steps and fill in the intervals that depend on the number of steps; check the batch."""
+    if settings["batch_size"] > n:
+        raise click.UsageError(f"--batch-size {settings['batch_size']}: the data has {n} images; pass a smaller one")
+    if settings.get("epochs"):
+        per_step = settings["batch_size"] * settings["n_dis"]
+        settings["steps"] = max(1, -(-int(settings["epochs"] * n) // per_step))
+    for name, parts in (("snapshot_every", 4), ("sample_every", 20), ("log_every", 40)):
+        settings.setdefault(name, max(1, settings["steps"] // parts))
+
+
+def check_length(given: dict[str, Any]) -> None:
+    """Refuse two answers to one question."""
+    if given["steps"] and given["epochs"]:
+        raise click.UsageError("--steps and --epochs both say how long to train; pass one of them")
+
+
+def run_to_resume(resume: str, out: Path | None) -> RunFolder:
+    """Return the run that `--resume` means: the one it names, that of `--out`, or the newest."""
+    if resume != AUTO and out is not None and Path(resume) != out:
+        raise click.UsageError(f"--resume {resume} and --out {out} name two folders; a run goes on in its own")
+    folder = out if resume == AUTO else Path(resume)
+    return RunFolder.newest() if folder is None else RunFolder.open(folder)
+
+
+def resumed_settings(run: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the run's own settings, of which only length, device, place of the data and snapshots may change."""
+    settings = run.settings()
+    source = click.get_current_context().get_parameter_source
+    for name, value in given.items():
+        if value is None or source(name) is click.core.ParameterSource.DEFAULT:
+            continue
+        if name not in FREE_ON_RESUME and settings.get(name) != value:
+            raise click.UsageError(
+                f"{run.path} was trained with {name.replace('_', '-')} {settings.get(name)}, not {value}; leave the "
+                f"option out to go on with it, or start another run"
+            )
+        settings[name] = named_data(value) if name == "data" else value
+        if name == "steps":
+            settings["epochs"] = None
+    return settings

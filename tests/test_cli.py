@@ -1,0 +1,461 @@
+"""The command line: what is written and printed, bit-for-bit resuming, and one sentence for every kind of bad input.
+
+The nets are tiny and the data is a file of 20 images, so that a few iterations cross the border of an epoch.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+
+import click
+import numpy
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from minigan.cli import main
+from minigan.cli import train as _train_command  # noqa: F401  (the module `minigan.cli.train` hides behind the command)
+from minigan.cli.run_folder import RunError, RunFolder
+from minigan.cli.sample import draw
+from minigan.cli.watch import Sanity, Stop
+from minigan.gans import ARCHITECTURES, GANUpdater
+
+TINY = [
+    "--width",
+    "4",
+    "--z-dim",
+    "5",
+    "--batch-size",
+    "8",
+    "--sample-every",
+    "2",
+    "--snapshot-every",
+    "3",
+    "--log-every",
+    "2",
+]
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """A file with 20 training and 10 test images, as Keras' mnist.npz."""
+    rng = numpy.random.RandomState(0)
+    path = tmp_path_factory.mktemp("data") / "mnist.npz"
+    numpy.savez(
+        path,
+        x_train=rng.randint(0, 256, (20, 28, 28)).astype(numpy.uint8),
+        y_train=(numpy.arange(20) % 10).astype(numpy.uint8),
+        x_test=rng.randint(0, 256, (10, 28, 28)).astype(numpy.uint8),
+        y_test=numpy.arange(10).astype(numpy.uint8),
+    )
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    """Nothing of the caller's environment, and `runs/` in a folder of its own."""
+    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*arguments, code=0, env=None):
+    result = CliRunner().invoke(main, [str(a) for a in arguments], env=env, prog_name="minigan")
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def sentence(result):
+    """The one sentence on standard error; nothing like a traceback."""
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def process(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "minigan", *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def log_of(folder):
+    entries = json.loads((folder / "log").read_text())
+    return [{k: v for k, v in entry.items() if k != "elapsed_time"} for entry in entries]
+
+
+def arrays_of(file):
+    with numpy.load(file) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+@pytest.fixture(scope="module")
+def run(few, tmp_path_factory):
+    """A finished run of 7 iterations."""
+    out = tmp_path_factory.mktemp("runs") / "a"
+    result = CliRunner().invoke(
+        main, ["train", "--data", few, "--steps", "7", "--out", str(out), "--ema", "0.9", *TINY]
+    )
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_run_folder_holds_all_that_is_promised(run):
+    assert sorted(p.name for p in run.iterdir()) == [
+        "config.json", "gen.npz", "log", "loss.png", "progress.gif", "samples", "snapshot_iter_3", "snapshot_iter_6",
+        "snapshot_iter_7",
+    ]  # fmt: skip
+    assert [p.name for p in sorted((run / "samples").iterdir())] == [f"iter_000000{i}.png" for i in (0, 2, 4, 6)]
+    with Image.open(run / "samples" / "iter_0000002.png") as grid:
+        assert grid.size == (238, 238)
+    with Image.open(run / "progress.gif") as gif:
+        assert gif.n_frames == 4
+    settings = json.loads((run / "config.json").read_text())["settings"]
+    expected = {
+        "gan": "dcgan",
+        "arch": "small",
+        "steps": 7,
+        "batch_size": 8,
+        "width": 4,
+        "alpha": 2e-4,
+        "seed": 0,
+        "ema": 0.9,
+    }
+    assert {k: settings[k] for k in expected} == expected
+
+
+def test_the_log_says_what_d_thinks(run):
+    log = log_of(run)
+    assert [entry["iteration"] for entry in log] == [2, 4, 6]
+    for entry in log:
+        assert {"gen/loss", "dis/loss", "dis/accuracy", "dis/real", "dis/fake", "epoch"} <= entry.keys()
+        assert 0 < entry["dis/real"] < 1 and 0 < entry["dis/fake"] < 1 and 0 <= entry["dis/accuracy"] <= 1
+
+
+def test_last_line_says_where_to_look(few, tmp_path):
+    result = call("train", "gan", "--data", few, "--steps", 2, "--out", tmp_path / "r", *TINY)
+    last = result.stdout.splitlines()[-1]
+    assert str(tmp_path / "r" / "progress.gif") in last and "iter_0000002.png" in last and "minigan sample" in last
+    assert "20 training and 10 test images" in result.stderr
+    assert "2/2" in result.stderr
+
+
+def test_quiet_prints_the_folder_alone(few, tmp_path):
+    result = call("train", "--data", few, "--steps", 1, "--out", tmp_path / "r", "--quiet", *TINY)
+    assert result.stdout == f"{tmp_path / 'r'}\n"
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("options", [["--ema", "0.9"], ["--arch", "book"]])
+def test_resuming_goes_on_bit_for_bit(few, tmp_path, monkeypatch, number, code, options):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    wanted = ["--data", few, "--steps", 9, *options, *TINY]
+    call("train", *wanted, "--out", whole)
+    update_core = GANUpdater.update_core
+
+    def interrupted(self):
+        if self.iteration == 4:
+            os.kill(os.getpid(), number)
+        update_core(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GANUpdater, "update_core", interrupted)
+        result = call("train", *wanted, "--out", broken, code=code)
+    assert f"minigan train --resume {broken}" in result.stderr
+    assert "after iteration 5 of 9" in result.stderr
+    assert (broken / "snapshot_iter_5").exists()
+    call("train", "--resume", broken)
+    assert log_of(broken) == log_of(whole)
+    one, other = arrays_of(whole / "snapshot_iter_9"), arrays_of(broken / "snapshot_iter_9")
+    assert one.keys() == other.keys()
+    # The log and its clock: the entries were compared above, without the seconds.
+    clocks = {"_snapshot_elapsed_time", "extensions/LogReport/_log"}
+    assert [k for k in one if k not in clocks and not numpy.array_equal(one[k], other[k])] == []
+    for file in sorted((whole / "samples").iterdir()):
+        assert file.read_bytes() == (broken / "samples" / file.name).read_bytes()
+    for name, weights in arrays_of(whole / "gen.npz").items():
+        assert numpy.array_equal(weights, arrays_of(broken / "gen.npz")[name])
+
+
+def test_a_real_process_is_stopped_by_a_real_signal(few, tmp_path):
+    out = tmp_path / "r"
+    command = [sys.executable, "-m", "minigan", "train", "--data", few, "--steps", "1000000", "--out", str(out), *TINY]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stderr:
+            if "/1000000" in line:
+                break
+        child.send_signal(signal.SIGTERM)
+        _, rest = child.communicate(timeout=60)
+    assert child.returncode == 143
+    assert f"minigan train --resume {out}" in rest
+    assert len(RunFolder(out).snapshots()) >= 1
+    done = RunFolder(out).snapshots()[0].name.rpartition("_")[2]
+    result = process("train", "--resume", "--out", out, "--steps", int(done) + 2)
+    assert result.returncode == 0, result.stderr
+    assert f"after iteration {done}" in result.stderr
+
+
+def test_second_signal_ends_at_once():
+    with Stop(5) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received is signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_resume_without_a_name_takes_the_newest_run(few, tmp_path):
+    call("train", "--data", few, "--steps", 2, "--out", tmp_path / "runs" / "one", *TINY)
+    call("train", "--data", few, "--steps", 2, "--out", tmp_path / "runs" / "two", *TINY)
+    os.utime(tmp_path / "runs" / "one" / "config.json", (1, 1))
+    call("train", "--steps", 3, "--resume")
+    assert (tmp_path / "runs" / "two" / "snapshot_iter_3").exists()
+    assert not (tmp_path / "runs" / "one" / "snapshot_iter_3").exists()
+
+
+def test_default_folder_is_named_after_the_gan_and_the_time(few, tmp_path):
+    call("train", "gan", "--data", few, "--steps", 1, *TINY)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("gan-20")
+
+
+def test_resume_refuses_what_would_make_it_another_run(run):
+    assert "width 4, not 8" in sentence(call("train", "--resume", run, "--width", 8, "--steps", 9, code=2))
+    assert "pass a larger --steps" in sentence(call("train", "--resume", run, code=1))
+    assert "two folders" in sentence(call("train", "--resume", run, "--out", "elsewhere", code=2))
+
+
+def copy(run, to):
+    to.mkdir()
+    for file in run.iterdir():
+        if file.is_file():
+            (to / file.name).write_bytes(file.read_bytes())
+    (to / "samples").mkdir()
+    return to
+
+
+def test_resume_skips_a_damaged_snapshot(run, tmp_path):
+    broken = copy(run, tmp_path / "b")
+    newest = broken / "snapshot_iter_7"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    result = call("train", "--resume", broken, "--steps", 8)
+    assert "warning" in result.stderr and "damaged" in result.stderr and "after iteration 6" in result.stderr
+
+
+def test_snapshot_of_another_architecture_is_refused(run, few, tmp_path):
+    call("train", "--data", few, "--steps", 1, "--out", tmp_path / "wide", *TINY, "--width", 6)
+    other = copy(run, tmp_path / "other")
+    for file in other.glob("snapshot*"):
+        file.write_bytes((tmp_path / "wide" / "snapshot_iter_1").read_bytes())
+    text = sentence(call("sample", other, code=1))
+    assert "does not fit" in text and "another architecture" in text
+    assert "does not fit" in sentence(call("train", "--resume", other, "--steps", 8, code=1))
+
+
+def test_resume_with_other_data_is_refused(run, tmp_path):
+    other = copy(run, tmp_path / "o")
+    config = json.loads((other / "config.json").read_text())
+    config["data"]["crc32"] += 1
+    (other / "config.json").write_text(json.dumps(config))
+    assert "not that with which" in sentence(call("train", "--resume", other, "--steps", 8, code=1))
+
+
+def test_a_folder_that_holds_a_run_is_refused(run, few):
+    text = sentence(call("train", "--data", few, "--out", run, *TINY, code=1))
+    assert "--resume" in text and "--out" in text
+
+
+def test_dry_run_writes_nothing_and_says_what_would_be(few, tmp_path):
+    result = call("train", "--data", few, "--dry-run", "--steps", 50, *TINY)
+    assert '"steps": 50' in result.stdout and "two iterations went well" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_epochs_become_steps(few, tmp_path):
+    call("train", "--data", few, "--epochs", 1.5, "--out", tmp_path / "r", *TINY)
+    assert (tmp_path / "r" / "snapshot_iter_4").exists()  # 30 images in batches of 8
+
+
+def test_flag_before_environment_before_file_before_default(few, tmp_path):
+    (tmp_path / "c.toml").write_text('steps = 11\nbatch-size = 6\nlr = 0.001\ngan = "gan"\n')
+    wanted = ["train", "--config", "c.toml", "--data", few, "--dry-run", "--steps", 13]
+    result = call(*wanted, env={"MINIGAN_TRAIN_STEPS": "12", "MINIGAN_TRAIN_BATCH_SIZE": "7"})
+    settings = json.loads(result.stdout[: result.stdout.rindex("}") + 1])
+    assert [settings[k] for k in ("steps", "batch_size", "alpha", "gan", "beta1")] == [13, 7, 0.001, "gan", 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stepps = 3", "no option 'stepps'"),
+        ("steps = ", "not a TOML file"),
+        ("steps = 'many'", "'many' is not a valid integer"),
+        ("steps = [1]", "one value"),
+        ("config = 'x'", "no option 'config'"),
+        ("steps = 0", "0 is not in the range"),
+    ],
+)
+def test_bad_configuration_files(tmp_path, text, expected):
+    (tmp_path / "c.toml").write_text(text)
+    assert expected in sentence(call("train", "--config", "c.toml", code=2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["train", "stylegan9"], 2, "is not one of"),
+        (["train", "--steps", "0"], 2, "not in the range"),
+        (["train", "--steps", "5", "--epochs", "1"], 2, "pass one of them"),
+        (["train", "--device", "tpu"], 2, "--device tpu"),
+        (["train", "--data", "nowhere"], 1, "no such folder or file"),
+        (["train", "--data", "mnist:nowhere"], 1, "no such folder or file"),
+        (["train", "--batch-size", "9000"], 2, "the data has 8000 images"),
+        (["train", "--config", "nowhere.toml"], 2, "nowhere.toml"),
+        (["train", "--resume", "nowhere"], 1, "does not exist"),
+        (["train", "--resume"], 1, "no run in runs"),
+        (["sample", "nowhere"], 1, "does not exist"),
+        (["sample", "."], 1, "no run folder"),
+        (["sample", ".", "--out", "x.jpg"], 2, ".png, .npz or .npy"),
+        (["sample", ".", "--out", "no/x.png"], 2, "does not exist"),
+        (["sample", ".", "--n", "3", "--rows", "4"], 2, "3 rows at most"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_bad_calls_get_one_sentence(arguments, code, expected):
+    assert expected in sentence(call(*arguments, code=code))
+
+
+def test_missing_gpu_is_named_with_its_reason(few):
+    from minigan.backends import cuda
+
+    if cuda.available:
+        pytest.skip("there is a GPU")
+    text = sentence(call("train", "--data", few, "--device", "cuda:0", code=1))
+    assert cuda.unavailable_reason() in text and "leave --device out" in text
+
+
+def test_folder_that_cannot_be_made(few, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written to" in sentence(
+        call("train", "--data", few, "--out", tmp_path / "file" / "r", *TINY, code=1)
+    )
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", b"\x00\x00\x08\x03\x7f\xff\xff\xff"])
+def test_damaged_data_is_one_sentence(tmp_path, damage):
+    (tmp_path / "mnist.npz").write_bytes(damage)
+    assert "mnist.npz" in sentence(call("train", "--data", tmp_path, code=1))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 3}', '{"settings": {}}'])
+def test_damaged_config_of_a_run(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    assert "config.json" in sentence(call("sample", tmp_path, code=1))
+
+
+def test_run_without_any_weights(run, tmp_path):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    assert "no weights yet" in sentence(call("sample", tmp_path, code=1))
+    assert "before its first snapshot" in sentence(call("train", "--resume", tmp_path, "--steps", 9, code=1))
+
+
+def test_samples_into_an_array(run, tmp_path):
+    result = call("sample", run, "--n", 300, "--out", tmp_path / "s.npz")
+    assert "snapshot_iter_7" in result.stdout and "300 images of 28 x 28" in result.stdout
+    images = arrays_of(tmp_path / "s.npz")["images"]
+    assert images.shape == (300, 28, 28) and images.dtype == numpy.uint8
+    call("sample", run, "--n", 300, "--out", tmp_path / "t.npz")
+    assert numpy.array_equal(images, arrays_of(tmp_path / "t.npz")["images"])
+    call("sample", run, "--n", 10, "--out", tmp_path / "t.npy")
+    first = numpy.load(tmp_path / "t.npy")
+    assert numpy.abs(first.astype(int) - images[:10]).max() <= 1  # a matrix product may round by the size of its batch
+    call("sample", run, "--n", 10, "--seed", 1, "--out", tmp_path / "t.npy")
+    assert not numpy.array_equal(first, numpy.load(tmp_path / "t.npy"))
+    call("sample", run, "--n", 10, "--train-mode", "--out", tmp_path / "t.npy")
+    assert not numpy.array_equal(first, numpy.load(tmp_path / "t.npy"))
+
+
+def test_samples_into_a_grid_from_one_snapshot(run, tmp_path):
+    result = call("sample", run / "snapshot_iter_3", "--n", 6, "--rows", 2, "--out", tmp_path / "g.png")
+    assert "snapshot_iter_3" in result.stdout
+    with Image.open(tmp_path / "g.png") as grid:
+        assert grid.size == (88, 58)
+
+
+def test_samples_are_those_of_the_averaged_generator(run):
+    gen, file = RunFolder.open(run).generator()
+    stored = arrays_of(file)
+    assert numpy.array_equal(gen.fc1.W.array, stored["updater/ema/fc1/W"])
+    assert not numpy.array_equal(gen.fc1.W.array, stored["updater/model:gen/fc1/W"])
+    assert numpy.array_equal(gen.fc1.W.array, arrays_of(run / "gen.npz")["fc1/W"])
+
+
+def test_colour_samples_are_channels_last():
+    gen, _ = ARCHITECTURES["small"].build(z_dim=3, channels=3, size=28, width=4)
+    assert draw(gen, 2, seed=0).shape == (2, 28, 28, 3)
+
+
+def test_divergence_is_a_sentence():
+    class Trainer:
+        observation = {"gen/loss": numpy.float32("nan")}
+
+        class updater:
+            iteration = 12
+
+    with pytest.raises(RunError, match="gen/loss is nan at iteration 12.*smaller --alpha"):
+        Sanity()(Trainer)
+
+
+def test_data_says_what_would_be_used(few, tmp_path):
+    result = call("data", "--data", few, "--json", "--grid", tmp_path / "d.png")
+    facts = json.loads(result.stdout)
+    assert facts["training images"] == 20 and facts["test images"] == 10
+    assert facts["training images per class"] == [2] * 10
+    with Image.open(tmp_path / "d.png") as grid:
+        assert grid.size == (148, 118)
+
+
+def test_data_of_the_environment_is_found(few):
+    assert json.loads(call("data", "--json", env={"MINIGAN_DATA": few}).stdout)["training images"] == 20
+    assert json.loads(call("data", "--json").stdout)["training images"] == 8000
+    assert (
+        json.loads(call("data", "--json", "--data", "builtin", env={"MINIGAN_DATA": few}).stdout)["test images"] == 2000
+    )
+
+
+def test_help_of_everything():
+    assert "Start with `minigan train`" in call("-h").stdout
+    for name in ("train", "sample", "data", "info"):
+        assert name in main.commands
+        assert f"Usage: minigan {name}" in call(name, "--help").stdout
+    assert "Evaluation mode" in call("sample", "-h").stdout
+    assert isinstance(main, click.Group)
+
+
+def test_no_command_is_a_wrong_call():
+    call(code=2)
+
+
+def test_real_processes():
+    version = process("--version")
+    assert version.returncode == 0 and version.stdout.startswith("minigan, version ")
+    facts = json.loads(process("info", "--json").stdout)
+    assert {"minigan", "python", "packages", "blas", "cpus", "gpu", "data"} <= facts.keys()
+    assert "numpy" in process("info").stdout
+    assert "8000" in process("data").stdout
+    wrong = process("sample", "nowhere")
+    assert wrong.returncode == 1 and wrong.stdout == "" and len(wrong.stderr.splitlines()) == 1
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, minigan.cli; print({'matplotlib', 'PIL', 'scipy', 'cupy'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_snapshots_are_plain_zip_archives(run):
+    assert zipfile.is_zipfile(run / "snapshot_iter_7")
