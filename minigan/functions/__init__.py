@@ -3,6 +3,7 @@
 `import minigan.functions as F` is all that a script needs; the library itself imports the chapters.
 """
 
+from minigan.functions.activation import elu, leaky_relu, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from minigan.functions.array import (
     broadcast,
     broadcast_to,
@@ -42,8 +43,9 @@ from minigan.functions.pooling import average_pooling_2d, max_pooling_2d, unpool
 
 __all__ = [
     "absolute", "add", "average", "average_pooling_2d", "batch_normalization", "broadcast", "broadcast_to", "cast",
-    "clip", "concat", "convolution_2d", "deconvolution_2d", "dropout", "exp", "expand_dims",
-    "fixed_batch_normalization", "flatten", "get_item", "linear", "log", "matmul", "max", "max_pooling_2d",
-    "maximum", "mean", "min", "minimum", "reshape", "split_axis", "sqrt", "square", "squeeze", "stack", "sum",
-    "sum_to", "transpose", "unpooling_2d",
+    "clip", "concat", "convolution_2d", "deconvolution_2d", "dropout", "elu", "exp", "expand_dims",
+    "fixed_batch_normalization", "flatten", "get_item", "leaky_relu", "linear", "log", "log_softmax", "matmul",
+    "max", "max_pooling_2d", "maximum", "mean", "min", "minimum", "relu", "reshape", "sigmoid", "softmax",
+    "softplus", "split_axis", "sqrt", "square", "squeeze", "stack", "sum", "sum_to", "tanh", "transpose",
+    "unpooling_2d",
 ]  # fmt: skip
