@@ -20,6 +20,8 @@ from minigan.functions.array import (
     transpose,
 )
 from minigan.functions.connection import convolution_2d, deconvolution_2d, linear
+from minigan.functions.evaluation import accuracy
+from minigan.functions.loss import mean_absolute_error, mean_squared_error, sigmoid_cross_entropy, softmax_cross_entropy
 from minigan.functions.math import (
     absolute,
     add,
@@ -42,10 +44,11 @@ from minigan.functions.normalization import batch_normalization, fixed_batch_nor
 from minigan.functions.pooling import average_pooling_2d, max_pooling_2d, unpooling_2d
 
 __all__ = [
-    "absolute", "add", "average", "average_pooling_2d", "batch_normalization", "broadcast", "broadcast_to", "cast",
-    "clip", "concat", "convolution_2d", "deconvolution_2d", "dropout", "elu", "exp", "expand_dims",
-    "fixed_batch_normalization", "flatten", "get_item", "leaky_relu", "linear", "log", "log_softmax", "matmul",
-    "max", "max_pooling_2d", "maximum", "mean", "min", "minimum", "relu", "reshape", "sigmoid", "softmax",
+    "absolute", "accuracy", "add", "average", "average_pooling_2d", "batch_normalization", "broadcast",
+    "broadcast_to", "cast", "clip", "concat", "convolution_2d", "deconvolution_2d", "dropout", "elu", "exp",
+    "expand_dims", "fixed_batch_normalization", "flatten", "get_item", "leaky_relu", "linear", "log", "log_softmax",
+    "matmul", "max", "max_pooling_2d", "maximum", "mean", "mean_absolute_error", "mean_squared_error", "min",
+    "minimum", "relu", "reshape", "sigmoid", "sigmoid_cross_entropy", "softmax", "softmax_cross_entropy",
     "softplus", "split_axis", "sqrt", "square", "squeeze", "stack", "sum", "sum_to", "tanh", "transpose",
     "unpooling_2d",
 ]  # fmt: skip
