@@ -1,0 +1,33 @@
+"""One training step of row 5's DCGAN, batch 128, each library in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PEERS = Path(__file__).resolve().parents[1] / "peers"
+SCRIPTS = {
+    "minigan": ["chainer_like.py", "minigan"], "chainer": ["chainer_like.py", "chainer"], "torch": ["pytorch.py"],
+}  # fmt: skip
+
+
+def run(repeats, peers):
+    """Return name -> result for minigan and each of ``peers`` (name -> Python interpreter that has it).
+
+    Raises ``ValueError`` if a peer's first losses differ from minigan's by more than 1 %: it does other work. (The
+    first steps only: a bias in front of a batch normalisation has no true gradient, and Adam turns its rounding noise
+    into full steps, so that trajectories drift apart.)
+    """
+    results = {}
+    for name, python in {"minigan": sys.executable, **peers}.items():
+        script, *arguments = SCRIPTS[name]
+        command = [python, str(PEERS / script), *arguments, str(repeats)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise ValueError(f"gan_step: {name} failed under {python}: {done.stderr.strip().splitlines()[-1:]}")
+        result = json.loads(done.stdout.splitlines()[-1])
+        for mine, other in zip(results.get("minigan", result)["losses"], result["losses"]):
+            if any(abs(a - b) > 0.01 * abs(a) for a, b in zip(mine, other)):
+                raise ValueError(f"gan_step: {name} has losses {other} where minigan has {mine}; not the same work")
+        results[name] = result
+    return results

@@ -1,0 +1,105 @@
+"""``python bench/run.py``: verify, then time; print a table and write JSON.
+
+Layers run in this process, whole training steps in a process per library. ``--peer torch=PYTHON`` names an
+interpreter that has the other library.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cases import gan_step, layers  # noqa: E402
+from timing import measure, summary  # noqa: E402
+
+from minigan.backend import get_device  # noqa: E402
+from minigan.backends import cuda  # noqa: E402
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--case", "chosen", type=click.Choice(["all", "layers", "gan_step"]), default="all")
+@click.option("--device", default="@numpy", help="Where the layers run: @numpy or @cupy:0.")
+@click.option("--peer", "peers", multiple=True, metavar="NAME=PYTHON", help="torch or chainer; repeatable.")
+@click.option("--repeats", type=click.IntRange(1), default=10)
+@click.option("--quick", is_flag=True, help="Two repeats: to see that everything works.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the results there.")
+def main(chosen, device, peers, repeats, quick, out):
+    """Verify the variants against each other, then time them."""
+    repeats = 2 if quick else repeats
+    try:
+        device = get_device(device)
+        interpreters = dict(parse_peer(peer) for peer in peers)
+        results = {"machine": machine(device)}
+        if chosen in ("all", "layers"):
+            results["layers"] = run_layers(device, repeats)
+        if chosen in ("all", "gan_step"):
+            results["gan_step"] = run_gan_step(repeats, interpreters)
+    except (RuntimeError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if out:
+        out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def parse_peer(text):
+    name, _, python = text.partition("=")
+    if name not in gan_step.SCRIPTS or not python:
+        raise click.BadParameter(f"--peer {text}: wanted NAME=PYTHON with NAME one of {', '.join(gan_step.SCRIPTS)}")
+    return name, python
+
+
+def machine(device):
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    facts = {
+        "device": str(device), "processor": platform.machine(), "cores": os.cpu_count(),
+        "python": platform.python_version(), "numpy": np.__version__, "commit": git.stdout.strip() or "unknown",
+    }  # fmt: skip
+    if device.id >= 0:
+        runtime = cuda.cupy.cuda.runtime
+        facts |= {
+            "gpu": runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cuda.cupy.__version__,
+            "driver": runtime.driverGetVersion(), "cuda": runtime.runtimeGetVersion(),
+        }  # fmt: skip
+    return facts
+
+
+def run_layers(device, repeats):
+    results = {}
+    click.echo(f"{'layer':<34}{'variant':<10}{'ms':>9}{'min':>9}{'max':>9}{'GFLOP/s':>10}")
+    for name, variants, gflop in layers.cases(device.xp):
+        verify(name, variants)
+        results[name] = {}
+        for variant, times in measure(variants, device.xp, repeats).items():
+            row = results[name][variant] = summary(times)
+            rate = f"{1e3 * gflop / row['median_ms']:10.1f}" if gflop else ""
+            click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.2f}{row['min_ms']:9.2f}{row['max_ms']:9.2f}{rate}")
+    return results
+
+
+def verify(name, variants):
+    """Raise ``ValueError`` unless every variant computes what the first one does."""
+    answers = {variant: cuda.to_cpu(call()) for variant, call in variants.items()}
+    first = next(iter(answers.values()))
+    for variant, answer in answers.items():
+        if not np.allclose(answer, first, rtol=1e-3, atol=1e-3 * np.abs(first).max()):
+            raise ValueError(f"{name}: {variant} computes something else than {next(iter(answers))}; nothing is timed")
+
+
+def run_gan_step(repeats, interpreters):
+    results = {}
+    click.echo(f"{'gan_step (book, batch 128)':<34}{'':<10}{'ms':>9}{'min':>9}{'max':>9}{'peak MB':>10}")
+    for name, result in gan_step.run(repeats, interpreters).items():
+        row = results[name] = summary(result["times"]) | {k: result[k] for k in ("version", "peak_mb", "losses")}
+        click.echo(f"{name + ' ' + result['version']:<44}{row['median_ms']:9.1f}{row['min_ms']:9.1f}"
+                   f"{row['max_ms']:9.1f}{row['peak_mb']:10.0f}")  # fmt: skip
+    return results
+
+
+if __name__ == "__main__":
+    main()
