@@ -161,11 +161,16 @@ class Maximum(FunctionNode):
 
     name = "maximum"
     arguments = ("x1", "x2")
+    first_wins = "greater_equal"
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
         x1, x2 = inputs
-        self.first = x1 >= x2
-        return (get_array_module(x1).maximum(x1, x2),)
+        xp = get_array_module(x1)
+        try:
+            self.first = getattr(xp, self.first_wins)(x1, x2)
+        except ValueError as error:
+            raise InvalidType(f"{self.name}: shapes {x1.shape} and {x2.shape} do not broadcast.") from error
+        return (getattr(xp, self.name)(x1, x2),)
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         assert self.inputs is not None
@@ -177,11 +182,7 @@ class Minimum(Maximum):
     """y = min(x1, x2) by broadcasting; where x1 = x2 the gradient goes to x1, as in Chainer."""
 
     name = "minimum"
-
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        x1, x2 = inputs
-        self.first = x1 <= x2
-        return (get_array_module(x1).minimum(x1, x2),)
+    first_wins = "less_equal"
 
 
 def maximum(x1: Any, x2: Any) -> Variable:

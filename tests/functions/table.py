@@ -219,6 +219,17 @@ def many(function):
     return lambda *xs, **arguments: function(xs, **arguments)
 
 
+def soft_cross_entropy(x, soft_target_loss="cross-entropy", reduce="mean"):
+    entropy = (SOFT * np.log(SOFT)).sum(axis=1) if soft_target_loss == "kl-divergence" else 0.0
+    loss = entropy - (SOFT * np.log(softmax(x))).sum(axis=1)
+    return loss if reduce == "no" else loss.mean()
+
+
+def against_soft_targets(x, **arguments):
+    return F.softmax_cross_entropy(x, SOFT.astype(x.dtype), **arguments)
+
+
+SOFT = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])
 MASK = np.array([[0.0, 2.0, 2.0], [2.0, 0.0, 2.0]])
 ROWS = [
     # activation
@@ -295,6 +306,9 @@ ROWS = [
     row("softmax_cross_entropy", (normal(2, 3, 2, 2), labels(-1, 3, 2, 2, 2)), cross_entropy, reduce="no"),
     row("softmax_cross_entropy", (normal(4, 3), labels(-1, 3, 4)), cross_entropy, note="class_weight",
         class_weight=np.array([1.0, 2.0, 0.5])),
+    row("softmax_cross_entropy", normal(2, 3), soft_cross_entropy, against_soft_targets, note="soft"),
+    row("softmax_cross_entropy", normal(2, 3), soft_cross_entropy, against_soft_targets, note="soft", reduce="no",
+        soft_target_loss="kl-divergence"),
     row("mean_squared_error", (normal(2, 3), normal(2, 3)), lambda x, y: np.mean((x - y) ** 2)),
     row("mean_absolute_error", (distinct(2, 3), distinct(2, 3, shift=1 / 32)), lambda x, y: np.mean(np.abs(x - y))),
     # math

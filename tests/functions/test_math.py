@@ -60,6 +60,7 @@ def test_weights_of_an_average_have_a_gradient_and_may_keep_the_axis():
         (lambda x: F.clip(x, 1, 1), ValueError, "clip: x_min is 1 and x_max is 1; x_min must be less than x_max"),
         (lambda x: F.clip(x, None, None), ValueError, "clip: x_min and x_max are both None"),
         (lambda x: F.maximum(x, x.astype("f")), InvalidType, "maximum: x1 is float64 but x2 is float32"),
+        (lambda x: F.minimum(x, x[:, :2]), InvalidType, "minimum: shapes (2, 3) and (2, 2) do not broadcast"),
         (lambda x: F.sqrt(x.astype("i")), InvalidType, "sqrt: x is int32; wanted floating point"),
         (lambda x: F.matmul(x, x), InvalidType, "matmul: shapes (2, 3) and (2, 3) do not fit"),
     ],
