@@ -33,6 +33,10 @@ class _Normalization(FunctionNode):
         self.eps = eps
         self.axis = None if axis is None else tuple(axis)
 
+    def _argument(self, index: int) -> str:
+        # Not the class attribute ``arguments``: that would demand one dtype, and float16 images have float32 gammas.
+        return ("x", *self.parameters)[index]
+
     def check_type_forward(self, in_types: Any) -> None:
         """Raise unless the parameters are of one floating dtype and have the shape of the axes not reduced."""
         x, gamma = in_types[:2]

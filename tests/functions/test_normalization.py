@@ -210,7 +210,7 @@ def test_the_node_keeps_the_statistics(rng):
         (dict(axis=(1, 0)), RuntimeError, "ascending"),
         (dict(axis=(0, 0)), RuntimeError, "ascending"),
         (dict(running_mean=np.zeros(4, "f")), ValueError, "running_mean has shape"),
-        (dict(gamma=None), TypeError, "NoneType"),
+        (dict(gamma=None), TypeError, "gamma is a NoneType"),
     ],
 )
 def test_errors_are_sentences(change, error, words):
