@@ -45,7 +45,8 @@ class _Sentences(click.Group):
 def main() -> None:
     """minigan: train a GAN with one command, on NumPy or CuPy.
 
-    Start with `minigan train`: it needs no option, no data and no GPU.
+    Start with `minigan train`: it needs no option, no data and no GPU. Every option can also be set in the environment,
+    as in MINIGAN_TRAIN_STEPS=500.
     """
 
 

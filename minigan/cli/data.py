@@ -53,7 +53,7 @@ def load_images(spec: str) -> tuple[numpy.ndarray, dict[str, Any]]:
     """Return the training images of `--data`, float32 (N, 1, 28, 28) in [-1, 1], and what is worth noting of them."""
     found = read(spec)
     images = (found.x_train[:, None].astype(numpy.float32) / 127.5) - 1
-    return images, {"description": found.source, "images": len(images), "crc32": zlib.crc32(found.x_train)}
+    return images, {"description": found.source, "images": len(images), "crc32": zlib.crc32(found.x_train.tobytes())}
 
 
 @click.command()
@@ -76,7 +76,7 @@ def data(data: str | None, download: str | None, grid: Path | None, as_json: boo
         "training images per class": numpy.bincount(found.y_train, minlength=10).tolist(),
         "test images per class": numpy.bincount(found.y_test, minlength=10).tolist(),
         "mean brightness": round(float(found.x_train.mean()) / 255, 4),
-        "crc32": zlib.crc32(found.x_train),
+        "crc32": zlib.crc32(found.x_train.tobytes()),
     }
     if grid:
         pictures.save_png(grid, pictures.grid(found.x_train[:64]))

@@ -111,7 +111,7 @@ def train(**given: Any) -> None:
             if source["crc32"] != run.read_config()["data"]["crc32"]:
                 raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
             trainer = _trainer(settings, images, place, run, stop)
-            _restore(trainer, run, say)
+            _restore(trainer, run, settings["steps"], say)
             run.write_config({**run.read_config(), "settings": settings})
         _run(trainer, run, stop, settings, quiet)
 
@@ -176,7 +176,7 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     return trainer
 
 
-def _restore(trainer: Trainer, run: RunFolder, say: Any) -> None:
+def _restore(trainer: Trainer, run: RunFolder, steps: int, say: Any) -> None:
     """Read the newest snapshot that is whole into the trainer."""
     problems: list[RunError] = []
     for file in run.snapshots():
@@ -188,7 +188,7 @@ def _restore(trainer: Trainer, run: RunFolder, say: Any) -> None:
         for problem in problems:
             say(f"warning: {problem}")
         say(f"going on with {run.path} after iteration {iteration_of(file)}")
-        if trainer.updater.iteration >= trainer.stop_trigger.steps:
+        if trainer.updater.iteration >= steps:
             raise RunError(
                 f"{run.path} has done all of its {trainer.updater.iteration} steps; pass a larger --steps to go on"
             )

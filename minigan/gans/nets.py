@@ -7,6 +7,7 @@ the GANs' own files and know nothing of what is in here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy
@@ -179,14 +180,14 @@ class BookDiscriminator(Chain):
 class Architecture(NamedTuple):
     """A generator, the discriminator that fits it, and the settings that suit the two."""
 
-    generator: type[Generator]
-    discriminator: type[Chain]
+    generator: Callable[..., Generator]
+    discriminator: Callable[..., Chain]
     defaults: dict[str, Any]
 
     def build(self, z_dim: int, channels: int, size: int, width: int) -> tuple[Generator, Chain]:
         """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers."""
         shape = {"channels": channels, "size": size, "width": width}
-        return self.generator(z_dim=z_dim, **shape), self.discriminator(**shape)  # type: ignore[call-arg]
+        return self.generator(z_dim=z_dim, **shape), self.discriminator(**shape)
 
 
 ARCHITECTURES = {
