@@ -378,9 +378,12 @@ def test_mixed_devices_name_function_arguments_and_cure(monkeypatch):
 
     remote = np.ones(1, "f").view(Remote)
     monkeypatch.setattr(core, "get_array_module", lambda *xs: "remote" if isinstance(xs[0], Remote) else np)
-    monkeypatch.setattr(
-        core, "get_device_from_array", lambda x: type("D", (), {"name": "@cupy:0" if isinstance(x, Remote) else "@numpy"})
-    )
+
+    class Place:
+        def __init__(self, x):
+            self.name = "@cupy:0" if isinstance(x, Remote) else "@numpy"
+
+    monkeypatch.setattr(core, "get_device_from_array", Place)
     node = core.Add()
     with pytest.raises(TypeError, match=r"_ \+ _: lhs is on @numpy but rhs is on @cupy:0; move"):
         node.apply((np.ones(1, "f"), remote))
