@@ -220,7 +220,7 @@ def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Pair, pad: Pair, dilat
             rows = x[some, strip].reshape(-1, groups, c).transpose(1, 0, 2)
             size = (some.stop - some.start, strip.stop - strip.start, w)
             col = borrow(xp, "im2col", (groups, *size, kh, kw, o), x.dtype)
-            xp.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], -1))
+            xp.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], matrix.shape[2]))
             add_col2im(by_group[some], col, strip.start, stride, pad, dilate)
 
     spread(fill, images)

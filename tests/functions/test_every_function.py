@@ -116,6 +116,21 @@ def test_memory_layout_changes_nothing(row, layout):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
 
 
+LAYERS = {
+    "average_pooling_2d", "convolution_2d", "deconvolution_2d", "elu", "fixed_batch_normalization", "leaky_relu",
+    "linear", "log_softmax", "max_pooling_2d", "relu", "sigmoid", "softmax", "softplus", "tanh", "unpooling_2d",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.name in LAYERS and "axis" not in r.arguments], ids=str)
+def test_empty_batch_goes_through_and_leaves_zero_gradients(row):
+    xs, expected, _, _ = inputs_of(row)
+    want = (0, *expected[0].shape[1:])
+    (y,), (gx, *others) = values_and_gradients(row, [xs[0][:0], *xs[1:]], (np.zeros(want),))
+    assert y.shape == want and gx.shape == (0, *xs[0].shape[1:])
+    assert not any(g.any() for g in others)
+
+
 @pytest.mark.gpu
 def test_every_row_gives_the_same_on_the_gpu():
     if not cuda.available:
