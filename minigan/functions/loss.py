@@ -60,8 +60,7 @@ def sigmoid_cross_entropy(x: Any, t: Any, normalize: bool = True, reduce: str = 
     _check_labels("sigmoid_cross_entropy", t)
     if x.shape != t.shape:
         raise InvalidType(f"sigmoid_cross_entropy: x has shape {x.shape} but t has shape {t.shape}; wanted the same")
-    if x.dtype.kind != "f":
-        raise InvalidType(f"sigmoid_cross_entropy: x is {x.dtype}; wanted floating point; cast it to float32")
+    _check_floating("sigmoid_cross_entropy", x)
     weight = (t != _IGNORED).astype(x.dtype)
     if reduce == "mean":
         count = int((t != _IGNORED).sum()) if normalize or x.ndim == 0 else len(t)
@@ -102,6 +101,7 @@ def softmax_cross_entropy(
             "'kl-divergence'"
         )
     x, t = as_variable(x), as_array(t)
+    _check_floating("softmax_cross_entropy", x)
     if x.ndim < 2:
         raise InvalidType(f"softmax_cross_entropy: x has shape {x.shape}; wanted (N, C) or (N, C, d1, d2, ...)")
     if t.dtype.kind == "f":
@@ -222,6 +222,11 @@ def _total(values: Any, factor: float = 1.0) -> Any:
 def _check_reduce(function: str, reduce: str) -> None:
     if reduce not in ("mean", "no"):
         raise ValueError(f"{function}: reduce is {reduce!r} but must be 'mean' or 'no'")
+
+
+def _check_floating(function: str, x: Variable) -> None:
+    if x.dtype.kind != "f":
+        raise InvalidType(f"{function}: x is {x.dtype}; wanted floating point; cast it with x.astype('float32')")
 
 
 def _check_labels(function: str, t: Any, alternative: str = "") -> None:
