@@ -123,6 +123,25 @@ def test_progress_bar_text(tmp_path):
         assert block.startswith(bars) and re.fullmatch(rest, block[len(bars) :])
 
 
+def test_rows_take_the_place_of_the_bar(tmp_path):
+    trainer, out = trainer_of(tmp_path, (4, "iteration")), io.StringIO()
+    trainer.extend(extensions.LogReport(trigger=(2, "iteration")))
+    trainer.extend(extensions.PrintReport(["iteration"], out=out))
+    trainer.extend(extensions.ProgressBar(update_interval=1, out=out))
+    trainer.run()
+    screen, row = [], 0
+    for piece in re.split(r"(\x1b\[J|\x1b\[4A|\n)", out.getvalue()):
+        if piece == "\x1b[J":
+            del screen[row:]
+        elif piece == "\x1b[4A":
+            row -= 4
+        elif piece == "\n":
+            row += 1
+        elif piece:
+            screen[row : row + 1] = [piece.rstrip()]
+    assert screen == ["iteration", "2", "4"]
+
+
 def test_progress_bar_of_epochs_and_of_unknown_length(tmp_path, capsys):
     trainer, out = trainer_of(tmp_path, lambda trainer: trainer.updater.iteration == 6), io.StringIO()
     trainer.extend(extensions.ProgressBar((2, "epoch"), update_interval=5, bar_length=10, out=out))

@@ -35,7 +35,6 @@ class ProgressBar(Extension):
         self._bar_length = bar_length
         self._out = out
         self._times: deque[tuple[int, float]] = deque(maxlen=_SPEED_WINDOW)
-        self._lines_drawn = 0
 
     def initialize(self, trainer: Any) -> None:
         """Start the clock."""
@@ -50,16 +49,12 @@ class ProgressBar(Extension):
             return
         self._times.append((updater.iteration, time.perf_counter()))
         lines = self._lines(updater.iteration, updater.epoch, updater.epoch_detail)
-        self._write(self._rewind() + _CLEAR_BELOW + "".join(f"{line}\n" for line in lines))
-        self._lines_drawn = len(lines)
+        # The cursor goes back to the top of the bar, so that whatever is printed next takes its place.
+        self._write(_CLEAR_BELOW + "".join(f"{line}\n" for line in lines) + _UP.format(len(lines)))
 
     def finalize(self) -> None:
         """Remove the bar, so that the shell's prompt comes where it was."""
-        self._write(self._rewind() + _CLEAR_BELOW)
-        self._lines_drawn = 0
-
-    def _rewind(self) -> str:
-        return _UP.format(self._lines_drawn) if self._lines_drawn else ""
+        self._write(_CLEAR_BELOW)
 
     def _lines(self, iteration: int, epoch: int, epoch_detail: float) -> list[str]:
         (first_iteration, first_time), (_, now) = self._times[0], self._times[-1]
