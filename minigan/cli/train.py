@@ -123,7 +123,6 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
     grid = trainer.get_extension("SampleGrid")
     if trainer.updater.iteration == 0:
         grid(trainer)
-    started = time.monotonic()
     with stop:
         trainer.run(show_loop_exception_msg=False)
     done = trainer.updater.iteration
@@ -144,7 +143,7 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
         click.echo(run.path)
         return
     click.echo(
-        f"{done} steps in {time.monotonic() - started:.0f} s. Look at {run.animation} and "
+        f"{done} steps in {trainer.elapsed_time:.0f} s. Look at {run.animation} and "
         f"{pictures.frames_in(run.samples)[-1]}; draw more with: minigan sample {run.path}"
     )
 
@@ -189,9 +188,7 @@ def _restore(trainer: Trainer, run: RunFolder, steps: int, say: Any) -> None:
             say(f"warning: {problem}")
         say(f"going on with {run.path} after iteration {iteration_of(file)}")
         if trainer.updater.iteration >= steps:
-            raise RunError(
-                f"{run.path} has done all of its {trainer.updater.iteration} steps; pass a larger --steps to go on"
-            )
+            say("all of its steps are done; pass a larger --steps to train longer")
         return
     raise problems[0] if problems else RunError(f"{run.path} was stopped before its first snapshot; start it anew")
 
