@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,13 @@ def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
     if len(pieces) < 2 or _threads < 2:
         return [task(piece) for piece in pieces]
     with _single_threaded_blas() as pool:
-        # each in a copy of the caller's context, so that numpy.errstate holds there too
-        futures = [pool.submit(copy_context().run, task, piece) for piece in pieces]
-        return [future.result() for future in futures]
+        floating_errors = np.geterr()  # what the caller wants holds in the threads, too
+
+        def run(piece: Any) -> Any:
+            with np.errstate(**floating_errors):
+                return task(piece)
+
+        return list(pool.map(run, pieces))
 
 
 @contextmanager
