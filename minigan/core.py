@@ -48,7 +48,8 @@ class VariableNode:
         self.name = name
         self.rank = 0
         array = variable._array
-        self.shape, self.dtype = (array.shape, array.dtype) if array is not None else (None, None)
+        self.shape: Any = None if array is None else array.shape
+        self.dtype: Any = None if array is None else array.dtype
 
     @property
     def requires_grad(self) -> bool:
@@ -437,7 +438,7 @@ class Variable:
     def transpose(self, *axes: Any) -> Variable:
         """Return it with its axes permuted; reversed if none are given."""
         if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-            axes = axes[0]
+            return transpose(self, axes[0])
         return transpose(self, axes or None)
 
     def _no_comparison(self, other: Any) -> Any:
@@ -451,7 +452,7 @@ class Variable:
 
 
 def _restore_variable(kind: type, state: dict, grad: Any, name: str | None, requires_grad: bool) -> Variable:
-    variable = object.__new__(kind)
+    variable: Variable = object.__new__(kind)
     variable.__dict__.update(state)
     variable._grad_var = None
     variable._node = VariableNode(variable, name, requires_grad)
@@ -625,8 +626,7 @@ class FunctionNode:
         outputs = self.forward(arrays)
         if type(outputs) is not tuple:
             raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
-        # NumPy gives scalars where CuPy gives arrays without axes
-        outputs = tuple([numpy.asarray(y) if isinstance(y, numpy.generic) else y for y in outputs])
+        outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
         if config.debug:
             self._check_nan(outputs)
         connect = config.enable_backprop and any([x._node._requires_grad for x in variables])
@@ -734,6 +734,12 @@ class FunctionNode:
                 raise RuntimeError(f"{self._title()}: NaN in output {i} of the forward computation")
 
 
+def _without_axes(y: numpy.generic, dtype: numpy.dtype) -> numpy.ndarray:
+    """Return the array without axes for which NumPy gives a number; NumPy 1 also widened it to float64."""
+    widened = numpy.__version__.startswith("1.") and dtype.kind == "f" == y.dtype.kind
+    return numpy.asarray(y, dtype if widened else None)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # The walk back
 # --------------------------------------------------------------------------------------------------------------------
@@ -773,9 +779,9 @@ def _walk(
         # hold the output nodes: get_retained_outputs must find them alive
         nodes = [reference() for reference in function.outputs]
         gradients = tuple([None if node is None else pending.pop(node, None) for node in nodes])
-        for node, gradient in zip(nodes, gradients):
-            if node is not None and gradient is not None:
-                visit(node, gradient)
+        for output, gradient in zip(nodes, gradients):
+            if output is not None and gradient is not None:
+                visit(output, gradient)
         indexes = tuple([i for i, x in enumerate(function.inputs) if wants(function, x)])
         if not indexes:
             continue
@@ -841,7 +847,7 @@ def backward(outputs: Sequence[Variable], grad_outputs: Sequence[Variable] | Non
             variable._grad_var = gradient
             return
         # a broadcast gradient is a read-only view; users and optimizers change gradients in place
-        if not config.enable_backprop and getattr(gradient._array, "strides", ()) and 0 in gradient._array.strides:
+        if not config.enable_backprop and 0 in gradient._array.strides:
             gradient = Variable(gradient._array.copy(), requires_grad=False)
         variable.grad_var = gradient if variable._grad_var is None else variable._grad_var + gradient
 
