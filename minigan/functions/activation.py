@@ -181,10 +181,10 @@ class ELU(FunctionNode):
         self.retain_inputs((0,))
         (x,) = inputs
         xp = get_array_module(x)
-        y = _as_out(xp.minimum(x, 0))
+        y = _as_out(xp.minimum(x, x.dtype.type(0)))
         xp.expm1(y, out=y)
         y *= self.alpha
-        y += xp.maximum(x, 0)
+        y += xp.maximum(x, x.dtype.type(0))
         return (y,)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
@@ -204,7 +204,7 @@ class ELUGrad(FunctionNode):
         self.retain_inputs((0, 1))
         x, gy = inputs
         xp = get_array_module(x)
-        factor = _as_out(xp.minimum(x, 0))
+        factor = _as_out(xp.minimum(x, x.dtype.type(0)))
         xp.exp(factor, out=factor)
         factor *= self.alpha
         factor *= gy
