@@ -22,7 +22,10 @@ def run(repeats, peers):
     for name, python in {"minigan": sys.executable, **peers}.items():
         script, *arguments = SCRIPTS[name]
         command = [python, str(PEERS / script), *arguments, str(repeats)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            raise ValueError(f"gan_step: {name} has no interpreter at {python} ({error.strerror})") from error
         if done.returncode:
             raise ValueError(f"gan_step: {name} failed under {python}: {done.stderr.strip().splitlines()[-1:]}")
         result = json.loads(done.stdout.splitlines()[-1])
