@@ -120,7 +120,7 @@ def test_a_run_folder_holds_all_that_is_promised(run):
         "steps": 7,
         "batch_size": 8,
         "width": 4,
-        "alpha": 2e-4,
+        "alpha": 2e-3,
         "seed": 0,
         "ema": 0.9,
     }

@@ -57,10 +57,15 @@ GRID = 64  # images in a sample grid
     help=f"Step size of D, if another.  {described('alpha_dis')}",
 )  # fmt: skip
 @click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), help=f"Adam's momentum.  {described('beta1')}")
+@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), help=f"Adam's memory.  {described('beta2')}")
 @click.option("--z-dim", type=click.IntRange(1), help="Size of the noise.  [default: 100]")
 @click.option("--width", type=click.IntRange(1), help=f"Width of the nets.  {described('width')}")
 @click.option("--n-dis", type=click.IntRange(1), help="Steps of D for one of G.  [default: 1]")
-@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), help="Draw with G's averaged weights: the decay.")
+@click.option(
+    "--ema",
+    type=click.FloatRange(0, 1, max_open=True),
+    help=f"Draw with G's averaged weights: the decay.  {described('ema')}",
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Decides everything random.  [default: 0]")
 @device_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/GAN-DATE-TIME]")
@@ -156,7 +161,7 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     for name, net in (("gen", gen), ("dis", dis)):
         net.to_device(place)
         alpha = settings["alpha" if name == "gen" else "alpha_dis"]
-        optimizer[name] = optimizers.Adam(alpha=alpha, beta1=settings["beta1"])
+        optimizer[name] = optimizers.Adam(alpha=alpha, beta1=settings["beta1"], beta2=settings["beta2"])
         optimizer[name].setup(net)
     iterator = SerialIterator(images, settings["batch_size"])
     updater = GANUpdater(

@@ -1,8 +1,8 @@
 """DCGAN: the game of `gan.py`, played by convolutional nets.
 
 What the paper adds is in the nets (strided convolutions instead of pooling, batch normalization in both, no hidden
-dense layers, ReLU in G and LeakyReLU in D) and in how they are trained (Adam with alpha 0.0002 and beta1 0.5, weights
-from N(0, 0.02)): section 3 of the paper. The losses are those of the first GAN.
+dense layers, ReLU in G and LeakyReLU in D) and in how they are trained (Adam with beta1 0.5, weights from N(0, 0.02)):
+section 3 of the paper. The losses are those of the first GAN.
 """
 
 from __future__ import annotations

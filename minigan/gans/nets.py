@@ -190,20 +190,23 @@ class Architecture(NamedTuple):
         return self.generator(z_dim=z_dim, **shape), self.discriminator(**shape)
 
 
+# The paper's alpha of 0.0002 is meant for wide nets and long training. At a width of 32, ten times that (half of it for
+# D), a short memory of squared gradients and an averaged G reach in 1,000 steps what the paper's numbers, at a width of
+# 64, reach in 2,000. For the paper's own: --width 64 --alpha 2e-4 --beta2 0.999 --ema 0.
 ARCHITECTURES = {
     "small": Architecture(
-        SmallGenerator,
-        SmallDiscriminator,
-        {"width": 64, "batch_size": 64, "alpha": 2e-4, "alpha_dis": 2e-4, "beta1": 0.5, "steps": 2000},
+        SmallGenerator, SmallDiscriminator,
+        {"width": 32, "batch_size": 64, "alpha": 2e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99, "ema": 0.995,
+         "steps": 2000},
     ),
     "book": Architecture(
-        BookGenerator,
-        BookDiscriminator,
-        {"width": 64, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.9, "steps": 2000},
+        BookGenerator, BookDiscriminator,
+        {"width": 64, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.9, "beta2": 0.999, "ema": 0.0,
+         "steps": 2000},
     ),
     "mlp": Architecture(
-        MLPGenerator,
-        MLPDiscriminator,
-        {"width": 256, "batch_size": 64, "alpha": 2e-4, "alpha_dis": 2e-4, "beta1": 0.5, "steps": 6000},
+        MLPGenerator, MLPDiscriminator,
+        {"width": 256, "batch_size": 64, "alpha": 2e-4, "alpha_dis": 2e-4, "beta1": 0.5, "beta2": 0.999, "ema": 0.99,
+         "steps": 6000},
     ),
-}
+}  # fmt: skip
