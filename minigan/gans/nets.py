@@ -35,8 +35,13 @@ class Generator(Chain):
     z_dim: int
 
     def latent(self, n: int) -> Any:
-        """Draw z (n, Z) from N(0, 1) with the library's one generator, in float32, on the net's device."""
-        return self.xp.random.standard_normal((n, self.z_dim)).astype(numpy.float32)
+        """Draw z (n, Z) from N(0, 1) in the weights' dtype and on their device.
+
+        The numbers always come from NumPy's global generator: unlike CuPy's its state can be saved, so that a run on a
+        GPU, too, is resumed bit for bit.
+        """
+        z = numpy.random.standard_normal((n, self.z_dim))
+        return self.device.send(z.astype(next(self.params()).dtype))
 
 
 class MLPGenerator(Generator):
