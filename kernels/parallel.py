@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.kernels.workspace import array_module
+
 
 def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """The functions that read and set the number of threads of the OpenBLAS in NumPy's wheel, if it is there."""
@@ -33,6 +35,9 @@ def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     return None
 
 
+# A product is cut into at most so many pieces of at least so many multiply-adds: a piece takes some 40 microseconds.
+MOST_PIECES, LEAST_PIECE = 16, 1 << 21
+
 _openblas = _find_openblas()
 _threads = _openblas[0]() if _openblas else 1  # what OPENBLAS_NUM_THREADS and the process's share of cores say
 _lock = threading.Lock()
@@ -41,14 +46,18 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
-    """[task(piece) for piece in pieces], on as many threads as NumPy's BLAS has.
+    """[task(piece) for piece in pieces], on as many threads as NumPy's BLAS has, with BLAS on one thread meanwhile.
 
-    The pieces must be independent. One piece, one thread, or a BLAS whose threads cannot be told: a plain loop, BLAS
-    as it is.
+    The pieces must be independent. Where there is one piece or one thread this is a plain loop.
     """
-    if len(pieces) < 2 or _threads < 2:
-        return [task(piece) for piece in pieces]
-    with _single_threaded_blas() as pool:
+    global _pool
+    with one_blas_thread():
+        if len(pieces) < 2 or _threads < 2:
+            return [task(piece) for piece in pieces]
+        with _lock:
+            if _pool is None:
+                _pool = ThreadPoolExecutor(_threads, thread_name_prefix="minigan")
+            pool = _pool
         floating_errors = np.geterr()  # what the caller wants holds in the threads, too
 
         def run(piece: Any) -> Any:
@@ -59,23 +68,47 @@ def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
 
 
 @contextmanager
-def _single_threaded_blas() -> Iterator[ThreadPoolExecutor]:
-    """Set BLAS to one thread until the last of those who are inside leaves; yields the pool."""
-    global _inside, _pool
-    assert _openblas is not None
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS on one thread until the last of those who are inside leaves.
+
+    Also for products too small to share: after a threaded product OpenBLAS's threads wait busily for some
+    milliseconds, and take the cores from ours. A step of a small DCGAN cost twice the processor time by that.
+    """
+    global _inside
+    if _openblas is None or _threads < 2:
+        yield
+        return
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(_threads, thread_name_prefix="minigan")
-        pool = _pool
         _inside += 1
         _openblas[1](1)
     try:
-        yield pool
+        yield
     finally:
         with _lock:
             _inside -= 1
             if _inside == 0:
                 _openblas[1](_threads)
+
+
+def product(a: Any, b: Any) -> Any:
+    """a @ b for matrices (M, K) and (K, N), cut along the longer of M and N where that is worth while."""
+    rows, columns = a.shape[0], b.shape[1]
+    count = min(MOST_PIECES, rows * columns * a.shape[1] // LEAST_PIECE)
+    if array_module(a) is not np or count < 2:
+        with one_blas_thread():
+            return a @ b
+    y = np.empty((rows, columns), np.result_type(a, b))
+    share = -(-max(rows, columns) // count)
+
+    def fill(first: int) -> None:
+        piece = slice(first, first + share)
+        if rows >= columns:
+            np.matmul(a[piece], b, out=y[piece])
+        else:
+            np.matmul(a, b[:, piece], out=y[:, piece])
+
+    spread(fill, range(0, max(rows, columns), share))
+    return y
 
 
 def _start_anew() -> None:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.core import FunctionNode, Variable, as_variable, matmul, reshape, sum, transpose
+from minigan.core import FunctionNode, Variable, as_variable, reshape, sum, transpose
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 from minigan.kernels.im2col import get_conv_outsize, get_deconv_outsize
+from minigan.kernels.parallel import product
 from minigan.utils.type_check import InvalidType
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -42,16 +43,18 @@ class LinearFunction(FunctionNode):
         if x.dtype == np.float16:  # no processor multiplies halves as fast, and their sums would be rough
             y = (x.astype(np.float32) @ W.T.astype(np.float32)).astype(np.float16)
         else:
-            y = x @ W.T
+            y = product(x, W.T)
         if b:
             y += b[0]
         return (y,)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        """gx = gy W, gW = gy^T x, gb = the sum of gy over the batch."""
+        """gx = gy W and gW = gy^T x, which are linear functions, too; gb = the sum of gy over the batch."""
         x, W = self.get_retained_inputs()
         (gy,) = grad_outputs
-        gradients = (lambda: matmul(gy, W), lambda: matmul(transpose(gy), x), lambda: sum(gy, axis=0))
+        gradients = (
+            lambda: linear(gy, transpose(W)), lambda: linear(transpose(gy), transpose(x)), lambda: sum(gy, axis=0)
+        )  # fmt: skip
         return tuple(gradients[i]() for i in indexes)
 
 

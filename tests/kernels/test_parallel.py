@@ -8,7 +8,7 @@ import pytest
 
 from minigan.kernels import parallel
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
-from minigan.kernels.parallel import spread
+from minigan.kernels.parallel import product, spread
 
 
 @pytest.fixture(params=[2, 3])
@@ -38,7 +38,19 @@ def test_order_and_threads(blas):
 def test_one_piece_stays_here(blas):
     assert spread(lambda i: threading.current_thread() is threading.main_thread(), [0]) == [True]
     assert spread(str, []) == []
-    assert blas == []
+    assert blas == [1, parallel._threads] * 2  # BLAS on one thread there, too, and put back
+
+
+@pytest.mark.parametrize("shape", [(300, 200, 5000), (5000, 200, 300), (7, 3, 5), (0, 3, 5), (1, 1, 1)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_product_is_the_matrix_product_whatever_the_threads(shape, transposed, blas, rng, monkeypatch):
+    m, k, n = shape
+    a, b = (rng.randn(*s).T if transposed else rng.randn(*s[::-1]) for s in ((k, m), (n, k)))
+    y = product(a, b)
+    assert y.flags.c_contiguous
+    np.testing.assert_allclose(y, a @ b, rtol=1e-10, atol=1e-10)
+    monkeypatch.setattr(parallel, "_threads", 1)
+    np.testing.assert_array_equal(product(a, b), y)
 
 
 def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
@@ -51,7 +63,7 @@ def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
 
 
 def test_blas_gets_its_threads_back_when_the_last_one_leaves(blas):
-    with parallel._single_threaded_blas():
+    with parallel.one_blas_thread():
         spread(str, [1, 2])
         assert blas == [1, 1]
     assert blas == [1, 1, parallel._threads]
@@ -76,7 +88,7 @@ def test_a_child_process_starts_anew(blas):
 def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
     x, W = rng.randn(32, 16, 14, 14).astype(np.float32), rng.randn(32, 16, 3, 3).astype(np.float32)
     geometry = ((2, 2), (1, 1))
-    with parallel._single_threaded_blas():
+    with parallel.one_blas_thread():
         y = convolve(x, W, *geometry)
         calls = (
             lambda: convolve(x, W, *geometry),
@@ -96,6 +108,6 @@ def test_the_setting_of_numpys_own_openblas():
         pytest.skip("NumPy is not built on its own OpenBLAS here")
     get, _ = parallel._openblas
     before = get()
-    with parallel._single_threaded_blas():
+    with parallel.one_blas_thread():
         assert get() == 1
     assert get() == before
