@@ -104,6 +104,13 @@ def test_dcgan_weights_start_with_standard_deviation_of_two_hundredths():
     assert abs(w.mean()) < 3 * 0.02 / w.size**0.5
 
 
+def test_first_biases_of_the_small_discriminator_are_spread_out():
+    numpy.random.seed(0)
+    b = SmallDiscriminator(channels=1, width=400).c1.b.array
+    assert abs(b).max() <= 0.25
+    assert abs(b.std() - 0.25 / 3**0.5) < 0.02
+
+
 def test_latent_noise_is_standard_normal_and_from_the_global_generator():
     gen = SmallGenerator(z_dim=50, width=2)
     numpy.random.seed(5)
