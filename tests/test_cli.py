@@ -22,6 +22,7 @@ from minigan.cli.run_folder import RunError, RunFolder
 from minigan.cli.sample import draw
 from minigan.cli.watch import Sanity, Stop
 from minigan.gans import ARCHITECTURES, GANUpdater
+from minigan.reporter import report
 
 TINY = [
     "--width",
@@ -108,11 +109,11 @@ def test_a_run_folder_holds_all_that_is_promised(run):
         "config.json", "gen.npz", "log", "loss.png", "progress.gif", "samples", "snapshot_iter_3", "snapshot_iter_6",
         "snapshot_iter_7",
     ]  # fmt: skip
-    assert [p.name for p in sorted((run / "samples").iterdir())] == [f"iter_000000{i}.png" for i in (0, 2, 4, 6)]
+    assert [p.name for p in sorted((run / "samples").iterdir())] == [f"iter_000000{i}.png" for i in (0, 2, 4, 6, 7)]
     with Image.open(run / "samples" / "iter_0000002.png") as grid:
         assert grid.size == (238, 238)
     with Image.open(run / "progress.gif") as gif:
-        assert gif.n_frames == 4
+        assert gif.n_frames == 5
     settings = json.loads((run / "config.json").read_text())["settings"]
     expected = {
         "gan": "dcgan",
@@ -418,6 +419,18 @@ def test_divergence_is_a_sentence():
 
     with pytest.raises(RunError, match="gen/loss is nan at iteration 12.*smaller --alpha"):
         Sanity()(Trainer)
+
+
+def test_divergence_ends_a_run_with_status_1(few, tmp_path, monkeypatch):
+    update_core = GANUpdater.update_core
+
+    def broken(self):
+        update_core(self)
+        report({"loss": float("nan")}, self.gen)
+
+    monkeypatch.setattr(GANUpdater, "update_core", broken)
+    text = sentence(call("train", "--data", few, "--steps", 9, "--out", tmp_path / "r", *TINY, code=1))
+    assert "gen/loss is nan at iteration 2" in text
 
 
 def test_data_says_what_would_be_used(few, tmp_path):

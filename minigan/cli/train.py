@@ -131,6 +131,8 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
     with stop:
         trainer.run(show_loop_exception_msg=False)
     done = trainer.updater.iteration
+    if done >= settings["steps"]:
+        grid(trainer)  # the end need not be a multiple of the interval
     if not run.snapshot(done).exists():
         trainer.get_extension("_Snapshot")(trainer)
     with atomic_write(run.weights) as file:

@@ -60,6 +60,9 @@ class Progress(Extension):
         else:
             click.echo(line, err=True)
 
+    def on_error(self, trainer: Any, exception: Exception, traceback: Any) -> None:
+        self.finish_line()
+
     def finish_line(self) -> None:
         """Leave a line that is half drawn."""
         if self.terminal and not self.quiet:
