@@ -120,7 +120,7 @@ def _check(path: Path, name: str, shape: tuple[int, ...], dtype: numpy.dtype) ->
         raise DataError(f"{path}: array {name} has dtype {dtype}; wanted numbers; objects are never unpickled, so save "
                         f"the array as uint8")  # fmt: skip
     wanted = math.prod(shape) * dtype.itemsize
-    if wanted > LIMIT or any(length < 0 for length in shape):
+    if wanted > LIMIT or any(type(length) is not int or length < 0 for length in shape):
         raise DataError(f"{path}: array {name} says shape {shape}, {wanted:,} bytes; wanted at most {LIMIT:,}; the "
                         f"header is false, fetch the file again")  # fmt: skip
     return wanted

@@ -22,6 +22,7 @@ from minigan.datasets.digits import data_files, read_digits
 from minigan.datasets.tuple_dataset import TupleDataset
 
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+_WORDS = {"mnist": "mnist", "fashion": "fashion-mnist"}
 _BUILT_IN = Path(__file__).parent / "data"
 
 _data_directory: str | None = None
@@ -66,8 +67,11 @@ def download_mnist(name: str = "mnist", **options: Any) -> Path:
         options: `mirrors`, `opener`, see `minigan.datasets.mirrors.fetch`.
 
     Raises:
-        DataError: no mirror gave a right copy, or the cache cannot be written to.
+        DataError: `$MINIGAN_OFFLINE` is set, no mirror gave a right copy, or the cache cannot be written to.
     """
+    if os.environ.get("MINIGAN_OFFLINE"):
+        raise DataError(f"download_mnist: $MINIGAN_OFFLINE is set, so {TITLES[_known(name)]} is not downloaded; unset "
+                        f"it, or name a folder with the files by --data DIR or $MINIGAN_DATA")  # fmt: skip
     folder = get_cache_directory(name)
     mirrors.fetch(name, folder, **options)
     return folder
@@ -79,7 +83,8 @@ def find_mnist(name: str = "mnist", directory: str | os.PathLike[str] | None = N
 
     1. `directory`, else the one of `set_data_directory`, else `$MINIGAN_DATA`: a folder with IDX files, `train.npz` and
        `test.npz`, `mnist.npz` or `mnist.h5`, or with a folder `mnist` that has these; or such a file itself. A place
-       that is named must have the data, no other is tried;
+       that is named must have the data, no other is tried. `$MINIGAN_DATA` may also be `builtin`, and in
+       `fashion:DIR` it names a place for that data set only;
     2. Chainer's cache, `pfnet/chainer/mnist` in `$CHAINER_DATASET_ROOT` or `~/.chainer/dataset`;
     3. minigan's cache, see `get_cache_directory`;
     4. a download to there, if `download` allows it (`options` as in `download_mnist`);
@@ -89,8 +94,7 @@ def find_mnist(name: str = "mnist", directory: str | os.PathLike[str] | None = N
         DataError: the named place has no such data, or the data is nowhere and cannot be fetched.
     """
     title = TITLES[_known(name)]
-    named = directory or _data_directory or os.environ.get("MINIGAN_DATA")
-    if named:
+    if named := directory or _data_directory or _named_by_environment(name):
         return DataSource(name, _files_in_named(Path(named), name), str(named))
     chainer = Path(get_dataset_directory(f"pfnet/chainer/{name}", create_directory=False))
     if files := data_files(chainer, name):
@@ -191,6 +195,17 @@ def _known(name: str) -> str:
     if name not in TITLES:
         raise ValueError(f"there is no data set {name!r}; wanted one of {', '.join(TITLES)}")
     return name
+
+
+def _named_by_environment(name: str) -> str | None:
+    """The place that `$MINIGAN_DATA` names for this data set; it may be anything that `--data` may be."""
+    spec = os.environ.get("MINIGAN_DATA", "")
+    if spec == "builtin":
+        return str(_BUILT_IN) if name == "mnist" else None
+    word, colon, place = spec.partition(":")
+    if word in _WORDS and (colon or not Path(spec).exists()):
+        return (place or None) if _WORDS[word] == name else None
+    return spec or None
 
 
 def _files_in_named(path: Path, name: str) -> tuple[Path, ...]:

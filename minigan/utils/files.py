@@ -6,6 +6,7 @@ takes the final name only once every byte is on the disk. A crash or a full disk
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+_DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _TEXT_OPTIONS: dict[str, Any] = {"encoding": "utf-8", "newline": ""}
 
 
@@ -33,7 +35,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"atomic_write: path {str(path)!r} is a folder; pass the name of a file")
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+    except OSError as error:
+        error.filename = str(path)  # the user knows nothing of the temporary one
+        raise
     try:
         with open(descriptor, mode, **({} if "b" in mode else _TEXT_OPTIONS)) as file:
             yield file
@@ -41,9 +47,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             os.fsync(file.fileno())
         os.chmod(temporary, _permissions(target))
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.remove(temporary)
+        if isinstance(error, OSError) and error.errno in _DISK and error.filename is None:
+            error.filename = str(path)  # the system says that the disk is full, but not what was being written
         raise
     _sync_folder(target.parent)
 

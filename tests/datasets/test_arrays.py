@@ -81,6 +81,7 @@ def cases(tmp_path):
         "huge shape": (archive(tmp_path / "4", npy(header % "(1000000000000, 28)")), "header is false"),
         "large shape": (archive(tmp_path / "5", npy(header % "(1000000, 784)", b"abc")), "only 3 follow"),
         "negative shape": (archive(tmp_path / "6", npy(header % "(-1, 784)", b"abc")), "header is false|damaged"),
+        "no number in the shape": (archive(tmp_path / "13", npy(header % "(True, 3)", b"abc")), "header is false"),
         "more content": (archive(tmp_path / "7", npy(header % "(2,)", b"abc")), "more follow"),
         "code in the header": (archive(tmp_path / "8", npy("{'descr': __import__('os')}")), "damaged or cut"),
         "open bracket in the header": (archive(tmp_path / "12", npy(header % "(2,), (" + "  ")), "damaged or cut"),

@@ -12,6 +12,7 @@ from minigan import configuration, dataset
 from minigan.dataset import DataError
 from minigan.datasets import (
     TupleDataset,
+    download_mnist,
     find_mnist,
     get_fashion_mnist,
     get_fashion_mnist_labels,
@@ -195,6 +196,27 @@ def test_places_in_order(tmp_path, idx_folder, digits, monkeypatch):
     set_data_directory(idx_folder)
     assert find_mnist().place == str(idx_folder)
     assert find_mnist(directory=tmp_path / "one.npz").place == str(tmp_path / "one.npz")
+
+
+def test_environment_may_say_what_the_option_may(tmp_path, idx_folder, monkeypatch):
+    monkeypatch.setenv("MINIGAN_DATA", "builtin")
+    assert len(load_mnist().x_train) == 8000
+    for word in ("builtin", "fashion", "mnist"):
+        monkeypatch.setenv("MINIGAN_DATA", word)
+        with pytest.raises(DataError, match="^Fashion-MNIST is not on this machine: no folder was named"):
+            find_mnist("fashion-mnist")
+    monkeypatch.setenv("MINIGAN_DATA", f"fashion:{idx_folder}")
+    assert find_mnist("fashion-mnist").place == str(idx_folder)
+    assert find_mnist("mnist").place.startswith("the built-in subset")
+    monkeypatch.setenv("MINIGAN_DATA", "nowhere")
+    with pytest.raises(DataError, match="^nowhere: there is no such folder or file"):
+        find_mnist()
+
+
+def test_offline_is_offline(monkeypatch):
+    monkeypatch.setenv("MINIGAN_OFFLINE", "1")
+    with pytest.raises(DataError, match="MINIGAN_OFFLINE is set, so MNIST is not downloaded"):
+        download_mnist(opener=lambda url, timeout: pytest.fail("a download was tried"))
 
 
 def test_default_caches_are_in_the_home_folder(tmp_path, digits, idx_folder):

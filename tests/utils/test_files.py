@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -66,3 +67,15 @@ def test_missing_folder_folder_as_name_and_append_mode_are_refused(tmp_path):
     with pytest.raises(ValueError, match="'ab'"):
         with atomic_write(tmp_path / "a", "ab"):
             pass
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        with atomic_write(tmp_path / "missing" / "a.bin"):
+            pass
+    assert caught.value.filename == str(tmp_path / "missing" / "a.bin")
+    with pytest.raises(OSError) as caught:
+        with atomic_write(tmp_path / "a.bin"):
+            raise OSError(errno.ENOSPC, "No space left on device")  # as a full disk says it
+    assert str(caught.value).endswith(f"No space left on device: {str(tmp_path / 'a.bin')!r}")
+    assert names(tmp_path) == []
