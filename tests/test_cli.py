@@ -254,6 +254,34 @@ def test_resume_skips_a_damaged_snapshot(run, tmp_path):
     newest.write_bytes(newest.read_bytes()[:1000])
     result = call("train", "--resume", broken, "--steps", 8)
     assert "warning" in result.stderr and "damaged" in result.stderr and "after iteration 6" in result.stderr
+    assert (broken / "unusable_snapshot_iter_7").stat().st_size == 1000
+    newest = copy(run, tmp_path / "c") / "snapshot_iter_7"
+    newest.write_bytes(b"")
+    call("train", "--resume", newest.parent)  # iteration 7 is saved again, though it is none of the intervals' ends
+    assert zipfile.is_zipfile(newest)
+
+
+def test_resume_where_the_samples_were_deleted(run, tmp_path):
+    thin = copy(run, tmp_path / "t")
+    for file in (thin / "samples").glob("*"):
+        file.unlink()
+    (thin / "samples").rmdir()
+    call("train", "--resume", thin)
+    assert [p.name for p in (thin / "samples").iterdir()] == ["iter_0000007.png"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [({"width": "4"}, "width is '4'"), ({"arch": "x"}, "arch is 'x'"), ({"n_dis": 0}, "n_dis is 0"),
+     ({"ema": None}, "ema is None"), ({"data": 3}, "data is 3")],
+)  # fmt: skip
+def test_resume_with_false_settings(run, tmp_path, settings, says):
+    false = copy(run, tmp_path / "f")
+    config = json.loads((false / "config.json").read_text())
+    config["settings"].update(settings)
+    (false / "config.json").write_text(json.dumps(config))
+    assert says in sentence(call("train", "--resume", false, code=1))
+    assert says in sentence(call("sample", false, code=1))
 
 
 def test_snapshot_of_another_architecture_is_refused(run, few, tmp_path):
@@ -305,6 +333,13 @@ def test_flag_before_environment_before_file_before_default(few, tmp_path):
         ("steps = ", "not a TOML file"),
         ("steps = 'many'", "'many' is not a valid integer"),
         ("steps = [1]", "one value"),
+        ("steps = 1.5", "steps is 1.5; wanted one value: integer range"),
+        ("steps = true", "steps is True"),
+        ("quiet = 1", "quiet is 1; wanted one value: true or false"),
+        ("out = 5", "out is 5; wanted one value: path"),
+        ("seed = 1979-05-27", "seed is datetime.date"),
+        ('out = "\\u0000"', "out is '\\x00'"),
+        ("alpha = inf", "inf is not a finite number"),
         ("config = 'x'", "no option 'config'"),
         ("steps = 0", "0 is not in the range"),
     ],
@@ -319,6 +354,8 @@ def test_bad_configuration_files(tmp_path, text, expected):
     [
         (["train", "stylegan9"], 2, "is not one of"),
         (["train", "--steps", "0"], 2, "not in the range"),
+        (["train", "--epochs", "inf"], 2, "not a finite number"),
+        (["train", "--beta1", "nan"], 2, "not a finite number"),
         (["train", "--steps", "5", "--epochs", "1"], 2, "pass one of them"),
         (["train", "--device", "tpu"], 2, "--device tpu"),
         (["train", "--data", "nowhere"], 1, "no such folder or file"),
@@ -371,7 +408,20 @@ def test_damaged_config_of_a_run(tmp_path, content):
 def test_run_without_any_weights(run, tmp_path):
     (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
     assert "no weights yet" in sentence(call("sample", tmp_path, code=1))
-    assert "before its first snapshot" in sentence(call("train", "--resume", tmp_path, "--steps", 9, code=1))
+    (tmp_path / "gen.npz").write_bytes((run / "gen.npz").read_bytes())
+    assert "no snapshots any more" in sentence(call("train", "--resume", tmp_path, "--steps", 9, code=1))
+
+
+def test_run_killed_before_its_first_snapshot_begins_again(run, tmp_path):
+    killed = tmp_path / "k"
+    (killed / "samples").mkdir(parents=True)
+    (killed / "config.json").write_bytes((run / "config.json").read_bytes())
+    (killed / "samples" / ".iter_0000000.png.x.tmp").write_bytes(b"half")
+    result = call("train", "--resume", killed)
+    assert "it begins again" in result.stderr
+    assert (killed / "gen.npz").read_bytes() == (run / "gen.npz").read_bytes()
+    assert log_of(killed) == log_of(run)
+    assert sorted(p.name for p in killed.rglob("*")) == sorted(p.name for p in run.rglob("*"))
 
 
 def test_samples_into_an_array(run, tmp_path):
@@ -395,6 +445,22 @@ def test_samples_into_a_grid_from_one_snapshot(run, tmp_path):
     assert "snapshot_iter_3" in result.stdout
     with Image.open(tmp_path / "g.png") as grid:
         assert grid.size == (88, 58)
+    call("sample", run / "gen.npz", "--n", 6, "--rows", 2, "--out", tmp_path / "h.png")
+    call("sample", run, "--n", 6, "--rows", 2, "--out", tmp_path / "i.png")
+    assert (tmp_path / "h.png").read_bytes() == (tmp_path / "i.png").read_bytes()
+
+
+def test_more_samples_than_the_memory_holds(run, tmp_path, monkeypatch):
+    empty = numpy.empty
+
+    def full(shape, *dtype, **options):
+        if shape == (10**9, 28, 28):
+            raise MemoryError(f"no room for {shape}")
+        return empty(shape, *dtype, **options)
+
+    monkeypatch.setattr(numpy, "empty", full)
+    assert "--n" in sentence(call("sample", run, "--n", 10**9, "--out", tmp_path / "s.npz", code=1))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_samples_are_those_of_the_averaged_generator(run):

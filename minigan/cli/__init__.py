@@ -30,7 +30,8 @@ class _Sentences(click.Group):
         except (DataError, RunError) as error:
             raise click.ClickException(str(error)) from error
         except MemoryError as error:
-            raise click.ClickException(f"out of memory ({error}); try a smaller --batch-size or --width") from error
+            less = "ask for less: a smaller --batch-size, --width or --n"
+            raise click.ClickException(f"out of memory ({error}); {less}") from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise

@@ -1,7 +1,8 @@
-"""What several commands share: the device option, and options read from a TOML file."""
+"""What several commands share: the device option, finite numbers, and options read from a TOML file."""
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,17 @@ else:
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="cpu (or @numpy, -1), or a GPU: cuda:0 (or @cupy:0, 0)."
 )
+
+
+class Number(click.FloatRange):
+    """A finite number in a range; click itself lets inf through, and nan, which is outside of no range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail as click does."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def named_device(spec: str) -> Device:
@@ -40,15 +52,27 @@ def read_config_file(context: click.Context, _parameter: click.Parameter, path: 
         raise click.UsageError(f"--config {path}: not a TOML file ({error})", context) from error
     except OSError as error:
         raise click.UsageError(f"--config {path}: {error}", context) from error
-    known = {str(p.name) for p in context.command.params} - {"config", "resume", "dry_run", "help"}
+    hidden = ("config", "resume", "dry_run", "help")
+    known = {str(p.name): p for p in context.command.params if p.name not in hidden}
     defaults: dict[str, Any] = {}
     for key, value in table.items():
         name = {"lr": "alpha"}.get(key, key.replace("-", "_"))
         if name not in known:
             allowed = ", ".join(sorted(k.replace("_", "-") for k in known))
             raise click.UsageError(f"--config {path}: there is no option {key!r}; known are {allowed}", context)
-        if isinstance(value, (dict, list)):
-            raise click.UsageError(f"--config {path}: {key} must be one value, not a table or a list", context)
+        if not _fits(value, known[name]):
+            wanted = "true or false" if getattr(known[name], "is_flag", False) else known[name].type.name
+            raise click.UsageError(f"--config {path}: {key} is {value!r}; wanted one value: {wanted}", context)
         defaults[name] = value
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
+
+
+def _fits(value: Any, parameter: click.Parameter) -> bool:
+    """Whether a TOML value may be handed to click, which would round 1.5 steps and take true for 1."""
+    if isinstance(value, str):
+        return "\0" not in value  # click reads it as it reads the command line, where no such character can stand
+    if isinstance(value, bool):
+        return bool(getattr(parameter, "is_flag", False))
+    integer = isinstance(value, int) and isinstance(parameter.type, click.IntRange)
+    return integer or (isinstance(value, (int, float)) and isinstance(parameter.type, click.FloatRange))

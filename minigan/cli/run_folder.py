@@ -18,7 +18,7 @@ from typing import Any
 import numpy
 
 from minigan._version import __version__
-from minigan.gans import ARCHITECTURES
+from minigan.gans import ARCHITECTURES, GANS
 from minigan.gans.nets import Generator
 from minigan.link import Chain
 from minigan.serializers import load_npz
@@ -83,11 +83,14 @@ class RunFolder:
         """Return config.json; raises `RunError` if it is damaged."""
         try:
             config = json.loads(self.config.read_text("utf-8"))
-            if not isinstance(config["settings"], dict):
-                raise TypeError
+            _check_settings(config["settings"])
+            int(config["data"]["crc32"])
             return config
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.config} is damaged: it does not hold the settings of a run") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(
+                f"{self.config} is damaged: it does not hold the settings of a run ({error}); put them right, or start "
+                f"another run"
+            ) from error
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json anew."""
@@ -97,6 +100,13 @@ class RunFolder:
     def settings(self) -> dict[str, Any]:
         """Return the settings in effect."""
         return self.read_config()["settings"]
+
+    def tidy(self) -> None:
+        """Make the folder ready to go on: remove the half files of a run that was killed."""
+        self.samples.mkdir(exist_ok=True)
+        for folder in (self.path, self.samples):
+            for left in folder.glob(".*.tmp"):
+                left.unlink(missing_ok=True)
 
     def snapshot(self, iteration: int) -> Path:
         """Name the snapshot of an iteration."""
@@ -111,6 +121,9 @@ class RunFolder:
         """Return G with the newest weights, or those of `snapshot`, and the file they came from."""
         settings = self.settings()
         gen, _ = build(settings)
+        if snapshot is not None and snapshot.name == self.weights.name:
+            load(snapshot, gen)
+            return gen, snapshot
         for file in [snapshot] if snapshot else self.snapshots():
             load(file, gen, "updater/ema/" if settings["ema"] else "updater/model:gen/")
             return gen, file
@@ -120,6 +133,20 @@ class RunFolder:
         return gen, self.weights
 
 
+def _check_settings(settings: dict[str, Any]) -> None:
+    """Raise `ValueError` for settings that `minigan train` cannot have written, `KeyError` for one that is missing."""
+    for name in ("width", "z_dim", "batch_size", "n_dis", "steps", "channels", "size", "log_every", "sample_every",
+                 "snapshot_every"):  # fmt: skip
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f"{name} is {settings[name]!r}")
+    for name in ("alpha", "alpha_dis", "beta1", "beta2", "ema", "seed"):
+        if not isinstance(settings[name], (int, float)):
+            raise ValueError(f"{name} is {settings[name]!r}")
+    for name, known in (("gan", GANS), ("arch", ARCHITECTURES), ("data", None), ("device", None)):
+        if not isinstance(settings[name], str) or (known is not None and settings[name] not in known):
+            raise ValueError(f"{name} is {settings[name]!r}")
+
+
 def iteration_of(snapshot: Path) -> int:
     """Return N of .../snapshot_iter_N."""
     return int(snapshot.name.rpartition("_")[2])
@@ -127,11 +154,8 @@ def iteration_of(snapshot: Path) -> int:
 
 def build(settings: dict[str, Any]) -> tuple[Generator, Chain]:
     """Return `(gen, dis)` as the settings of a run describe them."""
-    try:
-        architecture = ARCHITECTURES[settings["arch"]]
-        return architecture.build(settings["z_dim"], settings["channels"], settings["size"], settings["width"])
-    except KeyError as error:
-        raise RunError(f"config.json lacks or does not know {error}; it was not written by this version") from error
+    architecture = ARCHITECTURES[settings["arch"]]
+    return architecture.build(settings["z_dim"], settings["channels"], settings["size"], settings["width"])
 
 
 def load(file: Path, target: Any, path: str = "") -> None:

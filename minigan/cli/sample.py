@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy
@@ -19,7 +20,7 @@ BATCH = 250  # images drawn at a time
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--n", "n", type=click.IntRange(min=1), help="How many images.  [default: 64, or 10000 into an .npz]")
+@click.option("--n", "n", type=click.IntRange(1, 10**9), help="How many images.  [default: 64, or 10000 into an .npz]")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("samples.png"), show_default=True,
     help="A .png (one grid), .npz (array `images`, uint8, (N, H, W) or (N, H, W, C)) or .npy.",
@@ -29,7 +30,7 @@ BATCH = 250  # images drawn at a time
 @click.option("--train-mode", is_flag=True, help="Normalize by the statistics of each batch, as during training.")
 @device_option
 def sample(run: Path, n: int | None, out: Path, seed: int, rows: int | None, train_mode: bool, device: str) -> None:
-    """Draw images from the generator of RUN: a run folder, or one of its snapshots.
+    """Draw images from the generator of RUN: a run folder, one of its snapshots or its gen.npz.
 
     Evaluation mode is the default: batch normalization uses its running statistics, so that an image depends on its own
     noise alone and the first ten of a thousand are the same as ten drawn alone.
@@ -57,11 +58,14 @@ def sample(run: Path, n: int | None, out: Path, seed: int, rows: int | None, tra
     click.echo(f"{out}: {n} images of {' x '.join(map(str, images.shape[1:]))} from {file}, seed {seed}")
 
 
-def draw(gen: Generator, n: int, seed: int, train_mode: bool = False) -> numpy.ndarray:
+def draw(gen: Generator, n: int, seed: int, train_mode: bool = False) -> Any:
     """Return n images as bytes, from noise that `seed` alone decides."""
     random.seed(seed)
-    parts = []
+    images = None
     with using_config("train", train_mode), no_backprop_mode():
         for start in range(0, n, BATCH):
-            parts.append(pictures.to_uint8(gen(gen.latent(min(BATCH, n - start))).array))
-    return numpy.concatenate(parts)
+            part = pictures.to_uint8(gen(gen.latent(min(BATCH, n - start))).array)
+            if images is None:  # too many for the memory are refused now, not after hours
+                images = numpy.empty((n, *part.shape[1:]), numpy.uint8)
+            images[start : start + len(part)] = part
+    return images

@@ -17,7 +17,7 @@ import numpy
 
 from minigan import optimizers, pictures, random
 from minigan.cli.data import data_option, load_images
-from minigan.cli.options import device_option, named_device, read_config_file
+from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.run_folder import RUNS, RunError, RunFolder, build, iteration_of, load
 from minigan.cli.settings import (
     AUTO,
@@ -43,27 +43,27 @@ GRID = 64  # images in a sample grid
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), help="Nets.  [default: small for dcgan, mlp for gan]")
 @data_option
 @click.option("--steps", type=click.IntRange(1), help=f"Iterations: steps of G.  {described('steps')}")
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Passes over the data, instead of --steps.")
+@click.option("--epochs", type=Number(0, min_open=True), help="Passes over the data, instead of --steps.")
 @click.option("--batch-size", type=click.IntRange(2), help=f"Real images per step.  {described('batch_size')}")
 @click.option(
     "--alpha",
     "--lr",
     "alpha",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help=f"Adam's step size.  {described('alpha')}",
 )
 @click.option(
-    "--alpha-dis", "--lr-dis", "alpha_dis", type=click.FloatRange(0, min_open=True),
+    "--alpha-dis", "--lr-dis", "alpha_dis", type=Number(0, min_open=True),
     help=f"Step size of D, if another.  {described('alpha_dis')}",
 )  # fmt: skip
-@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), help=f"Adam's momentum.  {described('beta1')}")
-@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), help=f"Adam's memory.  {described('beta2')}")
+@click.option("--beta1", type=Number(0, 1, max_open=True), help=f"Adam's momentum.  {described('beta1')}")
+@click.option("--beta2", type=Number(0, 1, max_open=True), help=f"Adam's memory.  {described('beta2')}")
 @click.option("--z-dim", type=click.IntRange(1), help="Size of the noise.  [default: 100]")
 @click.option("--width", type=click.IntRange(1), help=f"Width of the nets.  {described('width')}")
 @click.option("--n-dis", type=click.IntRange(1), help="Steps of D for one of G.  [default: 1]")
 @click.option(
     "--ema",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     help=f"Draw with G's averaged weights: the decay.  {described('ema')}",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Decides everything random.  [default: 0]")
@@ -113,6 +113,7 @@ def train(**given: Any) -> None:
             run = RunFolder.create(out or RUNS / name, settings, source)
             trainer = _trainer(settings, images, place, run, stop)
         else:
+            run.tidy()
             if source["crc32"] != run.read_config()["data"]["crc32"]:
                 raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
             trainer = _trainer(settings, images, place, run, stop)
@@ -128,17 +129,17 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
     grid = trainer.get_extension("SampleGrid")
     if trainer.updater.iteration == 0:
         grid(trainer)
-    with stop:
+    with stop:  # the last files are written in peace, too
         trainer.run(show_loop_exception_msg=False)
-    done = trainer.updater.iteration
-    if done >= settings["steps"]:
-        grid(trainer)  # the end need not be a multiple of the interval
-    if not run.snapshot(done).exists():
-        trainer.get_extension("_Snapshot")(trainer)
-    with atomic_write(run.weights) as file:
-        save_npz(file, trainer.updater.sampler)
-    pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
-    pictures.save_gif(run.animation, pictures.frames_in(run.samples))
+        done = trainer.updater.iteration
+        if done >= settings["steps"] or not pictures.frames_in(run.samples):
+            grid(trainer)  # the end need not be a multiple of the interval
+        if not run.snapshot(done).exists():
+            trainer.get_extension("_Snapshot")(trainer)
+        with atomic_write(run.weights) as file:
+            save_npz(file, trainer.updater.sampler)
+        pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
+        pictures.save_gif(run.animation, pictures.frames_in(run.samples))
     if stop.received is not None and done < settings["steps"]:
         progress.finish_line()
         click.echo(
@@ -183,21 +184,26 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
 
 
 def _restore(trainer: Trainer, run: RunFolder, steps: int, say: Any) -> None:
-    """Read the newest snapshot that is whole into the trainer."""
-    problems: list[RunError] = []
+    """Read the newest snapshot that is whole into the trainer; a run that had none yet begins again."""
+    problems: dict[Path, RunError] = {}
     for file in run.snapshots():
         try:
             load(file, trainer)
         except RunError as error:
-            problems.append(error)
+            problems[file] = error
             continue
-        for problem in problems:
-            say(f"warning: {problem}")
+        for bad, problem in problems.items():
+            aside = bad.rename(bad.with_name(f"unusable_{bad.name}"))  # else it would stand for a good one later
+            say(f"warning: {problem}; it is now {aside}")
         say(f"going on with {run.path} after iteration {iteration_of(file)}")
         if trainer.updater.iteration >= steps:
             say("all of its steps are done; pass a larger --steps to train longer")
         return
-    raise problems[0] if problems else RunError(f"{run.path} was stopped before its first snapshot; start it anew")
+    if problems:
+        raise next(iter(problems.values()))
+    if run.weights.exists():
+        raise RunError(f"{run.path} has no snapshots any more; start another run, or put one of them back")
+    say(f"{run.path} was stopped before its first snapshot: it begins again")
 
 
 def _dry_run(settings: dict[str, Any], images: Any, place: Any) -> None:

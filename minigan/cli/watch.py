@@ -31,7 +31,7 @@ class Progress(Extension):
 
     def __init__(self, steps: int, quiet: bool) -> None:
         self.steps, self.quiet = steps, quiet
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.drawn = self.started = time.monotonic()
         self.first: int | None = None
 
