@@ -64,7 +64,7 @@ class LeakyReLUGrad(FunctionNode):
         if not 0 < self.slope < 1:
             return (xp.where(right, gy, gy * gy.dtype.type(self.slope)),)
         factor = right.astype(gy.dtype)  # far quicker than where
-        xp.maximum(factor, self.slope, out=_as_out(factor))
+        factor = xp.maximum(factor, gy.dtype.type(self.slope), out=_as_out(factor))
         return (xp.multiply(factor, gy, out=_as_out(factor)),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:

@@ -146,3 +146,9 @@ def test_third_derivative(function):
 
 def test_every_public_name_is_a_function():
     assert {f.__name__ for f in AT_EXTREMES} == set(activation.__all__)
+
+
+def test_gradient_of_leaky_relu_of_an_array_without_axes():
+    x = Variable(np.array(-3.0, "f"))
+    leaky_relu(x, 0.5).backward()
+    assert x.grad == 0.5 and x.grad.dtype == np.float32
