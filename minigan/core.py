@@ -128,7 +128,10 @@ class Variable:
             cure = "use `with using_config('enable_backprop', False)`" if "volatile" in old else "remove it"
             raise ValueError(f"Variable: the argument {next(iter(old))!r} does not exist; {cure}")
         if data is not None and not is_array(data):
-            raise TypeError(f"Variable: got {type(data).__name__}; wanted a numpy.ndarray or cupy.ndarray")
+            raise TypeError(
+                f"Variable: got {type(data).__name__}; wanted a numpy.ndarray or cupy.ndarray; "
+                "make one with numpy.array(x, 'float32')"
+            )
         self._array = data
         self._grad_var: Variable | None = None
         self._node = VariableNode(self, name, requires_grad)
@@ -507,7 +510,7 @@ class Parameter(Variable):
 
     def initialize(self, shape: Any) -> None:
         """Make the array, of that shape, by the initializer."""
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
         device = self._device
         self.array = initializers.generate_array(self.initializer, shape, device.xp, device=device)
 
@@ -629,9 +632,9 @@ class FunctionNode:
         outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
         if config.debug:
             self._check_nan(outputs)
-        connect = config.enable_backprop and any([x._node._requires_grad for x in variables])
-        results = tuple([Variable(y, requires_grad=connect) for y in outputs])
-        if connect:
+        wanted = any([x._node._requires_grad for x in variables])
+        results = tuple([Variable(y, requires_grad=wanted) for y in outputs])
+        if wanted and config.enable_backprop:
             self._connect(variables, results)
         return results
 
@@ -786,7 +789,7 @@ def _walk(
         if not indexes:
             continue
         results = function.backward(indexes, gradients)
-        if type(results) is not tuple or len(results) != len(indexes):
+        if not isinstance(results, (tuple, list)) or len(results) != len(indexes):
             raise TypeError(
                 f"{function._title()}: backward returned {_count(results)}; wanted a tuple of {len(indexes)} "
                 f"gradients, one for each input in indexes {indexes}"
@@ -841,7 +844,8 @@ def backward(outputs: Sequence[Variable], grad_outputs: Sequence[Variable] | Non
         if variable is None:
             return
         if node.creator_node is not None:
-            variable._grad_var = gradient if retain_grad else None
+            if retain_grad or node in start:
+                variable._grad_var = gradient if retain_grad else None
             return
         if node in start:
             variable._grad_var = gradient
@@ -881,6 +885,10 @@ def grad(
     """
     if not isinstance(outputs, (list, tuple)) or not isinstance(inputs, (list, tuple)):
         raise TypeError("grad: outputs and inputs must be lists or tuples of Variables; put a single one in a list")
+    for name, variables in (("outputs", outputs), ("inputs", inputs)):
+        for i, x in enumerate(variables):
+            if not isinstance(x, Variable):
+                raise TypeError(f"grad: {name}[{i}] is a {type(x).__name__}; wanted a Variable, one of the graph")
     targets = {x._node for x in inputs}
     on_path = _functions_between([y._node for y in outputs], targets)
     found: dict[VariableNode, Variable] = {}
@@ -1295,7 +1303,10 @@ class GetItem(FunctionNode):
         self.index = index
 
     def forward(self, inputs: tuple) -> tuple:
-        return (inputs[0][self.index],)
+        try:
+            return (inputs[0][self.index],)
+        except IndexError as error:
+            raise IndexError(f"get_item: x has shape {inputs[0].shape}: {error}") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         assert self.inputs is not None
@@ -1439,7 +1450,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 def broadcast_to(x: Any, shape: Any) -> Variable:
     """Return ``x`` repeated so that it has that shape. On NumPy the result is a read-only view."""
     x = as_variable(x)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
     return x if x.shape == shape else BroadcastTo(shape).apply((x,))[0]
 
 

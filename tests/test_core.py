@@ -584,3 +584,49 @@ def test_a_deep_copied_parameter_is_a_leaf_of_its_own():
     q = copy.deepcopy(p)
     core.sum(q * q).backward()
     assert p.grad is None and q.grad == 4
+
+
+# -- as old scripts use it
+
+
+def test_a_variable_made_without_backprop_is_a_leaf_that_can_be_differentiated():
+    w = leaf(1, 2)
+    with no_backprop_mode():
+        fake = w * 3
+    assert fake.creator is None and fake.requires_grad
+    (g,) = grad([core.sum(core.reshape(fake, (2, 1)) ** 2)], [fake])
+    assert g.array.tolist() == [6, 12]
+
+
+def test_backward_of_a_function_may_return_a_list():
+    class Double(FunctionNode):
+        def forward(self, inputs):
+            return (inputs[0] * 2,)
+
+        def backward(self, indexes, grad_outputs):
+            return [grad_outputs[0] * 2]
+
+    x = leaf(1, 2)
+    core.sum(Double().apply((x,))[0]).backward()
+    assert x.grad.tolist() == [2, 2]
+
+
+def test_a_gradient_set_by_hand_in_between_stays_and_is_not_passed_on():
+    x = leaf(1, 2)
+    h = x * x
+    h.grad = np.array([5, 5], "f")
+    core.sum(h).backward()
+    assert h.grad.tolist() == [5, 5] and x.grad.tolist() == [2, 4]
+
+
+def test_wrong_index_and_wrong_ends_of_grad_are_named():
+    x = leaf(1, 2)
+    with pytest.raises(IndexError, match=r"get_item: x has shape \(2,\)"):
+        x[5]
+    with pytest.raises(TypeError, match=r"grad: inputs\[0\] is a ndarray"):
+        grad([x * 2], [x.array])
+
+
+def test_numpy_integers_are_lengths():
+    n = np.int64(3)
+    assert Parameter(1.0, n).shape == (3,) and core.broadcast_to(leaf(1), n).shape == (3,)
