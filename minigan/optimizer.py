@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigan.backend import get_array_module, is_array
-from minigan.core import Parameter
+from minigan.core import Parameter, Variable
 from minigan.link import Link
 from minigan.optimizer_hooks import GradientClipping as GradientClipping  # old scripts take the hooks from here
 from minigan.optimizer_hooks import WeightDecay as WeightDecay
@@ -385,6 +385,11 @@ class GradientMethod(Optimizer):
         self._check_set_up()
         if lossfun is not None:
             loss = lossfun(*args, **kwds)
+            if not isinstance(loss, Variable):
+                raise TypeError(
+                    f"{type(self).__name__}.update: lossfun returned {type(loss).__name__}; wanted the loss as a "
+                    "Variable; check its return statement"
+                )
             if self._use_cleargrads:
                 self.target.cleargrads()
             else:

@@ -418,3 +418,8 @@ def test_setup():
 def test_hook_errors(use, error, sentence):
     with pytest.raises(error, match=sentence):
         use(optimizers.SGD().setup(Pair()))
+
+
+def test_a_forgotten_return_of_the_loss_is_named():
+    with pytest.raises(TypeError, match="SGD.update: lossfun returned NoneType"):
+        optimizers.SGD().setup(Pair()).update(lambda: None)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_array_module
-from minigan.core import Variable, as_array
+from minigan.core import Variable, as_variable
 from minigan.utils.type_check import InvalidType
 
 __all__ = ["accuracy"]
@@ -21,7 +21,7 @@ def accuracy(y: Any, t: Any, ignore_label: int | None = None) -> Variable:
         t: classes, integers (N, d1, d2, ...); axes of length 1 at the end of ``y`` may be missing.
         ignore_label: positions of this class are left out; the result is 0 if none remains.
     """
-    y, t = as_array(y), as_array(t)
+    y, t = as_variable(y).array, as_variable(t).array
     if y.dtype.kind != "f" or t.dtype.kind not in "iu":
         raise InvalidType(f"accuracy: y is {y.dtype} and t is {t.dtype}; wanted floating point and integers")
     wanted = y.shape[:1] + y.shape[2:]

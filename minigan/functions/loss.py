@@ -12,7 +12,7 @@ import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, as_array, as_variable, broadcast_to, get_item, reshape, sum, transpose
+from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, get_item, reshape, sum, transpose
 from minigan.functions.activation import log_softmax, sigmoid
 from minigan.utils.type_check import InvalidType
 
@@ -56,7 +56,7 @@ def sigmoid_cross_entropy(x: Any, t: Any, normalize: bool = True, reduce: str = 
         reduce: ``"mean"`` for one number, ``"no"`` for one loss per element.
     """
     _check_reduce("sigmoid_cross_entropy", reduce)
-    x, t = as_variable(x), as_array(t)
+    x, t = as_variable(x), as_variable(t).array
     _check_labels("sigmoid_cross_entropy", t)
     if x.shape != t.shape:
         raise InvalidType(f"sigmoid_cross_entropy: x has shape {x.shape} but t has shape {t.shape}; wanted the same")
@@ -100,7 +100,7 @@ def softmax_cross_entropy(
             f"softmax_cross_entropy: soft_target_loss is {soft_target_loss!r} but must be 'cross-entropy' or "
             "'kl-divergence'"
         )
-    x, t = as_variable(x), as_array(t)
+    x, t = as_variable(x), as_variable(t).array
     _check_floating("softmax_cross_entropy", x)
     if x.ndim < 2:
         raise InvalidType(f"softmax_cross_entropy: x has shape {x.shape}; wanted (N, C) or (N, C, d1, d2, ...)")

@@ -26,7 +26,7 @@ class _Normalization(FunctionNode):
     parameters: tuple[str, ...] = ()
 
     def __init__(self, eps: float = 2e-5, axis: int | Axes | None = None) -> None:
-        if isinstance(axis, int):
+        if isinstance(axis, int | np.integer):
             axis = (axis,)
         if axis is not None and any(a >= b for a, b in zip(axis, axis[1:])):
             raise RuntimeError(f"{self.name}: axis is {tuple(axis)}; wanted numbers in ascending order")

@@ -103,6 +103,8 @@ class _ConvolutionLink(Link):
             raise ValueError(f"{kind}: out_channels is {out_channels}; wanted a multiple of groups={groups}")
         if ksize is None:
             raise ValueError(f"{kind}: ksize is missing; pass {kind}(in_channels, out_channels, ksize)")
+        if len(_pair(ksize)) != 2 or not all(isinstance(k, int | np.integer) and k > 0 for k in _pair(ksize)):
+            raise ValueError(f"{kind}: ksize is {ksize!r}; wanted an integer of at least 1, or a pair")
         self.ksize = ksize
         self.stride, self.pad, self.dilate = _pair(stride), _pair(pad), _pair(dilate)
         with self.init_scope():

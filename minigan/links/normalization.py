@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minigan import initializers
 from minigan.configuration import config, get_dtype
 from minigan.core import Parameter, Variable
@@ -58,7 +60,7 @@ class BatchNormalization(Link):
                 "take it from the first batch of images"
             )
         self.decay, self.eps = decay, eps
-        self.axis = (axis,) if isinstance(axis, int) else axis
+        self.axis = (int(axis),) if isinstance(axis, int | np.integer) else axis
         self.N = 0
         self._dtype = get_dtype(dtype)
         self._initial_avg_mean = 0 if initial_avg_mean is None else initial_avg_mean
@@ -73,7 +75,7 @@ class BatchNormalization(Link):
             if use_beta:
                 self.beta = Parameter(self._initializer(0 if initial_beta is None else initial_beta))
         if size is not None:
-            self._initialize((size,) if isinstance(size, int) else tuple(size))
+            self._initialize((int(size),) if isinstance(size, int | np.integer) else tuple(size))
 
     def forward(self, x: Any, *, finetune: bool = False) -> Variable:
         """Normalise x; ``finetune`` counts this batch into the plain mean of the statistics (only while training)."""

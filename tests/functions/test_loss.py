@@ -158,3 +158,9 @@ def test_accuracy():
     np.testing.assert_allclose(accuracy(y[:, :, None, None], t).array, 2 / 3, rtol=1e-6)
     assert accuracy(np.eye(3)[None], np.array([[0, 1, 1]])).array == pytest.approx(2 / 3)
     assert np.isnan(accuracy(y[:0], t[:0]).array)
+
+
+@pytest.mark.parametrize("function", [softmax_cross_entropy, sigmoid_cross_entropy])
+def test_labels_in_a_list_are_refused_with_a_cure(function):
+    with pytest.raises(TypeError, match="got list.*numpy.array"):
+        function(np.ones((2, 2), "f"), [0, 1])

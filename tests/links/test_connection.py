@@ -88,3 +88,9 @@ def test_initial_weights_of_chainer(make, expected):
 def test_errors(make, error, sentence):
     with pytest.raises(error, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("ksize", ["3", (3, 3, 3), 0, 1.5])
+def test_wrong_ksize_is_named(ksize):
+    with pytest.raises(ValueError, match="Convolution2D: ksize is .*; wanted"):
+        Convolution2D(1, 2, ksize)

@@ -194,3 +194,8 @@ def test_errors(x):
         BatchNormalization(3)(x, test=True)
     with pytest.raises(TypeError, match="positional"):
         BatchNormalization(3)(x, True)
+
+
+def test_sizes_and_axes_may_be_numpy_integers():
+    link = BatchNormalization(np.int64(3), axis=np.int64(0))
+    assert link.avg_mean.shape == (3,) and link(np.ones((2, 3), "f")).shape == (2, 3)
