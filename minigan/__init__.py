@@ -4,6 +4,14 @@ The names here are Chainer's. Reading order: ``core`` (autograd), ``functions``,
 ``optimizer``, ``training``, ``gans``.
 """
 
+import importlib.util
+
+if importlib.util.find_spec("minigan.kernels") is None:
+    raise ModuleNotFoundError(
+        "minigan: this is a source folder, in which minigan.kernels does not lie inside the package; install it by "
+        "`python -m pip install -e .`, or start Python in another folder"
+    )
+
 from minigan import (
     backend,
     configuration,

@@ -169,3 +169,11 @@ def test_the_readme_reading_order_exists():
         }  # fmt: skip
         for part in name.split(" ")[0].split("."):
             assert part in names, f"{place} has no {part}"
+
+
+def test_a_checkout_that_is_not_installed_says_so(tmp_path):
+    (tmp_path / "minigan").mkdir()
+    (tmp_path / "minigan" / "__init__.py").write_bytes((ROOT / "minigan" / "__init__.py").read_bytes())
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import minigan"
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert "install it by `python -m pip install -e .`" in result.stderr.splitlines()[-1]
