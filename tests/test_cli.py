@@ -525,6 +525,10 @@ def test_help_of_everything():
     assert isinstance(main, click.Group)
 
 
+def test_a_version_in_the_environment_is_no_option():
+    assert "training images" in call("data", env={"MINIGAN_VERSION": "1.2"}).stdout
+
+
 def test_no_command_is_a_wrong_call():
     call(code=2)
 

@@ -42,7 +42,7 @@ class _Sentences(click.Group):
     cls=_Sentences,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MINIGAN", "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="minigan")
+@click.version_option(__version__, prog_name="minigan", allow_from_autoenv=False)
 def main() -> None:
     """minigan: train a GAN with one command, on NumPy or CuPy.
 
