@@ -461,11 +461,18 @@ class Sequential(ChainList):
     """Links and plain functions applied one after another: `y = layers[-1](... layers[1](layers[0](x)))`.
 
     A layer that returns a tuple passes its elements on as separate arguments. Only links carry a number in paths and
-    files: in `Sequential(l, relu, m)` the second link is `/1`.
+    files: in `Sequential(l, relu, m)` the second link is `/1`. The numbers are Chainer's, whose files must find their
+    layers: if the first layer is a link, the links after it are numbered from the last one back.
     """
 
     def __init__(self, *layers: Callable[..., Any]) -> None:
         super().__init__(*layers)  # type: ignore[arg-type]
+
+    def _named_children(self) -> Iterator[tuple[str, Link]]:
+        links = [layer for layer in self._layers if isinstance(layer, Link)]
+        if links and links[0] is self._layers[0]:
+            links[1:] = links[:0:-1]
+        return ((str(i), link) for i, link in enumerate(links))
 
     def _check_layer(self, layer: Any) -> None:
         if not callable(layer):

@@ -421,3 +421,13 @@ def test_text_shows_the_tree():
         "Sequential(\n  (0): Affine(n_in=1, n_out=2),\n  (1): Chain(\n    (a): Affine(n_in=None, n_out=3),\n  ),\n)"
     )
     assert str(Chain()) == "Chain()" and str(Link()) == "Link()"
+
+
+# import chainer, chainer.functions as F; from chainer.links import Linear   (Chainer 7.8.1)
+# model = chainer.Sequential(Linear(1, 1), F.relu, Linear(1, 2), Linear(1, 3))   (or F.relu before them)
+# print([link.W.shape[0] for link in model.children()])
+@pytest.mark.parametrize(("first", "numbered"), [([], [1, 3, 2]), ([double], [1, 2, 3])])
+def test_sequential_numbers_its_links_as_chainer_does_in_files(first, numbered):
+    model = Sequential(*first, Affine(1, 1), double, Affine(1, 2), Affine(1, 3))
+    assert [link.n_out for link in model.children()] == numbered
+    assert [link.name for link in model.children()] == ["0", "1", "2"]
