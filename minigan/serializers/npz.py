@@ -288,7 +288,10 @@ def _read_member(member: IO[bytes], size: int) -> np.ndarray | None:
     version = np.lib.format.read_magic(member)  # type: ignore[arg-type]
     if version not in _HEADERS:
         raise FileError(f"its .npy version is {version}, which is not known here")
-    shape, fortran_order, dtype = _HEADERS[version](member)  # type: ignore[arg-type]
+    try:
+        shape, fortran_order, dtype = _HEADERS[version](member)  # type: ignore[arg-type]
+    except Exception as error:  # NumPy parses the header as Python text and lets through what its parser raises
+        raise FileError(f"its header cannot be read ({str(error) or type(error).__name__})") from error
     if dtype.hasobject:
         longest = max(map(len, _EVERY_PICKLED_NONE))
         if dtype.kind == "O" and shape == () and member.read(longest + 1) in _EVERY_PICKLED_NONE:

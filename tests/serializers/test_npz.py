@@ -283,6 +283,7 @@ def damaged():
         "no size": npy("|V0", (1 << 40,), b""),
         "not a dtype": npy("zebra", (1,), b"\0" * 4),
         "no header": b"\x93NUMPY\x01\x00",
+        "brackets for a header": b"\x93NUMPY\x01\x00\x80\x00" + b"(" * 127 + b"\n",
         "no magic": b"\0" * 200,
         "version": b"\x93NUMPY\x09\x00" + b"\0" * 200,
         "code": b"\x93NUMPY\x01\x00\x10\x00__import__('os')",
