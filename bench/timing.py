@@ -3,6 +3,8 @@
 import statistics
 import time
 
+PAUSE = 0.05  # seconds before each call: a threaded BLAS keeps its cores busy for some time after it is done
+
 
 def synchronize(xp):
     """Wait for the GPU, so that a clock read afterwards means something."""
@@ -19,6 +21,7 @@ def measure(variants, xp, repeats=10, warmup=2):
     times = {name: [] for name in variants}
     for _ in range(repeats):
         for name, call in variants.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             call()
             synchronize(xp)
