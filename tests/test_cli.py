@@ -552,3 +552,10 @@ def test_help_loads_nothing_heavy():
 
 def test_snapshots_are_plain_zip_archives(run):
     assert zipfile.is_zipfile(run / "snapshot_iter_7")
+
+
+def test_a_missing_toml_reader_is_named_with_its_cure(tmp_path, monkeypatch):
+    (tmp_path / "c.toml").write_text("steps = 1")
+    for name in ("tomllib", "tomli"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "minigan[toml]" in sentence(call("train", "--config", tmp_path / "c.toml", code=1))

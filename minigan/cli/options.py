@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 from pathlib import Path
@@ -10,11 +11,6 @@ from typing import Any
 import click
 
 from minigan.backend import Device, get_device
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="cpu (or @numpy, -1), or a GPU: cuda:0 (or @cupy:0, 0)."
@@ -42,10 +38,21 @@ def named_device(spec: str) -> Device:
         raise click.ClickException(f"--device {spec}: {error}; leave --device out to compute on the CPU") from error
 
 
+def _toml_reader() -> Any:
+    """Return tomllib; before Python 3.11 the package tomli stands in for it."""
+    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        cure = f'--config needs tomli on this Python ({error}); pip install "minigan[toml]"'
+        raise click.ClickException(cure) from error
+
+
 def read_config_file(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Make the keys of a TOML file the defaults of this command; command line and environment still come first."""
     if path is None:
         return None
+    tomllib = _toml_reader()
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
