@@ -12,7 +12,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,27 @@ def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
             return [task(piece) for piece in pieces]
         with _lock:
             if _pool is None:
-                _pool = ThreadPoolExecutor(_threads, thread_name_prefix="minigan")
+                _pool = ThreadPoolExecutor(_threads - 1, thread_name_prefix="minigan")
             pool = _pool
         floating_errors = np.geterr()  # what the caller wants holds in the threads, too
+        results: list[Any] = [None] * len(pieces)
+        remaining = iter(range(len(pieces)))  # one iterator for all: whoever is free takes the next piece
 
-        def run(piece: Any) -> Any:
+        def work() -> None:
             with np.errstate(**floating_errors):
-                return task(piece)
+                for i in remaining:
+                    results[i] = task(pieces[i])
 
-        return list(pool.map(run, pieces))
+        # The caller works, too, and few long tasks are handed out: waking a thread costs as much as a small product.
+        others = [pool.submit(work) for _ in range(min(_threads, len(pieces)) - 1)]
+        try:
+            work()
+        finally:  # those that have not begun by now have nothing left to do
+            started = [other for other in others if not other.cancel()]
+            wait(started)
+        for other in started:
+            other.result()
+        return results
 
 
 @contextmanager

@@ -29,9 +29,9 @@ def test_order_and_threads(blas):
     def task(i):
         if i < 2:
             meet.wait()
-        return i, threading.current_thread() is threading.main_thread()
+        return i
 
-    assert spread(task, range(20)) == [(i, False) for i in range(20)]
+    assert spread(task, range(20)) == list(range(20))
     assert blas == [1, parallel._threads]
 
 
@@ -60,6 +60,25 @@ def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
     with pytest.raises(KeyError):
         spread(task, [1, 2])
     assert blas == [1, parallel._threads]
+
+
+def test_all_threads_are_done_when_an_error_leaves(blas):
+    done = []
+
+    def task(i):
+        if i == 0:
+            raise KeyError(i)
+        done.append(i)
+
+    with pytest.raises(KeyError):
+        spread(task, range(50))
+    count = len(done)
+    spread(str, range(50))
+    assert len(done) == count
+
+
+def test_a_task_may_spread_its_own_work(blas):
+    assert spread(lambda i: spread(lambda j: 10 * i + j, range(3)), range(3)) == [[0, 1, 2], [10, 11, 12], [20, 21, 22]]
 
 
 def test_blas_gets_its_threads_back_when_the_last_one_leaves(blas):
