@@ -19,6 +19,8 @@ from minigan.kernels.im2col import get_conv_outsize, get_deconv_outsize
 from minigan.kernels.parallel import product
 from minigan.utils.type_check import InvalidType
 
+__all__ = ["convolution_2d", "deconvolution_2d", "linear"]
+
 # --------------------------------------------------------------------------------------------------------------------
 # linear
 # --------------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from minigan.backend import get_array_module
 from minigan.configuration import config
 from minigan.core import FunctionNode, as_variable
 
+__all__ = ["dropout"]
+
 
 class Dropout(FunctionNode):
     """x times a mask of zeros and 1 / (1 - ratio); ``mask`` is known after ``apply``."""

@@ -17,6 +17,8 @@ from minigan.core import sum as sum_axes
 from minigan.kernels import batch_norm
 from minigan.utils.type_check import InvalidType
 
+__all__ = ["batch_normalization", "fixed_batch_normalization"]
+
 Axes = tuple[int, ...]
 
 

@@ -15,6 +15,8 @@ from minigan.kernels.im2col import get_conv_outsize, get_deconv_outsize
 from minigan.kernels.pooling import Pair, Windows
 from minigan.utils.type_check import InvalidType
 
+__all__ = ["average_pooling_2d", "max_pooling_2d", "unpooling_2d"]
+
 
 class _Pooling(FunctionNode):
     """What the poolings share: the geometry of the windows, from the arguments and the shape of x."""

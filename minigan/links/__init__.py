@@ -1,6 +1,7 @@
 """L: the links, functions with parameters of their own, as one flat list of names."""
 
-from minigan.links.connection import Convolution2D as Convolution2D
-from minigan.links.connection import Deconvolution2D as Deconvolution2D
-from minigan.links.connection import Linear as Linear
-from minigan.links.normalization import BatchNormalization as BatchNormalization
+from minigan.links import connection, normalization
+from minigan.links.connection import *
+from minigan.links.normalization import *
+
+__all__ = sorted([*connection.__all__, *normalization.__all__])

@@ -18,6 +18,8 @@ from minigan.functions.connection import convolution_2d, deconvolution_2d, linea
 from minigan.link import Link
 from minigan.utils.type_check import InvalidType
 
+__all__ = ["Convolution2D", "Deconvolution2D", "Linear"]
+
 
 class Linear(Link):
     """y = x W^T + b: W (out_size, in_size), b (out_size,).

@@ -14,6 +14,8 @@ from minigan.core import Parameter, Variable
 from minigan.functions.normalization import batch_normalization, fixed_batch_normalization
 from minigan.link import Link
 
+__all__ = ["BatchNormalization"]
+
 
 class BatchNormalization(Link):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, per channel.
