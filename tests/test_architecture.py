@@ -16,7 +16,7 @@ FLOORS = [
      "minigan.utils", "minigan.initializers", "minigan.random", "minigan.serializer"],
     ["minigan.core"],
     ["minigan.function", "minigan.functions", "minigan.gradient_check", "minigan.reporter"],
-    ["minigan.link"],
+    ["minigan.link", "minigan.distributions"],
     ["minigan.links", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
     ["minigan.dataset", "minigan.datasets", "minigan.iterators", "minigan.serializers", "minigan.training"],
     ["minigan.gans", "minigan.pictures", "minigan.run_folder"],
