@@ -16,11 +16,11 @@ FLOORS = [
      "minigan.utils", "minigan.initializers", "minigan.random", "minigan.serializer"],
     ["minigan.core"],
     ["minigan.function", "minigan.functions", "minigan.gradient_check", "minigan.reporter"],
-    ["minigan.link", "minigan.distributions"],
+    ["minigan.link_hook", "minigan.link", "minigan.distributions"],
     ["minigan.links", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
     ["minigan.dataset", "minigan.datasets", "minigan.iterators", "minigan.serializers", "minigan.training"],
     ["minigan.gans", "minigan.pictures", "minigan.run_folder"],
-    ["minigan.cli", "minigan.__main__"],
+    ["minigan.legacy", "minigan.cli", "minigan.__main__"],
 ]  # fmt: skip
 OPTIONAL = {"cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "tomllib", "tomli", "click"}
 

@@ -15,6 +15,7 @@ import click
 from minigan._version import __version__
 from minigan.cli.data import data
 from minigan.cli.info import info
+from minigan.cli.legacy import legacy
 from minigan.cli.run_folder import RunError
 from minigan.cli.sample import sample
 from minigan.cli.train import train
@@ -51,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, data, info):
+for command in (train, sample, data, info, legacy):
     main.add_command(command)

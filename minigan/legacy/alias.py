@@ -1,0 +1,205 @@
+"""`chainer` as a second name of minigan: whoever imports `chainer.a.b` gets minigan's own objects.
+
+Chainer spreads over 300 files what minigan says in chapters, so a module of Chainer's is here a name list without
+contents: ``surface.txt`` says which modules Chainer has and which names each of them; a name is looked up, at each use,
+in the module of minigan that has the same path, then in the chapters beside it. What Chainer does not have at that
+place stays hidden, so that a script cannot come to depend on what minigan adds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import pkgutil
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import minigan
+from minigan.legacy import notes, standins
+
+MISSING = object()
+VERSION = "7.8.1"  # scripts compare it
+HINT = "`minigan legacy --coverage` lists what is there"
+BEYOND = {"cli", "gans", "kernels", "legacy", "metrics", "pictures", "random", "run_folder"}  # not Chainer's parts
+
+
+def _read_surface() -> dict[str, tuple[str, ...]]:
+    """Chainer's modules, each with its public names."""
+    lines = Path(__file__).with_name("surface.txt").read_text(encoding="ascii").splitlines()
+    parts = [line.partition(":") for line in lines if not line.startswith("#")]
+    return {module: tuple(names.split()) for module, _, names in parts}
+
+
+SURFACE = _read_surface()
+KNOWN = {name for names in SURFACE.values() for name in names} | {path.rpartition(".")[2] for path in SURFACE}
+adapters: list[Callable[[str, Any], Any]] = []  # `older.chainer1` puts one here: (path, object) -> object
+
+
+def _import(name: str) -> types.ModuleType | None:
+    """The module of minigan of that name, None where there is none."""
+    parent = name.rpartition(".")[0]
+    if parent and not hasattr(_import(parent), "__path__"):
+        return None
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+def _chapters(package: types.ModuleType) -> list[types.ModuleType]:
+    names = [info.name for info in pkgutil.iter_modules(package.__path__) if info.name not in BEYOND]
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names if not name.startswith("_")]
+
+
+@functools.cache
+def is_package(path: str) -> bool:
+    """Whether Chainer's module `path` is a folder."""
+    return any(other.startswith(path + ".") for other in SURFACE)
+
+
+@functools.cache
+def places(path: str) -> tuple[types.ModuleType, ...]:
+    """Where names of Chainer's module `path` are looked up: its namesake, then the chapters around it, inside out."""
+    root, *parts = path.split(".")
+    if root != "chainer":
+        return (standins,)
+    found: list[types.ModuleType] = []
+    for depth in range(len(parts), -1, -1):
+        if module := _import(".".join(["minigan", *parts[:depth]])):
+            found += [module, *(_chapters(module) if hasattr(module, "__path__") else ())]
+            if depth == len(parts) and is_package(path):
+                break
+    return tuple(dict.fromkeys([*found, standins]))
+
+
+def find(path: str, name: str) -> Any:
+    """What `path.name` of Chainer's is here; `MISSING` where minigan has it not, or Chainer has no such name there."""
+    if not name.startswith("_") and name not in (SURFACE[path] if is_package(path) else KNOWN):
+        return MISSING
+    for place in places(path):
+        value = getattr(place, name, MISSING)
+        if value is not MISSING and not (isinstance(value, types.ModuleType) and value.__name__.startswith("minigan")):
+            for adapt in adapters:
+                value = adapt(path, value)
+            return value
+    return MISSING
+
+
+@functools.cache
+def exists(path: str) -> bool:
+    """Whether Chainer's module `path` can be imported: it has a namesake, or any of its names is there."""
+    if path not in SURFACE:
+        return False
+    root, *parts = path.split(".")
+    if not parts or (root == "chainer" and _import(".".join(["minigan", *parts]))):
+        return True
+    below = [other for other in SURFACE if other.startswith(path + ".")]
+    if not SURFACE[path] and not below:  # a module of private names
+        return _import(".".join(["minigan", *parts[:-1]])) is not None
+    return any(find(path, name) is not MISSING for name in SURFACE[path]) or any(map(exists, below))
+
+
+def sentence(path: str, name: str) -> str:
+    """Say that `path.name` is missing, whether Chainer has it, and what comes nearest."""
+    full = f"{path}.{name}"
+    if name in SURFACE.get(path, ()) or full in SURFACE:
+        why = notes.reason(path, name)
+        text = f"minigan has no {full}, which Chainer has{f' ({why})' if why else ''}"
+    else:
+        text = f"there is no {full}, in Chainer {VERSION} neither"
+    near = _nearest(path, name)
+    return f"{text}{f'; the nearest is {near}' if near else ''}; {HINT}"
+
+
+def _nearest(path: str, name: str) -> str | None:
+    there = {n: p for p in sorted(SURFACE, key=len, reverse=True) for n in SURFACE[p] if find(p, n) is not MISSING}
+    if name in there:  # the very name, at another place
+        return f"{there[name]}.{name}"
+    if not isinstance(getattr(places(path)[0], name, minigan), types.ModuleType):
+        return f"minigan's own {path.replace('chainer', 'minigan')}.{name}"
+    here = [n for n in SURFACE.get(path, ()) if n in there]
+    for names, cutoff in ((here, 0.6), (there, 0.75)):
+        for close in difflib.get_close_matches(name, names, n=1, cutoff=cutoff):
+            return f"{path if close in here else there[close]}.{close}"
+    return None
+
+
+class AliasModule(types.ModuleType):
+    """A module of Chainer's: reads, writes and deletions go to the module of minigan that holds the name."""
+
+    def __getattr__(self, name: str) -> Any:
+        path = self.__name__
+        if name == "__version__" and path in ("chainer", "chainer._version", "chainermn"):
+            return VERSION
+        if name == "__all__":
+            return [n for n in SURFACE[path] if find(path, n) is not MISSING]
+        if not (name.startswith("__") and name.endswith("__")):
+            full = f"{path}.{name}"
+            if full in SURFACE and name not in SURFACE[path]:
+                if full in sys.modules or exists(full):
+                    return importlib.import_module(full)
+            elif (value := find(path, name)) is not MISSING:
+                return value
+        raise AttributeError(sentence(path, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, types.ModuleType) and f"{self.__name__}.{name}" in SURFACE:
+            return  # the import system ties a module to its package; here packages find them by name
+        if place := self._place(name):
+            setattr(place, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if place := self._place(name):
+            delattr(place, name)
+        else:
+            super().__delattr__(name)
+
+    def _place(self, name: str) -> types.ModuleType | None:
+        if name in vars(self) or name.startswith("__") or name not in KNOWN:
+            return None
+        return next((place for place in places(self.__name__) if name in vars(place)), None)
+
+    def __dir__(self) -> list[str]:
+        below = {p[len(self.__name__) + 1 :].split(".")[0] for p in SURFACE if p.startswith(self.__name__ + ".")}
+        return sorted({*vars(self), *self.__all__, *below})
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes the modules of `chainer`, `chainermn` and an empty `chainerx`, before anything that is installed."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> Any:
+        """Return the spec of an alias; None for names that are not Chainer's."""
+        if fullname.partition(".")[0] not in ("chainer", "chainermn", "chainerx"):
+            return None
+        if not exists(fullname):  # no ModuleNotFoundError: `from package import name` would hide it
+            parent, _, name = fullname.rpartition(".")
+            raise ImportError(sentence(parent, name), name=fullname) from None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: Any) -> AliasModule:
+        """An empty module: its names are looked up."""
+        return AliasModule(spec.name, f"minigan under the name {spec.name}.")
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Nothing to run."""
+        module.__dict__["__file__"] = minigan.__file__
+
+
+def install() -> None:
+    """Make `import chainer` give minigan. Raises ``ImportError`` where another `chainer` was imported before."""
+    for root in ("chainer", "chainermn", "chainerx"):
+        other = sys.modules.get(root)
+        if other is not None and not isinstance(other, AliasModule):
+            where = getattr(other, "__file__", "an unknown place")
+            raise ImportError(
+                f"minigan.legacy: {root} was imported before, from {where}; import minigan.legacy before anything that "
+                f"imports {root}, or start the script by `python -m minigan.legacy`"
+            )
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
