@@ -1,5 +1,7 @@
 """Data sets, under Chainer's names."""
 
+from minigan.datasets.cifar import get_cifar10, get_cifar100
+from minigan.datasets.images import ImageDataset, LabeledImageDataset
 from minigan.datasets.mnist import (
     DataSource,
     MnistData,
@@ -12,9 +14,23 @@ from minigan.datasets.mnist import (
     load_mnist,
     set_data_directory,
 )
-from minigan.datasets.tuple_dataset import TupleDataset
+from minigan.datasets.tuple_dataset import DictDataset, TupleDataset
+from minigan.datasets.views import (
+    ConcatenatedDataset,
+    SubDataset,
+    TransformDataset,
+    get_cross_validation_datasets,
+    get_cross_validation_datasets_random,
+    split_dataset,
+    split_dataset_n,
+    split_dataset_n_random,
+    split_dataset_random,
+)
 
 __all__ = [
-    "DataSource", "MnistData", "TupleDataset", "download_mnist", "find_mnist", "get_cache_directory",
-    "get_fashion_mnist", "get_fashion_mnist_labels", "get_mnist", "load_mnist", "set_data_directory",
+    "ConcatenatedDataset", "DataSource", "DictDataset", "ImageDataset", "LabeledImageDataset", "MnistData",
+    "SubDataset", "TransformDataset", "TupleDataset", "download_mnist", "find_mnist", "get_cache_directory",
+    "get_cifar10", "get_cifar100", "get_cross_validation_datasets", "get_cross_validation_datasets_random",
+    "get_fashion_mnist", "get_fashion_mnist_labels", "get_mnist", "load_mnist", "set_data_directory", "split_dataset",
+    "split_dataset_n", "split_dataset_n_random", "split_dataset_random",
 ]  # fmt: skip

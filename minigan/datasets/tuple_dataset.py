@@ -1,4 +1,4 @@
-"""Several data sets side by side: images with their labels, say."""
+"""Several data sets side by side, images with their labels, say: as tuples or as dicts."""
 
 from __future__ import annotations
 
@@ -33,3 +33,25 @@ class TupleDataset:
 
     def __len__(self) -> int:
         return len(self._datasets[0])
+
+
+class DictDataset:
+    """The i-th example is the dict of the i-th examples of the given data sets.
+
+    Raises:
+        ValueError: no data set is given, or their lengths differ.
+    """
+
+    def __init__(self, **datasets: Any) -> None:
+        self._names = list(datasets)
+        self._columns = TupleDataset(*datasets.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a dict for an integer, a list of dicts for a slice."""
+        examples = self._columns[index]
+        if isinstance(index, slice):
+            return [dict(zip(self._names, example)) for example in examples]
+        return dict(zip(self._names, examples))
+
+    def __len__(self) -> int:
+        return len(self._columns)

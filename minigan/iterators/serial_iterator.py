@@ -79,9 +79,11 @@ class SerialIterator(Iterator):
         return batch
 
     def _examples(self, start: int, end: int) -> list[Any]:
-        if self._order is None:
-            return [self.dataset[i] for i in range(start, min(end, self._epoch_size))]
-        return [self.dataset[i] for i in self._order[start:end]]
+        indices = range(start, min(end, self._epoch_size)) if self._order is None else self._order[start:end]
+        return self._fetch(indices)
+
+    def _fetch(self, indices: Any) -> list[Any]:
+        return [self.dataset[i] for i in indices]
 
     def _sample_order(self, order: Any, position: int) -> numpy.ndarray | None:
         if self.order_sampler is None:

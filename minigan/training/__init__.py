@@ -13,11 +13,11 @@ from minigan.training.extension import (
     make_extension,
 )
 from minigan.training.trainer import Trainer
-from minigan.training.trigger import get_trigger
-from minigan.training.triggers import IntervalTrigger
-from minigan.training.updaters import StandardUpdater, Updater
+from minigan.training.trigger import IntervalTrigger, get_trigger
+from minigan.training.updaters import ParallelUpdater, StandardUpdater, Updater
 
 __all__ = [
-    "PRIORITY_EDITOR", "PRIORITY_READER", "PRIORITY_WRITER", "Extension", "IntervalTrigger", "StandardUpdater",
-    "Trainer", "Updater", "extensions", "get_trigger", "make_extension", "triggers", "updater", "updaters",
+    "PRIORITY_EDITOR", "PRIORITY_READER", "PRIORITY_WRITER", "Extension", "IntervalTrigger", "ParallelUpdater",
+    "StandardUpdater", "Trainer", "Updater", "extensions", "get_trigger", "make_extension", "triggers", "updater",
+    "updaters",
 ]  # fmt: skip

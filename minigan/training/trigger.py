@@ -1,11 +1,73 @@
-"""From what a script writes, `(1, "epoch")`, to what the loop asks: a callable that says whether it is time."""
+"""When: the interval trigger of nearly every extension, and what makes a trigger of `(1, "epoch")`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from minigan.training.triggers.interval_trigger import IntervalTrigger
+from minigan.serializer import Serializer
+
+
+class IntervalTrigger:
+    """Fires whenever the iteration (or the epoch, with its fraction) has passed a multiple of `period`.
+
+    It compares with the previous call, so it fires late rather than never when it is not asked at every iteration.
+    What it remembers is in the snapshot: a resumed run fires when the uninterrupted one does.
+
+    Args:
+        period: Length of the interval, a positive number; a fraction is fine for epochs.
+        unit: `"iteration"` or `"epoch"`.
+    """
+
+    def __init__(self, period: float, unit: str) -> None:
+        if unit not in ("epoch", "iteration"):
+            raise ValueError(f"IntervalTrigger: unit is {unit!r}; wanted 'epoch' or 'iteration'")
+        if isinstance(period, str) or not period > 0:
+            raise ValueError(f"IntervalTrigger: period is {period!r}; wanted a number above 0")
+        self.period = period
+        self.unit = unit
+        self._previous_iteration: int | None = 0
+        self._previous_epoch_detail: float | None = 0.0
+
+    def __call__(self, trainer: Any) -> bool:
+        """Say whether a multiple of the period lies between the previous call and now."""
+        updater = trainer.updater
+        previous: float | None
+        if self.unit == "epoch":
+            previous, now = self._previous_epoch_detail, updater.epoch_detail
+            if previous is None:
+                previous = updater.previous_epoch_detail
+        else:
+            previous, now = self._previous_iteration, updater.iteration
+            if previous is None:
+                previous = now - 1
+        self._previous_iteration = updater.iteration
+        self._previous_epoch_detail = getattr(updater, "epoch_detail", None)
+        return (previous or 0) // self.period != now // self.period
+
+    def get_training_length(self) -> tuple[float, str]:
+        """Return `(period, unit)`: how long a training with this stop trigger is."""
+        return self.period, self.unit
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read what the previous call saw; where a file does not say, the next call takes the step before."""
+        if isinstance(serializer, Serializer):
+            serializer("previous_iteration", self._previous_iteration)
+            serializer("previous_epoch_detail", self._previous_epoch_detail)
+        else:
+            self._previous_iteration = _read(serializer, "previous_iteration", int)
+            self._previous_epoch_detail = _read(serializer, "previous_epoch_detail", float)
+
+    def __repr__(self) -> str:
+        return f"IntervalTrigger({self.period!r}, {self.unit!r})"
+
+
+def _read(serializer: Any, key: str, number: Any) -> Any:
+    try:
+        value = serializer(key, None)
+    except KeyError:
+        return None
+    return None if value is None else number(value)
 
 
 def _never(trainer: Any) -> bool:

@@ -5,10 +5,14 @@ import pytest
 from training.mlp import make_trainer
 
 import minigan
+import minigan.functions as F
 import minigan.links as L
+from minigan import Chain
 from minigan.datasets import TupleDataset
 from minigan.iterators import SerialIterator
-from minigan.training import StandardUpdater, Updater
+from minigan.optimizers import SGD
+from minigan.training import StandardUpdater, Trainer, Updater
+from minigan.training.updaters import MultiprocessParallelUpdater, ParallelUpdater
 
 
 @pytest.fixture
@@ -115,3 +119,37 @@ def test_base_class_says_what_is_missing():
     for call in (lambda: Updater().update(), lambda: Updater().get_optimizer("main"), Updater().get_all_optimizers):
         with pytest.raises(NotImplementedError, match="Updater must define"):
             call()
+
+
+def test_parallel_updater_computes_what_one_device_would(tmp_path):
+    """Each device has half of the batch and the mean over it: the gradients add up to twice that of the whole."""
+
+    def weights(parallel):
+        np.random.seed(0)
+        model = Chain(l=L.Linear(3, 2))
+        model.forward = lambda x: F.mean(model.l(x) ** 2) * (1 if parallel else 2)
+        optimizer = SGD(0.1).setup(model)
+        iterator = SerialIterator(np.random.RandomState(1).randn(8, 3).astype("f"), 4)
+        if parallel:
+            other = model.copy("copy")
+            other.forward = lambda x: F.mean(other.l(x) ** 2)
+            updater = ParallelUpdater(iterator, optimizer, models={"main": model, "b": other})
+        else:
+            updater = StandardUpdater(iterator, optimizer)
+        Trainer(updater, (3, "iteration"), out=str(tmp_path)).run()
+        return model.l.W.array
+
+    np.testing.assert_allclose(weights(True), weights(False), rtol=1e-5)
+
+
+def test_parallel_updater_copies_the_model_to_its_devices():
+    optimizer = SGD(0.1).setup(Chain(l=L.Linear(3, 2)))
+    updater = ParallelUpdater(SerialIterator([1], 1), optimizer, devices={"main": -1, "b": "@numpy"})
+    assert list(updater._models) == ["main", "b"] and updater._models["main"] is optimizer.target
+    with pytest.raises(KeyError, match="no 'main'"):
+        ParallelUpdater(SerialIterator([1], 1), optimizer, devices={"b": -1})
+    with pytest.raises(ValueError, match="both missing"):
+        ParallelUpdater(SerialIterator([1], 1), optimizer)
+    assert not MultiprocessParallelUpdater.available()
+    with pytest.raises(RuntimeError, match="use ParallelUpdater"):
+        MultiprocessParallelUpdater([], optimizer, devices=[0, 1])

@@ -1,0 +1,118 @@
+"""Extensions that add to the observation: a mean weighted by counts, and statistics of weights and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from minigan.backend import get_array_module
+from minigan.core import as_array
+from minigan.link import Link
+from minigan.reporter import report
+from minigan.training.extension import PRIORITY_EDITOR, PRIORITY_WRITER, Extension
+from minigan.training.trigger import get_trigger
+
+
+class MicroAverage(Extension):
+    """Reports sum(numerator) / sum(denominator) over an interval: a mean over examples where batches differ in size.
+
+    Args:
+        numerator_key, denominator_key: Names of two observed values.
+        result_key: Name of the result, which is there in the last iteration of each interval.
+        trigger: The interval.
+    """
+
+    priority = PRIORITY_EDITOR
+
+    def __init__(self, numerator_key: str, denominator_key: str, result_key: str, trigger: Any = (1, "epoch")) -> None:
+        self._trigger = get_trigger(trigger)
+        self._keys = numerator_key, denominator_key
+        self._result_key = result_key
+        self._numerator = 0.0
+        self._denominator = 0.0
+
+    def __call__(self, trainer: Any) -> None:
+        """Add up, and report at the end of the interval."""
+        observed = [as_array(trainer.observation[key]) for key in self._keys if key in trainer.observation]
+        if len(observed) == 2:
+            self._numerator += float(observed[0])
+            self._denominator += float(observed[1])
+        if self._trigger(trainer) and self._denominator:
+            trainer.observation[self._result_key] = self._numerator / self._denominator
+            self._numerator = self._denominator = 0.0
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the sums and what the interval has seen."""
+        if hasattr(self._trigger, "serialize"):
+            self._trigger.serialize(serializer["_trigger"])
+        self._numerator = serializer("_numerator", self._numerator)
+        self._denominator = serializer("_denominator", self._denominator)
+
+
+def _percentiles(x: Any) -> Any:
+    return get_array_module(x).percentile(x, (0.13, 2.28, 15.87, 50, 84.13, 97.72, 99.87))
+
+
+class ParameterStatistics(Extension):
+    """Reports statistics of the parameters and gradients of some links, as `LINK/PATH/data/mean` and the like.
+
+    Args:
+        links: A link or several; each should have a name.
+        statistics: A dict from names to functions of a flat array (their result is a number, or an array, which is
+            reported as `name/0`, `name/1`, ...), or `"default"` for `default_statistics`.
+        report_params, report_grads: Which of the two are looked at.
+        prefix: Put before the names.
+        trigger: When.
+        skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed.
+    """
+
+    default_name = "parameter_statistics"
+    priority = PRIORITY_WRITER
+    report_key_template = "{prefix}{link_name}{param_name}/{attr_name}/{function_name}"
+    default_statistics: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "mean": lambda x: x.mean(),
+        "std": lambda x: x.std(),
+        "min": lambda x: x.min(),
+        "max": lambda x: x.max(),
+        "zeros": lambda x: (x == 0).sum(),
+        "percentile": _percentiles,
+    }
+
+    def __init__(
+        self, links: Any, statistics: Any = "default", report_params: bool = True, report_grads: bool = True,
+        prefix: str | None = None, trigger: Any = (1, "epoch"), skip_nan_params: bool = False,
+    ) -> None:  # fmt: skip
+        self._links = list(links) if isinstance(links, (list, tuple)) else [links]
+        if not self._links or not all(isinstance(link, Link) for link in self._links):
+            raise TypeError("ParameterStatistics: links must be a Link or a list of one or more")
+        self._statistics = dict(self.default_statistics if statistics == "default" else statistics or {})
+        self._attributes = [name for name, wanted in (("data", report_params), ("grad", report_grads)) if wanted]
+        self._prefix = prefix
+        self.trigger = trigger
+        self._skip_nan_params = skip_nan_params
+
+    def register_statistics(self, name: str, function: Callable[[Any], Any]) -> None:
+        """Add a statistic, or replace the one of that name."""
+        self._statistics[name] = function
+
+    def __call__(self, trainer: Any) -> None:
+        """Compute and report."""
+        for link in self._links:
+            for path, param in link.namedparams():
+                for attribute in self._attributes:
+                    values = getattr(param, attribute)
+                    if values is not None:
+                        self._report(link.name or "None", path, attribute, values.ravel())
+
+    def _report(self, link: str, path: str, attribute: str, values: Any) -> None:
+        skipped = self._skip_nan_params and bool(get_array_module(values).isnan(values).any())
+        for name, function in self._statistics.items():
+            key = self.report_key_template.format(
+                prefix=f"{self._prefix}/" if self._prefix else "", link_name=link, param_name=path,
+                attr_name=attribute, function_name=name,
+            )  # fmt: skip
+            result = float("nan") if skipped else function(values)
+            if getattr(result, "ndim", 0):
+                report({f"{key}/{i}": part for i, part in enumerate(result)})
+            else:
+                report({key: result})

@@ -1,0 +1,88 @@
+"""Triggers that fire by a plan: once, at given points, or every so many seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan.serializer import Serializer
+
+
+class OnceTrigger:
+    """Fires at the first call, and, with `call_on_resume`, at the first call of a resumed run as well."""
+
+    def __init__(self, call_on_resume: bool = False) -> None:
+        self._flag_first = True
+        self._flag_resumed = call_on_resume
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will not fire any more."""
+        return not (self._flag_first or self._flag_resumed)
+
+    def __call__(self, trainer: Any) -> bool:
+        """Say whether this is the first call."""
+        fires = not self.finished
+        self._flag_first = self._flag_resumed = False
+        return fires
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read whether it has fired."""
+        self._flag_first = bool(serializer("_flag_first", self._flag_first))
+
+
+class ManualScheduleTrigger:
+    """Fires when a point of the schedule has been passed since the previous call.
+
+    Args:
+        points: An iteration or epoch (a fraction is fine for epochs), or a list of them.
+        unit: `"iteration"` or `"epoch"`.
+    """
+
+    def __init__(self, points: Any, unit: str) -> None:
+        if unit not in ("epoch", "iteration"):
+            raise ValueError(f"ManualScheduleTrigger: unit is {unit!r}; wanted 'epoch' or 'iteration'")
+        self.points = points if isinstance(points, list) else [points]
+        self.unit = unit
+        self.finished = False
+        self._previous_iteration = 0
+        self._previous_epoch_detail = 0.0
+
+    def __call__(self, trainer: Any) -> bool:
+        """Say whether a point lies between the previous call and now."""
+        updater = trainer.updater
+        previous, now = (
+            (self._previous_epoch_detail, updater.epoch_detail) if self.unit == "epoch"
+            else (self._previous_iteration, updater.iteration)
+        )  # fmt: skip
+        self._previous_iteration = updater.iteration
+        self._previous_epoch_detail = getattr(updater, "epoch_detail", 0.0)
+        self.finished = now >= max(self.points)
+        return any(previous < point <= now for point in self.points)
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read what the previous call saw."""
+        for key in ("previous_iteration", "previous_epoch_detail"):
+            setattr(self, f"_{key}", serializer(key, getattr(self, f"_{key}")))
+        self.finished = bool(serializer("finished", self.finished))
+
+
+class TimeTrigger:
+    """Fires every `period` seconds of training."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._next_time = period
+
+    def __call__(self, trainer: Any) -> bool:
+        """Say whether the next multiple of the period has passed."""
+        fires = self._next_time < trainer.elapsed_time
+        if fires:
+            self._next_time += self._period
+        return fires
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the time at which it fires next."""
+        if isinstance(serializer, Serializer):
+            serializer("next_time", self._next_time)
+        else:
+            self._next_time = float(serializer("next_time", self._next_time))

@@ -1,0 +1,83 @@
+"""One batch spread over several devices: each computes the gradient of its share, one of them makes the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minigan.dataset.convert import call_converter, concat_examples
+from minigan.training.updaters.standard_updater import StandardUpdater
+
+
+class ParallelUpdater(StandardUpdater):
+    """Data-parallel training in one process; the gradients of all devices are added: that of the sum of their losses.
+
+    The devices compute one after the other as far as Python is concerned; GPUs overlap, since kernels are only queued.
+
+    Args:
+        iterator, optimizer, converter, loss_func, loss_scale, auto_new_epoch: As in `StandardUpdater`.
+        models: A dict of models, `"main"` (the one of the optimizer) and its copies; made by copying unless given.
+        devices: A dict of devices by the same names; `"main"` must be there.
+    """
+
+    def __init__(
+        self, iterator: Any, optimizer: Any, converter: Callable[..., Any] = concat_examples,
+        models: dict[str, Any] | None = None, devices: dict[str, Any] | None = None,
+        loss_func: Callable[..., Any] | None = None, loss_scale: float | None = None, auto_new_epoch: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(iterator, optimizer, converter, None, loss_func, loss_scale, auto_new_epoch)
+        if models is None and devices is None:
+            raise ValueError("ParallelUpdater: models and devices are both missing; give devices={'main': 0, ...}")
+        names = sorted({**(models or {}), **(devices or {})}, key=lambda name: name != "main")
+        if names[0] != "main":
+            raise KeyError("ParallelUpdater: there is no 'main' among the models or devices")
+        main = self.get_optimizer("main").target
+        self._models = dict(models) if models else {n: main if n == "main" else main.copy("copy") for n in names}
+        self._devices = {name: (devices or {}).get(name, self._models[name].device) for name in names}
+        for name, model in self._models.items():
+            model.to_device(self._devices[name])
+
+    def connect_trainer(self, trainer: Any) -> None:
+        """Let the copies report as the main model does, each under its own name."""
+        for name, model in self._models.items():
+            if name != "main":
+                trainer.reporter.add_observer(name, model)
+                trainer.reporter.add_observers(name, model.namedlinks(skipself=True))
+
+    def update_core(self) -> None:
+        """Give every device each n-th example of the batch, add the gradients, make one step, copy the weights."""
+        optimizer, iterator = self.get_optimizer("main"), self.get_iterator("main")
+        main = optimizer.target
+        batch = iterator.next()
+        for number, (name, model) in enumerate(self._models.items()):
+            model.cleargrads()
+            arrays = call_converter(self.converter, batch[number :: len(self._models)], self._devices[name])
+            loss_func = model if self.loss_func is None else self.loss_func
+            if isinstance(arrays, tuple):
+                loss = loss_func(*arrays)
+            else:
+                loss = loss_func(**arrays) if isinstance(arrays, dict) else loss_func(arrays)
+            loss.backward(loss_scale=self.loss_scale)
+        copies = [model for model in self._models.values() if model is not main]
+        for model in copies:
+            main.addgrads(model)
+        optimizer.update()
+        for model in copies:
+            model.copyparams(main)
+        if self.auto_new_epoch and iterator.is_new_epoch:
+            optimizer.new_epoch(auto=True)
+
+
+class MultiprocessParallelUpdater:
+    """Chainer's updater of one process for each GPU, which needs NCCL; the name exists so that scripts import."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            "MultiprocessParallelUpdater: minigan has no processes per GPU; use ParallelUpdater(iterator, optimizer, "
+            "devices={'main': 0, 'second': 1})"
+        )
+
+    @staticmethod
+    def available() -> bool:
+        """Say that it is not."""
+        return False

@@ -1,0 +1,101 @@
+"""MicroAverage, ParameterStatistics, FailOnNonNumber and unchain_variables in a real training."""
+
+import numpy as np
+import pytest
+from training.mlp import make_trainer
+
+import minigan
+from minigan.serializers import load_npz, save_npz
+from minigan.training import extensions as E
+from minigan.training import make_extension
+
+
+def trainer_of(tmp_path, stop=4):
+    return make_trainer(minigan, tmp_path, stop=(stop, "iteration"), extensions=False)
+
+
+def record(seen):
+    @make_extension(trigger=(1, "iteration"), priority=50)
+    def recorder(trainer):
+        seen.append(dict(trainer.observation))
+
+    return recorder
+
+
+def report_counts(trainer):
+    i = trainer.updater.iteration
+    trainer.observation.update(right=np.float32(i), seen=2 * i)
+
+
+def test_micro_average_divides_sums_and_goes_through_a_file(tmp_path):
+    seen, trainer = [], trainer_of(tmp_path)
+    trainer.extend(make_extension(priority=300)(report_counts))
+    trainer.extend(E.MicroAverage("right", "seen", "rate", trigger=(2, "iteration")))
+    trainer.extend(record(seen))
+    trainer.run()
+    assert [entry.get("rate") for entry in seen] == [None, 0.5, None, 0.5]
+
+    one = E.MicroAverage("a", "b", "c", trigger=(3, "iteration"))
+    trainer.updater.iteration, trainer.observation = 1, {"a": 1, "b": 4}
+    one(trainer)
+    save_npz(tmp_path / "state", one)
+    other = E.MicroAverage("a", "b", "c", trigger=(3, "iteration"))
+    load_npz(tmp_path / "state", other)
+    trainer.updater.iteration, trainer.observation = 3, {"a": 2, "b": 1}
+    other(trainer)
+    assert trainer.observation["c"] == 3 / 5
+
+
+def test_parameter_statistics(tmp_path):
+    seen, trainer = [], trainer_of(tmp_path)
+    link = trainer.updater.get_optimizer("main").target.l2
+    trainer.extend(E.ParameterStatistics(link, trigger=(1, "iteration"), prefix="p"))
+    trainer.extend(record(seen))
+    trainer.run()
+    last = seen[-1]
+    W, gb = link.W.array, link.b.grad
+    np.testing.assert_allclose(last["p/l2/W/data/mean"], W.mean(), rtol=1e-6)
+    np.testing.assert_allclose(last["p/l2/b/grad/std"], gb.std(), rtol=1e-6)
+    assert last["p/l2/W/data/zeros"] == 0 and last["p/l2/W/data/max"] == W.max()
+    np.testing.assert_allclose(
+        [last[f"p/l2/W/data/percentile/{i}"] for i in (0, 3, 6)], np.percentile(W, (0.13, 50, 99.87)), rtol=1e-6
+    )
+
+
+def test_parameter_statistics_of_ones_own_and_nan(tmp_path):
+    seen, trainer = [], trainer_of(tmp_path, stop=1)
+    link = trainer.updater.get_optimizer("main").target.l2
+    own = E.ParameterStatistics([link], {"ends": lambda x: x[[0, -1]]}, report_grads=False, skip_nan_params=True,
+                                trigger=(1, "iteration"))  # fmt: skip
+    own.register_statistics("size", lambda x: x.size)
+    trainer.extend(own)
+    trainer.extend(record(seen))
+    trainer.extend(make_extension(priority=400)(lambda trainer: link.b.array.fill(np.nan)), name="spoil")
+    trainer.run()
+    keys = {key for key in seen[0] if key.startswith("l2/")}
+    assert keys == {"l2/W/data/ends/0", "l2/W/data/ends/1", "l2/W/data/size", "l2/b/data/ends", "l2/b/data/size"}
+    assert seen[0]["l2/W/data/size"] == 12 and np.isnan(seen[0]["l2/b/data/size"])
+    with pytest.raises(TypeError, match="links must be"):
+        E.ParameterStatistics("l2")
+
+
+def test_a_run_stops_when_a_weight_is_no_number(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.extend(E.FailOnNonNumber())
+    trainer.extend(make_extension(priority=400)(spoil_in_iteration_2))
+    with pytest.raises(RuntimeError, match="parameter /l1/W of optimizer 'main' holds NaN or infinity in iteration 2"):
+        trainer.run(show_loop_exception_msg=False)
+
+
+def spoil_in_iteration_2(trainer):
+    if trainer.updater.iteration == 2:
+        trainer.updater.get_optimizer("main").target.l1.W.array[0, 0] = np.inf
+
+
+def test_unchain_variables(tmp_path):
+    seen, trainer = [], trainer_of(tmp_path, stop=1)
+    trainer.extend(record(seen))
+    trainer.extend(E.unchain_variables())
+    with minigan.using_config("keep_graph_on_report", True):
+        trainer.run()
+    assert seen[0]["main/loss"].creator is None
