@@ -13,6 +13,8 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
+import traceback
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -22,7 +24,9 @@ import numpy
 from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
 from minigan.configuration import config, using_config
-from minigan.utils.type_check import InvalidType, get_types
+from minigan.function_hook import FunctionHook, get_function_hooks, register
+from minigan.utils import type_check
+from minigan.utils.type_check import InvalidType
 
 # --------------------------------------------------------------------------------------------------------------------
 # Variables: an array, its gradient, and who made it
@@ -37,16 +41,18 @@ class VariableNode:
     """
 
     __slots__ = (
-        "__weakref__", "_requires_grad", "_variable", "creator_node", "data", "dtype", "name", "rank", "shape",
+        "__weakref__", "_rank", "_requires_grad", "_variable", "creator_node", "data", "dtype", "name", "shape",
     )  # fmt: skip
 
-    def __init__(self, variable: Variable, name: str | None, requires_grad: bool) -> None:
+    def __init__(self, variable: Variable, name: str | None, requires_grad: bool = True, **old: Any) -> None:
+        if old:
+            raise ValueError(f"VariableNode: the argument {next(iter(old))!r} does not exist; a Variable holds that")
         self._variable = weakref.ref(variable)
         self._requires_grad = requires_grad
         self.creator_node: FunctionNode | None = None
         self.data: Any = None
         self.name = name
-        self.rank = 0
+        self._rank = 0
         array = variable._array
         self.shape: Any = None if array is None else array.shape
         self.dtype: Any = None if array is None else array.dtype
@@ -57,19 +63,28 @@ class VariableNode:
         return self._requires_grad
 
     @property
-    def creator(self) -> FunctionNode | None:
-        """The function that made it; None for a leaf."""
-        return self.creator_node
+    def rank(self) -> int:
+        """Longest number of functions between a leaf and here."""
+        return self._rank
 
-    def set_creator_node(self, creator: FunctionNode) -> None:
-        """Record that ``creator`` made it."""
-        self.creator_node = creator
-        self.rank = creator.rank + 1
+    @property
+    def creator(self) -> Any:
+        """The function that made it (an old-style one as its ``Function``); None for a leaf."""
+        return None if self.creator_node is None else self.creator_node._creator
+
+    def set_creator_node(self, creator_node: FunctionNode | None) -> None:
+        """Record that ``creator_node`` made it; None forgets who did."""
+        self.creator_node = creator_node
+        if creator_node is not None:
+            self._rank = creator_node.rank + 1
+
+    def set_creator(self, creator: Any) -> None:
+        """Record that ``creator``, a FunctionNode or an old-style Function, made it."""
+        self.set_creator_node(getattr(creator, "node", creator))
 
     def unchain(self) -> None:
         """Forget who made it."""
         self.creator_node = None
-        self.rank = 0
 
     def get_variable_or_none(self) -> Variable | None:
         """Return the Variable of this node if anybody still holds it."""
@@ -106,8 +121,9 @@ class VariableNode:
     @property
     def label(self) -> str:
         """Shape and dtype in a few words, for pictures of graphs."""
-        text = "None" if self.shape is None else f"{self.shape}, {self.dtype}"
-        return f"{self.name}: {text}" if self.name else text
+        if self.shape is None:
+            return "None"
+        return f"({', '.join(map(str, self.shape))}), {self.dtype}" if self.shape else str(self.dtype)
 
 
 class Variable:
@@ -125,8 +141,9 @@ class Variable:
     def __init__(self, data: Any = None, *, name: str | None = None, grad: Any = None, requires_grad: bool = True,
                  **old: Any) -> None:  # fmt: skip
         if old:
-            cure = "use `with using_config('enable_backprop', False)`" if "volatile" in old else "remove it"
-            raise ValueError(f"Variable: the argument {next(iter(old))!r} does not exist; {cure}")
+            if "volatile" in old:
+                raise ValueError("Variable: volatile does not exist any more; use `with chainer.no_backprop_mode():`")
+            raise TypeError(f"Variable: the argument {next(iter(old))!r} does not exist; remove it")
         if data is not None and not is_array(data):
             raise TypeError(
                 f"Variable: got {type(data).__name__}; wanted a numpy.ndarray or cupy.ndarray; "
@@ -153,7 +170,12 @@ class Variable:
         if node.data is not None:
             node.data = array
 
-    data = array
+    data = raw_array = array
+
+    @property
+    def chx_array(self) -> Any:
+        """ChainerX does not exist here: raises ``ValueError``."""
+        raise ValueError("chx_array: there is no ChainerX here; use array")
 
     @property
     def grad_var(self) -> Variable | None:
@@ -173,7 +195,9 @@ class Variable:
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        self.grad_var = None if gradient is None else as_variable(gradient)
+        if gradient is not None:
+            self._check_gradient(gradient)
+        self._grad_var = None if gradient is None else Variable(gradient)
 
     def _check_gradient(self, gradient: Any) -> None:
         if not is_array(gradient):
@@ -245,12 +269,23 @@ class Variable:
         """The function that made it; None for a leaf."""
         return self._node.creator_node
 
-    creator = creator_node
+    @creator_node.setter
+    def creator_node(self, creator_node: FunctionNode | None) -> None:
+        self._node.set_creator_node(creator_node)
+
+    @property
+    def creator(self) -> Any:
+        """The function that made it (an old-style one as its ``Function``); None for a leaf."""
+        return self._node.creator
+
+    @creator.setter
+    def creator(self, creator: Any) -> None:
+        self._node.set_creator(creator)
 
     @property
     def rank(self) -> int:
         """Longest number of functions between a leaf and here."""
-        return self._node.rank
+        return self._node._rank
 
     @property
     def requires_grad(self) -> bool:
@@ -259,14 +294,16 @@ class Variable:
 
     @property
     def label(self) -> str:
-        """Name, shape and dtype in a few words."""
+        """Shape and dtype in a few words."""
         return self._node.label
 
-    def set_creator_node(self, creator: FunctionNode) -> None:
-        """Record that ``creator`` made it."""
-        self._node.set_creator_node(creator)
+    def set_creator_node(self, fnode: FunctionNode | None) -> None:
+        """Record that ``fnode`` made it."""
+        self._node.set_creator_node(fnode)
 
-    set_creator = set_creator_node
+    def set_creator(self, gen_func: Any) -> None:
+        """Record that ``gen_func``, a FunctionNode or an old-style Function, made it."""
+        self._node.set_creator(gen_func)
 
     def retain_data(self) -> None:
         """Let the node keep the array."""
@@ -301,8 +338,9 @@ class Variable:
             enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
             loss_scale: a factor for the first gradient, against underflow in float16.
         """
-        backward([self], None, retain_grad=retain_grad, enable_double_backprop=enable_double_backprop,
-                 loss_scale=loss_scale)  # fmt: skip
+        with using_config("enable_backprop", enable_double_backprop):
+            start = {self._node: _first_gradient(self, loss_scale)}
+        _backward(start, retain_grad, enable_double_backprop)
 
     def cleargrad(self) -> None:
         """Forget the gradient: ``grad`` is None."""
@@ -310,19 +348,29 @@ class Variable:
 
     def zerograd(self) -> None:
         """Set the gradient to zeros."""
+        warnings.warn("Variable.zerograd is deprecated; use cleargrad", DeprecationWarning, stacklevel=2)
+        self._zerograd()
+
+    def _zerograd(self) -> None:
         if self._array is not None:
             self.grad = self.xp.zeros_like(self._array)
 
-    def addgrad(self, other: Variable) -> None:
-        """Add the gradient of ``other``, from whatever device, to this one's."""
-        if other.grad is None:
+    def addgrad(self, var: Variable) -> None:
+        """Add the gradient of ``var``, from whatever device, to this one's."""
+        if var._grad_var is None:
             return
-        gradient = self.device.send(other.grad) if self._array is not None else other.grad
-        self.grad = gradient if self.grad is None else self.grad + gradient
+        if self._array is None:
+            self.initialize(var.shape)  # type: ignore[attr-defined]  # only a Parameter has no array
+        gradient = Variable(self.device.send(var.grad))
+        self.grad_var = gradient if self._grad_var is None else self._grad_var + gradient
 
-    def copydata(self, other: Variable) -> None:
-        """Copy the elements of ``other``, from whatever device, into this array."""
-        copyto(self._array, other._array)
+    def copydata(self, var: Variable) -> None:
+        """Copy the elements of ``var``, from whatever device, into this array. Parameters without one get theirs."""
+        for one, other in ((self, var), (var, self)):
+            if one._array is None and other._array is not None:
+                one.initialize(other.shape)  # type: ignore[attr-defined]
+        if self._array is not None:
+            copyto(self._array, var._array)
 
     # -- devices
 
@@ -342,6 +390,17 @@ class Variable:
         """Move the array and its gradient to CUDA device ``device`` (a number; None is the first)."""
         self.to_device(0 if device is None else device)
 
+    def to_intel64(self) -> None:
+        """Move the array to NumPy: there is no iDeep here, and no need of it."""
+        self.to_cpu()
+
+    def to_chx(self) -> None:
+        """There is no ChainerX here: raises ``RuntimeError``."""
+        raise RuntimeError("to_chx: there is no ChainerX here; use to_device('@cupy:0') for a GPU")
+
+    def from_chx(self) -> None:
+        """Do nothing: no array is ChainerX's."""
+
     # -- as a container
 
     def item(self) -> Any:
@@ -351,17 +410,35 @@ class Variable:
     def __len__(self) -> int:
         return len(self._array)
 
+    def _text(self, separator: str) -> str:
+        prefix = f"variable {self.name}(" if self.name else "variable("
+        if self._array is None:
+            return f"{prefix}None)"
+        array = CpuDevice().send(self._array)
+        shape = f", shape={array.shape}" if separator == ", " and array.size == 0 and array.ndim > 1 else ""
+        return f"{prefix}{numpy.array2string(array, separator=separator, prefix=prefix)}{shape})"
+
     def __repr__(self) -> str:
-        name = f" {self.name}" if self.name else ""
-        return f"variable{name}({repr(self._array).partition('(')[2].removesuffix(')').partition(', dtype')[0]})"
+        return self._text(", ")
 
     def __str__(self) -> str:
-        name = f" {self.name}" if self.name else ""
-        return f"variable{name}({self._array})"
+        return self._text(" ")
 
     def summary(self) -> str:
-        """Return one line on what it is."""
-        return f"<variable {self.label}>"
+        """Return its name, or else its place in memory."""
+        return f"<variable {self.name}>" if self.name else f"<variable at {id(self):#x}>"
+
+    def debug_print(self) -> str:
+        """Return several lines on what it holds: device, kind, shape, dtype, mean and deviation, gradient."""
+        array = self._array
+        if array is None:
+            facts: tuple[Any, ...] = (None,) * 5
+        else:
+            device = "CPU" if isinstance(array, numpy.ndarray) else array.device
+            facts = (device, type(array), array.shape, array.dtype, _statistics(array))
+        grad = None if self.grad is None else _statistics(self.grad) if self.grad.any() else 0
+        names = ("device", "backend", "shape", "dtype", "statistics", "grad")
+        return "\n- ".join([self.summary(), *(f"{name}: {fact}" for name, fact in zip(names, (*facts, grad)))])
 
     def __copy__(self) -> Variable:
         other = object.__new__(type(self))
@@ -448,10 +525,14 @@ class Variable:
         raise TypeError("Variable: comparisons have no gradient and are not defined; compare x.array")
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_comparison  # type: ignore[assignment]
-    __hash__ = object.__hash__
+    __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
         raise TypeError("Variable: has no truth value; use x.array")
+
+
+def _statistics(array: Any) -> str:
+    return f"mean={float(array.mean()):.8f}, std={float(array.std()):.8f}"
 
 
 def _restore_variable(kind: type, state: dict, grad: Any, name: str | None, requires_grad: bool) -> Variable:
@@ -471,12 +552,15 @@ class Parameter(Variable):
             ``shape`` becomes the parameter itself. None fills with NaN, so that forgetting to set it shows.
         shape: the shape; without it the parameter stays uninitialised (``array`` is None) until ``initialize``.
         name: the name.
+        layout: accepted and not used: memory layouts are no business of a script.
 
     The gradient starts as None. ``update_rule`` is set by ``Optimizer.setup``; ``update()`` applies it.
     """
 
-    def __init__(self, initializer: Any = None, shape: Any = None, name: str | None = None) -> None:
+    def __init__(self, initializer: Any = None, shape: Any = None, name: str | None = None, *,
+                 layout: Any = None) -> None:  # fmt: skip
         self.update_rule: Any = None
+        self._zerograd_later = False
         self._device: Device = CpuDevice()
         array = None
         if shape is None and is_array(initializer):
@@ -513,6 +597,17 @@ class Parameter(Variable):
         shape = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
         device = self._device
         self.array = initializers.generate_array(self.initializer, shape, device.xp, device=device)
+        if self._zerograd_later:
+            self._zerograd()
+
+    def cleargrad(self) -> None:
+        """Forget the gradient: ``grad`` is None."""
+        super().cleargrad()
+        self._zerograd_later = False
+
+    def _zerograd(self) -> None:
+        super()._zerograd()  # now, or as soon as there is an array
+        self._zerograd_later = self._array is None
 
     def to_device(self, device: Any) -> None:
         """Move it; if it has no array yet, make the array there later."""
@@ -571,6 +666,12 @@ class FunctionNode:
     inputs: tuple[VariableNode, ...] | None = None
     outputs: tuple[weakref.ref[VariableNode], ...] | None = None
     rank = 0
+    #: Where it was applied (``traceback.extract_stack()``); in debug mode only.
+    stack: Any = None
+    #: Names that Chainer's functions have; nothing here depends on them.
+    lazy_grad_sum = is_elementwise = False
+    chainerx_device = None
+    _local_function_hooks: dict[str, FunctionHook] | None = None
     _retained_inputs: tuple[int, ...] = ()
     _retained_outputs: tuple[int, ...] = ()
     _output_arrays: dict[int, Any] | None = None
@@ -579,6 +680,14 @@ class FunctionNode:
     def label(self) -> str:
         """The function in a few words, for pictures of graphs."""
         return type(self).__name__
+
+    @property
+    def _impl_name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def _creator(self) -> Any:
+        return self
 
     # -- to be defined by subclasses
 
@@ -594,9 +703,15 @@ class FunctionNode:
         """Compute the outputs from CuPy arrays."""
         raise NotImplementedError(f"{type(self).__name__}: neither forward nor forward_gpu is defined")
 
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple[Variable | None, ...]) -> tuple:
-        """Return the gradients of the inputs numbered in ``indexes``; by default none has one."""
-        return (None,) * len(indexes)
+    def backward(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple[Variable | None, ...]) -> tuple:
+        """Return the gradients of the inputs numbered in ``target_input_indexes``; by default none has one."""
+        return (None,) * len(target_input_indexes)
+
+    def backward_accumulate(self, target_input_indexes: tuple[int, ...], grad_outputs: tuple,
+                            grad_inputs: tuple) -> tuple:  # fmt: skip
+        """Return the gradients added to those that came by other paths, ``grad_inputs`` (None where there is none)."""
+        gradients = self.backward(target_input_indexes, grad_outputs)
+        return tuple(_plus(before, gradient) for before, gradient in zip(grad_inputs, gradients))
 
     def check_type_forward(self, in_types: Any) -> None:
         """Check shapes and dtypes of the inputs, with ``utils.type_check.expect``; by default nothing."""
@@ -621,26 +736,38 @@ class FunctionNode:
         ``inputs`` are Variables or arrays. Raises ``TypeError`` for inputs on different devices,
         ``utils.type_check.InvalidType`` for wrong shapes and dtypes.
         """
-        if self.outputs is not None:
+        if self.outputs is not None and self._is_in_use():
             raise RuntimeError(f"{self._title()}: a FunctionNode is applied once only; make a new one")
         variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
         arrays = tuple([x._array for x in variables])
-        self._check_inputs(arrays)
+        if arrays:
+            self._check_inputs(arrays, inputs)
+        if config.debug:
+            self.stack = traceback.extract_stack()
+        hooks = self._hooks()
+        for hook in hooks:
+            hook.forward_preprocess(self, arrays)
         outputs = self.forward(arrays)
+        for hook in hooks:
+            hook.forward_postprocess(self, arrays)
         if type(outputs) is not tuple:
             raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
         outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
         if config.debug:
-            self._check_nan(outputs)
+            self._check_nan(outputs, "forward")
         wanted = any([x._node._requires_grad for x in variables])
         results = tuple([Variable(y, requires_grad=wanted) for y in outputs])
-        if wanted and config.enable_backprop:
+        if config.enable_backprop:
             self._connect(variables, results)
         return results
 
+    def _is_in_use(self) -> bool:
+        nodes = [reference() for reference in self.outputs or ()]
+        return any([node is not None and node.creator_node is self for node in nodes])
+
     def _connect(self, variables: tuple[Variable, ...], results: tuple[Variable, ...]) -> None:
         self.inputs = tuple([x._node for x in variables])
-        self.rank = max([x.rank for x in self.inputs])
+        self.rank = max([x._rank for x in self.inputs], default=0)
         self.outputs = tuple([weakref.ref(y._node) for y in results])
         for y in results:
             y._node.set_creator_node(self)
@@ -683,6 +810,40 @@ class FunctionNode:
         self.inputs = None
         self._output_arrays = None
 
+    @property
+    def output_data(self) -> tuple:
+        """Arrays of the outputs; None for those that are not retained. ``RuntimeError`` if none is."""
+        if self._output_arrays is None:
+            raise RuntimeError(f"{self._title()}: no output is retained; call retain_outputs in forward")
+        return tuple([self._output_arrays.get(i) for i in range(len(self.outputs or ()))])
+
+    # -- hooks
+
+    @property
+    def local_function_hooks(self) -> dict[str, FunctionHook]:
+        """Hooks of this function alone, by name."""
+        if self._local_function_hooks is None:
+            self._local_function_hooks = {}
+        return self._local_function_hooks
+
+    def add_hook(self, hook: FunctionHook, name: str | None = None) -> None:
+        """Call ``hook`` before and after this function, there and back."""
+        if not isinstance(hook, FunctionHook):
+            raise TypeError(f"{self._title()}.add_hook: got {type(hook).__name__}; wanted a FunctionHook")
+        register(self.local_function_hooks, hook, name, self)
+
+    def delete_hook(self, name: str) -> None:
+        """Stop calling the hook of that name; ``KeyError`` if there is none."""
+        if name not in self.local_function_hooks:
+            raise KeyError(f"{self._title()}.delete_hook: hook {name} does not exist")
+        self.local_function_hooks.pop(name).deleted(self)
+
+    def _hooks(self) -> Sequence[FunctionHook]:
+        hooks = get_function_hooks()
+        if self._local_function_hooks:
+            hooks = {**hooks, **self._local_function_hooks}
+        return tuple(hooks.values()) if hooks else ()
+
     # -- checks: one place for all functions
 
     def _title(self) -> str:
@@ -692,17 +853,20 @@ class FunctionNode:
         return self.arguments[index] if index < len(self.arguments) else f"input {index}"
 
     def _as_variable(self, index: int, x: Any) -> Variable:
-        if not is_array(x):
+        # a user's function may have arguments that can be left out
+        if not is_array(x) and (x is not None or type(self).__module__.startswith("minigan.functions.")):
             raise TypeError(
                 f"{self._title()}: {self._argument(index)} is a {type(x).__name__}; wanted a Variable or an array"
             )
         return Variable(x, requires_grad=False)
 
-    def _check_inputs(self, arrays: tuple) -> None:
+    def _check_inputs(self, arrays: tuple, inputs: Sequence[Any]) -> None:
         """Raise a sentence for uninitialised parameters, mixed devices and mixed or wrong dtypes."""
         kind = type(arrays[0])
         for i, x in enumerate(arrays):
             if type(x) is kind and x is not None:
+                continue
+            if x is None and inputs[i] is None:
                 continue
             if x is None:
                 raise ValueError(
@@ -728,13 +892,63 @@ class FunctionNode:
                         f"{self._title()}: {self._argument(0)} is {dtype} but {self._argument(i)} is {x.dtype}; "
                         f"cast one of them (x.astype({str(dtype)!r}), or F.cast for a Variable)"
                     )
-        if type(self).check_type_forward is not FunctionNode.check_type_forward and config.type_check:
-            self.check_type_forward(get_types(arrays))
+        own = type(self).check_type_forward is not FunctionNode.check_type_forward
+        if (own or "check_type_forward" in self.__dict__) and config.type_check:
+            type_check.check(self, arrays)
 
-    def _check_nan(self, outputs: tuple) -> None:
-        for i, y in enumerate(outputs):
-            if y is not None and y.dtype.kind == "f" and bool(get_array_module(y).isnan(y).any()):
-                raise RuntimeError(f"{self._title()}: NaN in output {i} of the forward computation")
+    def _check_nan(self, arrays: Iterable[Any], way: str) -> None:
+        for x in arrays:
+            if x is not None and x.dtype.kind == "f" and bool(get_array_module(x).isnan(x).any()):
+                raise RuntimeError(f"NaN is detected on {way} computation of {self.label}")
+
+    def _send_back(self, indexes: tuple[int, ...], gradients: tuple, before: list) -> Sequence[Variable | None]:
+        """Call ``backward`` (or ``backward_accumulate`` of a user's function, for which ``before`` is) and check it."""
+        assert self.inputs is not None
+        hooks = self._hooks()
+        if hooks:
+            data = tuple([x.data for x in self.inputs])
+            arrays = tuple([None if g is None else g._array for g in gradients])
+        for hook in hooks:
+            hook.backward_preprocess(self, data, arrays)
+        try:
+            if before:
+                results = self.backward_accumulate(indexes, gradients, tuple(before))
+            else:
+                results = self.backward(indexes, gradients)
+            self._check_gradients(results, indexes)
+        except Exception as error:
+            if self.stack is None:
+                raise
+            place = "".join(traceback.format_list(self.stack))
+            raise type(error)(f"{error}\nStacktrace of the function is below:\n{place}") from error
+        for hook in hooks:
+            hook.backward_postprocess(self, data, arrays)
+        return results
+
+    def _check_gradients(self, results: Any, indexes: tuple[int, ...]) -> None:
+        assert self.inputs is not None
+        wanted = f"wanted a tuple of {len(indexes)}, one for each input in {indexes}"
+        if results is None:
+            raise TypeError(f"{self._title()}: backward returned None; {wanted}")
+        if len(results) != len(indexes):
+            raise ValueError(
+                f"{self._title()}: number of gradients returned from backward is incorrect: {len(results)}; {wanted}"
+            )
+        for i, gradient in zip(indexes, results):
+            if gradient is None:
+                continue
+            if not isinstance(gradient, Variable):
+                raise ValueError(
+                    f"{self._title()}: type of gradients returned from backward is incorrect: that of "
+                    f"{self._argument(i)} is a {type(gradient).__name__}; wanted a Variable"
+                )
+            if gradient.shape != self.inputs[i].shape:
+                raise ValueError(
+                    f"{self._title()}: shape of gradients returned from backward is incorrect: that of "
+                    f"{self._argument(i)} is {gradient.shape}, but the input's is {self.inputs[i].shape}"
+                )
+        if config.debug:
+            self._check_nan([None if g is None else g._array for g in results], "backward")
 
 
 def _without_axes(y: numpy.generic, dtype: numpy.dtype) -> numpy.ndarray:
@@ -788,37 +1002,27 @@ def _walk(
         indexes = tuple([i for i, x in enumerate(function.inputs) if wants(function, x)])
         if not indexes:
             continue
-        results = function.backward(indexes, gradients)
-        if not isinstance(results, (tuple, list)) or len(results) != len(indexes):
-            raise TypeError(
-                f"{function._title()}: backward returned {_count(results)}; wanted a tuple of {len(indexes)} "
-                f"gradients, one for each input in indexes {indexes}"
-            )
-        for i, gradient in zip(indexes, results):
-            if gradient is None:
-                continue
-            node = function.inputs[i]
-            if gradient.shape != node.shape:
-                raise ValueError(
-                    f"{function._title()}: backward returned shape {gradient.shape} as the gradient of "
-                    f"{function._argument(i)}, whose shape is {node.shape}"
-                )
-            if config.debug:
-                function._check_nan((gradient.array,))
-            previous = pending.get(node)
-            pending[node] = gradient if previous is None else previous + gradient
-            push(node)
+        before = []
+        if type(function).backward_accumulate is not FunctionNode.backward_accumulate:
+            before = [pending.pop(function.inputs[i], None) for i in indexes]
+        for i, gradient in zip(indexes, function._send_back(indexes, gradients, before)):
+            if gradient is not None:
+                node = function.inputs[i]
+                pending[node] = _plus(pending.get(node), gradient)  # type: ignore[assignment]
+                push(node)
     for node, gradient in pending.items():
         visit(node, gradient)
 
 
-def _count(results: Any) -> str:
-    return f"a tuple of {len(results)}" if isinstance(results, tuple) else type(results).__name__
+def _plus(a: Variable | None, b: Variable | None) -> Variable | None:
+    return b if a is None else a if b is None else a + b
 
 
 def _first_gradient(variable: Variable, loss_scale: float | None) -> Variable:
     gradient = variable._grad_var
     if gradient is None:
+        if variable._array is None:
+            raise AttributeError("backward: the Variable has no array, so there is nothing to differentiate")
         if variable.size != 1:
             raise TypeError(
                 f"backward: the Variable has shape {variable.shape} and no gradient to start from; "
@@ -828,14 +1032,28 @@ def _first_gradient(variable: Variable, loss_scale: float | None) -> Variable:
     return gradient if loss_scale is None else gradient * loss_scale
 
 
-def backward(outputs: Sequence[Variable], grad_outputs: Sequence[Variable] | None = None, *,
-             retain_grad: bool = False, enable_double_backprop: bool = False,
-             loss_scale: float | None = None) -> None:  # fmt: skip
-    """Compute the gradients of several Variables at once; see ``Variable.backward``."""
-    if grad_outputs is not None:
-        for y, gy in zip(outputs, grad_outputs):
-            y.grad_var = gy
+def backward(
+    outputs: Sequence[Variable], grad_outputs: Sequence[Variable | None] | None = None, *, retain_grad: bool = False,
+    enable_double_backprop: bool = False, loss_scale: float | None = None,
+) -> None:  # fmt: skip
+    """Compute the gradients of several Variables at once, starting from ``grad_outputs`` or from their ``grad``.
 
+    An output without either is left out, with a warning. See ``Variable.backward``.
+    """
+    _check_lists("backward", outputs=outputs, grad_outputs=grad_outputs)
+    with using_config("enable_backprop", enable_double_backprop):
+        start: dict[VariableNode, Variable] = {}
+        for i, y in enumerate(outputs):
+            gradient = y._grad_var if grad_outputs is None else grad_outputs[i]
+            if gradient is None:
+                warnings.warn(f"backward: outputs[{i}] has no grad, so nothing starts from it", RuntimeWarning, 2)
+            else:
+                gradient = gradient if loss_scale is None else gradient * loss_scale
+                start[y._node] = _plus(start.get(y._node), gradient)  # type: ignore[assignment]
+    _backward(start, retain_grad, enable_double_backprop)
+
+
+def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_double_backprop: bool) -> None:
     def wants(function: FunctionNode, node: VariableNode) -> bool:
         return node._requires_grad
 
@@ -853,11 +1071,19 @@ def backward(outputs: Sequence[Variable], grad_outputs: Sequence[Variable] | Non
         # a broadcast gradient is a read-only view; users and optimizers change gradients in place
         if not config.enable_backprop and 0 in gradient._array.strides:
             gradient = Variable(gradient._array.copy(), requires_grad=False)
-        variable.grad_var = gradient if variable._grad_var is None else variable._grad_var + gradient
+        variable.grad_var = _plus(variable._grad_var, gradient)
 
     with using_config("enable_backprop", enable_double_backprop):
-        start = {y._node: _first_gradient(y, loss_scale) for y in outputs}
-        _walk(start, wants, visit)
+        _walk({node: gradient for node, gradient in start.items() if node._requires_grad}, wants, visit)
+
+
+def _check_lists(function: str, **arguments: Any) -> None:
+    """Raise ``TypeError`` unless each is a list or tuple (or None where it begins with grad_)."""
+    for name, value in arguments.items():
+        if not isinstance(value, (list, tuple)) and not (value is None and name.startswith("grad_")):
+            raise TypeError(
+                f"{function}: {name} is a {type(value).__name__}; wanted a list or tuple: put a single one in a list"
+            )
 
 
 def grad(
@@ -883,8 +1109,12 @@ def grad(
 
     Returns one Variable for each input, None where no path leads to it.
     """
-    if not isinstance(outputs, (list, tuple)) or not isinstance(inputs, (list, tuple)):
-        raise TypeError("grad: outputs and inputs must be lists or tuples of Variables; put a single one in a list")
+    _check_lists("grad", outputs=outputs, inputs=inputs, grad_outputs=grad_outputs, grad_inputs=grad_inputs)
+    for name, given, names, count in (
+        ("grad_outputs", grad_outputs, "outputs", len(outputs)), ("grad_inputs", grad_inputs, "inputs", len(inputs)),
+    ):  # fmt: skip
+        if given is not None and len(given) != count:
+            raise ValueError(f"grad: {name} must be as long as {names}: it has {len(given)}, they are {count}")
     for name, variables in (("outputs", outputs), ("inputs", inputs)):
         for i, x in enumerate(variables):
             if not isinstance(x, Variable):
@@ -913,12 +1143,11 @@ def grad(
                 raise ValueError(f"grad: grad_outputs[{i}] has shape {gradient.shape}, but outputs[{i}] has {y.shape}")
             if loss_scale is not None:
                 gradient = gradient * loss_scale
-            previous = start.get(y._node)
-            start[y._node] = gradient if previous is None else previous + gradient
+            start[y._node] = gradient
         _walk(start, wants, visit)
         results = [found.get(x._node) for x in inputs]
         if grad_inputs is not None:
-            results = [g if p is None else p if g is None else p + g for p, g in zip(grad_inputs, results)]
+            results = [_plus(p, g) for p, g in zip(grad_inputs, results)]
     if set_grad:
         for x, g in zip(inputs, results):
             x.grad_var = g
