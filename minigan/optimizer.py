@@ -374,7 +374,7 @@ class GradientMethod(Optimizer):
         """Give zeros to the parameters that have no gradient."""
         for param in self.target.params(False):
             if param.grad is None:
-                param.zerograd()
+                param._zerograd()
 
     def update(self, lossfun: Callable | None = None, *args: Any, **kwds: Any) -> None:
         """Make one step along the gradients.

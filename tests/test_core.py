@@ -116,7 +116,7 @@ def test_backward_of_several_outputs():
     with pytest.warns(RuntimeWarning, match=r"outputs\[0\] has no grad"):
         core.backward([a * 2])
     assert a.grad == 2 + 60
-    with pytest.raises(TypeError, match="put one in a list"):
+    with pytest.raises(TypeError, match="put a single one in a list"):
         core.backward(a * 2)
 
 
