@@ -468,7 +468,8 @@ class Variable:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Variable:
-        return _binary(Sub, self, other)
+        number = _number(other)
+        return _binary(Sub, self, other) if number is None else _binary(Add, self, -number)
 
     def __rsub__(self, other: Any) -> Variable:
         return _binary(Sub, other, self)
@@ -479,16 +480,19 @@ class Variable:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Variable:
-        return _binary(Div, self, other)
+        number = _number(other)
+        if not number or self._array is None or self.dtype.kind != "f":  # not a number, or 0, or not exact
+            return _binary(Div, self, other)
+        return _binary(Mul, self, 1 / number)
 
     def __rtruediv__(self, other: Any) -> Variable:
         return _binary(Div, other, self)
 
     def __floordiv__(self, other: Any) -> Variable:
-        return _binary(FloorDiv, self, other)
+        return _floor_divide(self, other)
 
     def __rfloordiv__(self, other: Any) -> Variable:
-        return _binary(FloorDiv, other, self)
+        return _floor_divide(other, self)
 
     def __pow__(self, other: Any) -> Variable:
         return _binary(Pow, self, other)
@@ -497,13 +501,16 @@ class Variable:
         return _binary(Pow, other, self)
 
     def __matmul__(self, other: Any) -> Variable:
-        return matmul(self, other)
+        return matmul(self, _operand(other, self, "@"))
 
     def __rmatmul__(self, other: Any) -> Variable:
-        return matmul(other, self)
+        return matmul(_operand(other, self, "@"), self)
 
     def __neg__(self) -> Variable:
         return neg(self)
+
+    def __pos__(self) -> Variable:
+        return self
 
     def __abs__(self) -> Variable:
         return absolute(self)
@@ -1183,13 +1190,14 @@ class _Binary(FunctionNode):
     arguments = ("lhs", "rhs")
     symbol: ClassVar[str] = "?"
 
-    def __init__(self, left: Any = None, right: Any = None) -> None:
-        self.constants = (left, right)
+    def __init__(self, left: Any = None, right: Any = None, dtype: Any = None) -> None:
+        self.written = (left, right)
+        self.constants = (_constant(left, dtype), _constant(right, dtype))
 
     @property
     def label(self) -> str:
-        left, right = ("_" if c is None else str(c) for c in self.constants)
-        return f"{left} {self.symbol} {right}"
+        words = ["_" if c is None else f"({c})" if c < 0 else str(c) for c in self.written]
+        return f"{words[0]} {self.symbol} {words[1]}"
 
     def _title(self) -> str:
         return self.label
@@ -1234,24 +1242,34 @@ def _binary(kind: type[_Binary], left: Any, right: Any) -> Variable:
 
     A constant takes the Variable's dtype: a NumPy float64 number does not turn float32 into float64.
     """
-    operands = [left, right]
-    constants: list[Any] = [None, None]
+    numbers = [_number(left), _number(right)]
     variable = left if isinstance(left, Variable) else right
-    for side, value in enumerate(operands):
-        if isinstance(value, Variable):
-            continue
-        if variable._array is None:
-            raise ValueError(f"_ {kind.symbol} _: the parameter {variable.name or ''} has no shape yet")
-        if isinstance(value, (int, float, numpy.generic)):
-            constants[side] = variable.dtype.type(value)
-        elif is_array(value):
-            operands[side] = value.astype(variable.dtype, copy=False)
-        else:
-            raise TypeError(
-                f"_ {kind.symbol} _: got {type(value).__name__}; wanted a number, an array or a Variable"
-            )
-    inputs = [x for x, c in zip(operands, constants) if c is None]
-    return kind(*constants).apply(inputs)[0]
+    inputs = [_operand(x, variable, kind.symbol) for x, number in zip((left, right), numbers) if number is None]
+    if variable._array is None:
+        raise ValueError(f"_ {kind.symbol} _: the parameter {variable.name or ''} has no shape yet")
+    return kind(*numbers, variable._array.dtype).apply(inputs)[0]
+
+
+def _operand(value: Any, variable: Variable, symbol: str) -> Any:
+    """Return an array in the dtype of the Variable at its side, a Variable as it is."""
+    if isinstance(value, Variable):
+        return value
+    if not is_array(value):
+        raise TypeError(f"_ {symbol} _: got {type(value).__name__}; wanted a number, an array or a Variable")
+    return value if variable._array is None else value.astype(variable.dtype, copy=False)
+
+
+def _number(value: Any) -> Any:
+    """Return ``value`` as a Python number if it is a real one, else None."""
+    if isinstance(value, numpy.generic):
+        value = value.item()
+    return value if isinstance(value, (int, float)) else None
+
+
+def _constant(number: Any, dtype: Any) -> Any:
+    if number is None or dtype is None:
+        return number
+    return dtype.type(number) if dtype.kind == "f" else numpy.asarray(number).astype(dtype)[()]  # integers wrap around
 
 
 class Add(_Binary):
@@ -1289,6 +1307,11 @@ class Mul(_Binary):
 
     symbol = "*"
 
+    @property
+    def floating(self) -> bool:  # type: ignore[override]
+        """Whole numbers may be multiplied by a number, not by each other: Chainer has it so."""
+        return self.constants == (None, None)
+
     def compute(self, left: Any, right: Any) -> Any:
         return left * right
 
@@ -1300,9 +1323,13 @@ class Mul(_Binary):
 
 
 class Div(_Binary):
-    """a / b; whole numbers are divided as Chainer's are, into their own dtype."""
+    """a / b; whole numbers may be divided by a number, and stay whole."""
 
     symbol = "/"
+
+    @property
+    def floating(self) -> bool:  # type: ignore[override]
+        return self.constants[1] is None
 
     def compute(self, left: Any, right: Any) -> Any:
         return (left / right).astype(left.dtype, copy=False)
@@ -1315,24 +1342,28 @@ class Div(_Binary):
 
 
 class FloorDiv(_Binary):
-    """The largest whole number not above a / b; its gradient is zero."""
+    """The largest whole number not above a / b; it has no gradient."""
 
     symbol = "//"
+    floating = True
 
     def compute(self, left: Any, right: Any) -> Any:
         return left // right
 
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        return (None,) * len(indexes)
-
     def needs_operands(self) -> bool:
         return False
+
+
+def _floor_divide(left: Any, right: Any) -> Variable:
+    with using_config("enable_backprop", False):
+        return Variable(_binary(FloorDiv, left, right)._array, requires_grad=False)
 
 
 class Pow(_Binary):
     """a to the power of b."""
 
     symbol = "**"
+    floating = True
 
     def compute(self, left: Any, right: Any) -> Any:
         return left**right
@@ -1366,7 +1397,6 @@ class Neg(_Unary):
 class Absolute(_Unary):
     """The absolute value; its gradient at 0 is 0."""
 
-    floating = False
     name = label = "|_|"  # type: ignore[assignment]
 
     def forward(self, inputs: tuple) -> tuple:
@@ -1409,12 +1439,12 @@ class Log(_Unary):
 class MatMul(FunctionNode):
     """Products of matrices, the last two axes; the axes before them are broadcast."""
 
-    arguments = ("a", "b")
-    floating = False
     name = "matmul"
 
     def forward(self, inputs: tuple) -> tuple:
         a, b = inputs
+        if a.dtype.kind != "f" or b.dtype.kind != "f":
+            raise InvalidType(f"matmul: a is {a.dtype}, b is {b.dtype}; wanted floating point; cast with F.cast")
         self.retain_inputs((0, 1))
         try:
             return (get_array_module(a).matmul(a, b),)
@@ -1425,8 +1455,10 @@ class MatMul(FunctionNode):
         a, b = self.get_retained_inputs()
         (gy,) = grad_outputs
         assert self.inputs is not None
+        products = [matmul(gy, _swap(b)) if i == 0 else matmul(_swap(a), gy) for i in indexes]
         return tuple(
-            sum_to(matmul(gy, _swap(b)) if i == 0 else matmul(_swap(a), gy), self.inputs[i].shape) for i in indexes
+            cast(sum_to(product, self.inputs[i].shape), self.inputs[i].dtype)
+            for i, product in zip(indexes, products)
         )
 
 
