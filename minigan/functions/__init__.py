@@ -3,7 +3,19 @@
 `import minigan.functions as F` is all that a script needs; the library itself imports the chapters.
 """
 
-from minigan.functions import activation, array, connection, evaluation, loss, math, noise, normalization, pooling
+from minigan.functions import (
+    activation,
+    array,
+    connection,
+    evaluation,
+    loss,
+    math,
+    noise,
+    normalization,
+    pooling,
+    spatial,
+    util,
+)  # fmt: skip
 from minigan.functions.activation import *
 from minigan.functions.array import *
 from minigan.functions.connection import *
@@ -13,9 +25,13 @@ from minigan.functions.math import *
 from minigan.functions.noise import *
 from minigan.functions.normalization import *
 from minigan.functions.pooling import *
+from minigan.functions.spatial import *
+from minigan.functions.util import *
 
 __all__ = sorted(
     name
-    for chapter in (activation, array, connection, evaluation, loss, math, noise, normalization, pooling)
+    for chapter in (
+        activation, array, connection, evaluation, loss, math, noise, normalization, pooling, spatial, util,
+    )  # fmt: skip
     for name in chapter.__all__
 )

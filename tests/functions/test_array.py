@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigan.functions as F
+from minigan.configuration import using_config
 from minigan.core import Variable
 from minigan.utils.type_check import InvalidType
 
@@ -35,6 +36,54 @@ def test_single_parts_and_single_arguments():
     assert [y.shape for y in F.split_axis(x, [2, 1], 1)] == [(2, 2), (2, 0), (2, 2)]
 
 
+def test_a_part_without_a_gradient_counts_as_zero_and_parts_may_overlap():
+    x = Variable(np.arange(4.0))
+    F.sum(F.split_axis(x, 2, 0)[1]).backward()
+    assert x.grad.tolist() == [0, 0, 1, 1]
+    x = Variable(np.arange(4.0))
+    F.sum(F.concat(F.split_axis(x, [3, 1], 0), 0)).backward()
+    assert x.grad.tolist() == [1, 2, 2, 1]
+    with using_config("debug", True), pytest.raises(ValueError, match="must not fall"):
+        F.split_axis(x, [3, 1], 0)
+
+
+def test_as_strided_sees_the_memory_under_a_view():
+    # Chainer 7.8.1: F.as_strided(x, (3, 3), (1, 2), 0) and its gradient, of the view x below
+    memory = np.arange(8.0)
+    x = Variable(np.lib.stride_tricks.as_strided(memory[3:], (3, 3), (-8, 16)))
+    y = F.as_strided(x, (3, 3), (1, 2), 0)
+    assert y.array.tolist() == [[0, 2, 4], [1, 3, 5], [2, 4, 6]] and np.shares_memory(y.array, memory)
+    F.sum(y).backward()
+    assert x.grad.tolist() == [[0.5, 0.5, 0.0], [2.0, 2.0, 1.0], [1.0, 0.5, 0.5]]
+    assert F.as_strided(memory[2:], (2,), (1,)).array.tolist() == [2, 3]
+    y = F.as_strided(Variable(np.arange(4)), (2,), (1,))
+    with pytest.raises(TypeError, match="only floating point has a gradient"):
+        y.creator.backward((0,), (y,))
+
+
+def test_debug_mode_looks_at_the_indexes():
+    x = np.ones((2, 3))
+    assert F.select_item(x, np.array([0, -1])).shape == (2,) and F.permutate(x, np.array([0, 0])).shape == (2, 3)
+    with using_config("debug", True):
+        for call in (lambda: F.select_item(x, np.array([0, -1])), lambda: F.permutate(x, np.array([0, 0]))):
+            with pytest.raises(ValueError, match="select_item: t goes from|permutate: indices is no permutation"):
+                call()
+
+
+def test_a_copy_is_a_copy():
+    x = Variable(np.ones((2, 3)))
+    y = F.copy(x, "@numpy")
+    assert not np.shares_memory(x.array, y.array)
+    F.sum(y * y).backward()
+    assert x.grad.tolist() == [[2.0] * 3] * 2
+
+
+def test_empty_sequences():
+    assert F.transpose_sequence([]) == () and F.transpose_sequence([np.ones((0, 2))]) == ()
+    assert [y.shape for y in F.transpose_sequence([np.ones((2, 3)), np.ones((0, 3))])] == [(1, 3), (1, 3)]
+    assert F.pad_sequence([np.ones((0, 2), np.int32)], length=2, padding=7).array.tolist() == [[[7, 7], [7, 7]]]
+
+
 def test_no_axes_and_zero_dimensions():
     x = np.array(3.0)
     assert F.flatten(x).shape == (1,) and F.expand_dims(x, -1).shape == (1,) and F.squeeze(x).shape == ()
@@ -59,6 +108,29 @@ def test_no_axes_and_zero_dimensions():
         (lambda x: F.squeeze(x, 0), ValueError, "squeeze: axis 0 has size 2"),
         (lambda x: F.reshape(x, (4, 2)), InvalidType, "reshape: 6 elements of shape (2, 3) do not fill shape (4, 2)"),
         (lambda x: F.get_item(x, (0, 0, 0)), IndexError, "too many indices"),
+        (lambda x: F.hstack([x, x[0]]), InvalidType, "hstack: shapes [(2, 3), (3,)]; wanted one number of axes"),
+        (lambda x: F.vstack([]), InvalidType, "xs is empty"),
+        (lambda x: F.moveaxis(x, 2, 0), InvalidType, "moveaxis: "),
+        (lambda x: F.rollaxis(x, "a"), TypeError, "rollaxis: axis must be an int, got 'a'"),
+        (lambda x: F.swapaxes(x, 0, 2), np.exceptions.AxisError, "axis 2 is out of bounds"),
+        (lambda x: F.flip(x, 2), InvalidType, "flip: axis 2 does not exist"),
+        (lambda x: F.fliplr(x[0]), InvalidType, "fliplr: shape (3,); wanted 2 axes or more"),
+        (lambda x: F.repeat(x, [2]), TypeError, "repeat: got [2]; wanted an int or a tuple of ints"),
+        (lambda x: F.repeat(x, -1), ValueError, "repeat: got -1; wanted 0 or more"),
+        (lambda x: F.repeat(x, 2, 2), np.exceptions.AxisError, "axis 2 is out of bounds"),
+        (lambda x: F.repeat(x, 2, (0,)), TypeError, "repeat: axis must be an int or None, got (0,)"),
+        (lambda x: F.repeat(x, (1, 2), 1), ValueError, "repeat: 2 repeats for axis 1 of size 3"),
+        (lambda x: F.tile(x, 1.5), TypeError, "tile: got 1.5"),
+        (lambda x: F.permutate(x, x[0]), ValueError, "permutate: indices is float64 (3,)"),
+        (lambda x: F.select_item(x, np.array([0])), InvalidType, "select_item: x has shape (2, 3) and t is int64 (1,)"),
+        (lambda x: F.where(x, x, x), InvalidType, "where: got float64, float64 and float64; wanted bool"),
+        (lambda x: F.where(x > 0, x, x[:, :2]), InvalidType, "of condition, x and y do not broadcast"),
+        (lambda x: F.pad(x, 1, "no"), ValueError, "mode 'no' is not supported"),
+        (lambda x: F.sum(F.pad(Variable(x), 1, "mean")).backward(), NotImplementedError, "pad: mode 'mean' has no"),
+        (lambda x: F.as_strided(x, (7,), (1,)), ValueError, "as_strided: shape (7,), strides (1,) and offset 0 reach"),
+        (lambda x: F.pad_sequence([]), InvalidType, "pad_sequence: shapes []; wanted one array or more"),
+        (lambda x: F.pad_sequence([x], 1), InvalidType, "pad_sequence: length is 1 but the longest array has 2"),
+        (lambda x: F.transpose_sequence([x[:1], x]), InvalidType, "lengths [1, 2]; wanted the longest first"),
     ],
 )
 def test_errors_are_sentences(call, error, sentence):

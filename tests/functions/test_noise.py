@@ -3,7 +3,7 @@ import pytest
 
 from minigan.configuration import using_config
 from minigan.core import Variable, grad
-from minigan.functions.noise import Dropout, dropout
+from minigan.functions.noise import Dropout, dropout, gaussian, gumbel_softmax, simplified_dropconnect, zoneout
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
@@ -93,3 +93,40 @@ def test_errors_are_sentences():
         dropout(x, mask=np.ones((2, 2), np.float32))
     with pytest.raises(InvalidType, match="dropout: x is int32"):
         dropout(x.astype(np.int32))
+
+
+def test_a_seed_gives_chainers_other_noise():
+    # Chainer 7.8.1: x = np.linspace(-1, 1, 6, dtype="f").reshape(2, 3); np.random.seed(1) before each of
+    # F.gaussian(x, x), F.gumbel_softmax(x, 1.0), F.simplified_dropconnect(x, x), F.zoneout(x, x * x)
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    for function, want in (
+        (lambda: gaussian(x, x), [[-0.01478469, -1.0532, -0.6779096], [-0.9858138, 1.768178, -2.794596]]),
+        (lambda: gumbel_softmax(x, 1.0), [[9.523038e-05, 6.016688e-05, 0.9998446], [0.07902674, 0.2674277, 0.6535456]]),
+        (lambda: simplified_dropconnect(x, x), [[0.72, 0.0], [0.0, 2.08]]),
+        (lambda: zoneout(x, x * x), [[-1.0, 0.36, -0.2], [0.2, 0.6, 1.0]]),
+    ):
+        np.random.seed(1)
+        np.testing.assert_allclose(function().array, want, rtol=1e-5)
+
+
+def test_nodes_keep_what_they_drew():
+    x = np.zeros((2, 3), np.float32)
+    y, eps = gaussian(x, x, return_eps=True)
+    assert eps.dtype == np.float32 and (y.array == eps).all()
+    v = Variable(x)
+    node = zoneout(v, v + 1, 0.5).creator
+    assert (node.flag_h == ~node.flag_x).all() and node.zoneout_ratio == 0.5
+    node = simplified_dropconnect(v, np.ones((4, 3), np.float32)).creator
+    assert node.mask.shape == (2, 4, 3) and node.mask.dtype == bool
+    assert simplified_dropconnect(v + 1, np.ones((4, 3), np.float64), train=False).array.tolist() == [[3.0] * 4] * 2
+
+
+def test_errors_of_the_others():
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(InvalidType, match=r"gaussian: mean has shape \(2, 3\) and ln_var \(2,\)"):
+        gaussian(x, x[:, 0])
+    for W, b, mask in ((x[:, :2], None, None), (x, x[0], None), (x.astype(int), None, None), (x, None, x > 0)):
+        with pytest.raises(InvalidType, match="simplified_dropconnect: "):
+            simplified_dropconnect(x, W, b, mask=mask)
+    with pytest.raises(ValueError, match="simplified_dropconnect: ratio is 1"):
+        simplified_dropconnect(x, x, ratio=1)
