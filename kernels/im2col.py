@@ -1,5 +1,6 @@
 """How a convolution becomes a matrix product: the windows of an image laid out as the rows of a matrix, and back.
 
+An image has any number of axes; H, W below stand for all of them, and every argument is a tuple of one number for each.
 Images are channels-last here, (N, H, W, C): a row of a window, kw * C numbers, is then one contiguous run, and copying
 such runs goes at the speed of memory. All work is cut into chunks whose matrix stays in the processor's cache, and the
 matrix lives in a borrowed buffer. A GPU has room for the whole batch and takes it at once.
@@ -7,13 +8,18 @@ matrix lives in a borrowed buffer. A GPU has room for the whole batch and takes 
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import math
+import operator
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan.kernels.workspace import array_module, borrow
 
-Pair = tuple[int, int]
+Lengths = tuple[int, ...]  # one for each axis of the image
+_ALL = slice(None)
 
 # One column matrix. Measured on a core with 1 MB of L2: flat between 1 and 4 MB, slower below and above.
 CHUNK_BYTES = 2 << 20
@@ -57,74 +63,100 @@ def _slices(size: int, step: int) -> list[slice]:
     return [slice(i, min(i + step, size)) for i in range(0, size, step)]
 
 
-def crop(x: Any, top: int, height: int, left: int, width: int) -> Any:
-    """x[:, top : top + height, left : left + width] with zeros where it lies outside of x (N, H, W, C).
+def crop(x: Any, start: Lengths, size: Lengths) -> Any:
+    """x[:, start : start + size] on every axis of the image, with zeros where it lies outside of x (N, H, W, C).
 
     A view if nothing lies outside and the channels are contiguous, otherwise a copy in a borrowed buffer.
     """
-    n, rows, columns, channels = x.shape
-    y0, y1 = max(top, 0), min(top + height, rows)
-    x0, x1 = max(left, 0), min(left + width, columns)
-    inside = y1 - y0 == height and x1 - x0 == width
-    if inside and (channels == 1 or x.strides[3] == x.itemsize):
-        return x[:, y0:y1, x0:x1]
-    part = borrow(array_module(x), "crop", (n, height, width, channels), x.dtype)
-    if y1 <= y0 or x1 <= x0:
+    n, *lengths, channels = x.shape
+    inner = [(max(a, 0), min(a + m, length)) for a, m, length in zip(start, size, lengths)]
+    inside = all(stop - first == m for (first, stop), m in zip(inner, size))
+    if inside and (channels == 1 or x.strides[-1] == x.itemsize):
+        return x[(_ALL, *(slice(first, stop) for first, stop in inner))]
+    part = borrow(array_module(x), "crop", (n, *size, channels), x.dtype)
+    if any(stop <= first for first, stop in inner):
         part[...] = 0
         return part
-    part[:, : y0 - top] = 0
-    part[:, y1 - top :] = 0
-    part[:, :, : x0 - left] = 0
-    part[:, :, x1 - left :] = 0
-    part[:, y0 - top : y1 - top, x0 - left : x1 - left] = x[:, y0:y1, x0:x1]
+    before: tuple = (_ALL,)
+    for a, (first, stop) in zip(start, inner):
+        part[(*before, slice(first - a))] = 0
+        part[(*before, slice(stop - a, None))] = 0
+        before += (_ALL,)
+    there = tuple(slice(first - a, stop - a) for a, (first, stop) in zip(start, inner))
+    part[(_ALL, *there)] = x[(_ALL, *(slice(first, stop) for first, stop in inner))]
     return part
 
 
-def im2col(x: Any, ksize: Pair, out_size: Pair, stride: Pair, dilate: Pair, groups: int) -> Any:
+def im2col(x: Any, ksize: Lengths, out_size: Lengths, stride: Lengths, dilate: Lengths, groups: int) -> Any:
     """The windows of x (N, H, W, C), which holds them all, as a matrix (groups, N * oh * ow, kh * kw * C / groups).
 
     Row (n, i, j), column (u, v, c) of group g is x[n, i * sy + u * dy, j * sx + v * dx, g * C / groups + c].
     The result is only read: it may be a view of x (1x1 kernels, kernels as large as the image) or a borrowed buffer.
     """
     xp = array_module(x)
-    (kh, kw), (oh, ow) = ksize, out_size
-    n, c = x.shape[0], x.shape[3] // groups
-    sn, sy, sx, sc = x.strides
+    n, c, d = x.shape[0], x.shape[-1] // groups, len(ksize)
+    sn, *steps, sc = x.strides
     windows = xp.lib.stride_tricks.as_strided(
         x,
-        (groups, n, oh, ow, kh, kw, c),
-        (sc * c, sn, sy * stride[0], sx * stride[1], sy * dilate[0], sx * dilate[1], sc),
+        (groups, n, *out_size, *ksize, c),
+        (sc * c, sn, *map(operator.mul, steps, stride), *map(operator.mul, steps, dilate), sc),
     )
-    rows, columns = n * oh * ow, kh * kw * c
+    rows, columns = n * math.prod(out_size), math.prod(ksize) * c
     if windows.flags.c_contiguous:
         return windows.reshape(groups, rows, columns)
-    if kw * c >= SHORT_RUN:
+    if ksize[-1] * c >= SHORT_RUN:
         col = borrow(xp, "im2col", windows.shape, x.dtype)
         col[...] = windows
         return col.reshape(groups, rows, columns)
-    col = borrow(xp, "im2col", (groups, kh, kw, c, n, oh, ow), x.dtype)
-    col[...] = windows.transpose(0, 4, 5, 6, 1, 2, 3)
+    col = borrow(xp, "im2col", (groups, *ksize, c, n, *out_size), x.dtype)
+    col[...] = windows.transpose(0, *range(2 + d, 3 + 2 * d), *range(1, 2 + d))
     return col.reshape(groups, columns, rows).transpose(0, 2, 1)
 
 
-def add_col2im(y: Any, col: Any, row: int, stride: Pair, pad: Pair, dilate: Pair) -> None:
-    """Transpose of `im2col`: y[n, i sy + u dy - py, j sx + v dx - px, g, c] += col[g, n, i - row, j, u, v, c].
+def add_col2im(y: Any, col: Any, row: int, ksize: Lengths, stride: Lengths, pad: Lengths, dilate: Lengths) -> None:
+    """Transpose of `im2col`: y[n, i sy + u dy - py, j sx + v dx - px, g, c] += col[g, n, i - row, j, (u, v), c].
 
-    y: (N, H, W, groups, C / groups), changed in place; col: (groups, N, h, w, kh, kw, C / groups). What falls outside
+    y: (N, H, W, groups, C / groups), changed in place; col: (groups, N, h, w, kh * kw, C / groups). What falls outside
     of y is left out. The order of the additions is fixed, so the result is the same to the last bit every time.
     """
-    _, _, h, w, kh, kw, _ = col.shape
-    target = y.transpose(3, 0, 1, 2, 4)
-    for u in range(kh):
-        here_y, there_y = _overlap(row * stride[0] + u * dilate[0] - pad[0], stride[0], h, y.shape[1])
-        for v in range(kw):
-            here_x, there_x = _overlap(v * dilate[1] - pad[1], stride[1], w, y.shape[2])
-            target[:, :, there_y, there_x] += col[:, :, here_y, here_x, u, v]
+    pad = (pad[0] - row * stride[0], *pad[1:])
+    target = y.transpose(y.ndim - 2, *range(y.ndim - 2), y.ndim - 1)
+    for number, here, there in Windows(ksize, stride, pad, dilate, y.shape[1:-2], col.shape[2:-2]).offsets():
+        target[there] += col[(*here, number)]
 
 
-def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, slice]:
+class Windows(NamedTuple):
+    """Windows of shape `ksize` at every `stride` of an image of shape `size`; there are `out_size` of them."""
+
+    ksize: Lengths
+    stride: Lengths
+    pad: Lengths
+    dilate: Lengths
+    size: Lengths
+    out_size: Lengths
+
+    def offsets(self) -> Iterator[tuple[int, tuple, tuple]]:
+        """Yield (number, slices of the windows, slices of the image) for each offset that meets the image.
+
+        Offset (u, v) of all windows at once is a strided slice of the image; its number is u kw + v. The slices are for
+        arrays with two axes before those of the image.
+        """
+        axes = [
+            [(u, *meet) for u in range(k) if (meet := _overlap(u * d - p, s, count, length))]
+            for k, s, p, d, length, count in zip(*self)
+        ]
+        for places in itertools.product(*axes):
+            number = 0
+            for (u, _, _), k in zip(places, self.ksize):
+                number = number * k + u
+            yield number, (_ALL, _ALL, *(here for _, here, _ in places)), (_ALL, _ALL, *(there for *_, there in places))
+
+
+def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, slice] | None:
     """Those i in range(count) with 0 <= offset + i * stride < size, and the places where they fall, as slices."""
     first = max(0, -(offset // stride))
-    last = max(first, min(count, (size - 1 - offset) // stride + 1))
+    last = min(count, (size - 1 - offset) // stride + 1)
+    if first >= last:
+        return None
     start = offset + first * stride
     return slice(first, last), slice(start, start + (last - first) * stride, stride)

@@ -3,48 +3,19 @@
 Offset (u, v) of all windows at once is a strided slice of the image, so pooling by kh x kw is kh * kw elementwise
 passes and no copy. What falls into the padding is cut off beforehand. ``gather_sum`` and ``scatter_sum`` are transposes
 of each other, and so are ``pick`` and ``put``: average pooling and unpooling differentiate into each other, as does max
-pooling with its gradient. Works on arrays (N, C, H, W) of any memory layout and gives the same layout back.
+pooling with its gradient. Works on arrays (N, C, H, W) of any memory layout, where H, W stand for any number of axes,
+and gives the same layout back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import numpy as np
 
+from minigan.kernels.im2col import Lengths, Windows
 from minigan.kernels.workspace import array_module
-
-Pair = tuple[int, int]
-
-
-class Windows(NamedTuple):
-    """Windows of shape ``ksize`` at every ``stride`` of an image of shape ``size``; there are ``out_size`` of them."""
-
-    ksize: Pair
-    stride: Pair
-    pad: Pair
-    size: Pair
-    out_size: Pair
-
-    def offsets(self) -> Iterator[tuple[int, tuple, tuple]]:
-        """Yield (number, slices of the windows, slices of the image) for each offset that meets the image."""
-        kh, kw = self.ksize
-        for number in range(kh * kw):
-            rows = _overlap(number // kw - self.pad[0], self.stride[0], self.out_size[0], self.size[0])
-            columns = _overlap(number % kw - self.pad[1], self.stride[1], self.out_size[1], self.size[1])
-            if rows and columns:
-                yield number, (..., rows[0], columns[0]), (..., rows[1], columns[1])
-
-
-def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, slice] | None:
-    """Which windows, and which places of the image, meet at ``offset`` from the start of each window."""
-    first = max(0, -(offset // stride))
-    last = min(count, (size - 1 - offset) // stride + 1)
-    if first >= last:
-        return None
-    start = first * stride + offset
-    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 def gather_sum(x: Any, windows: Windows, scale: float = 1.0) -> Any:
@@ -75,7 +46,7 @@ def gather_max(x: Any, windows: Windows) -> tuple[Any, Any]:
     for _, window, image in windows.offsets():
         xp.maximum(y[window], x[image], out=y[window])
     # Places are ranked backwards, so that the first of equal ones is a maximum too: masks are slow, maxima are not.
-    places = windows.ksize[0] * windows.ksize[1]
+    places = math.prod(windows.ksize)
     rank = _filled(x, windows.out_size, 0, np.min_scalar_type(places))
     for number, window, image in windows.offsets():
         hit = x[image] == y[window]
@@ -99,6 +70,6 @@ def put(y: Any, windows: Windows, index: Any) -> Any:
     return x
 
 
-def _filled(like: Any, size: Pair, value: float, dtype: Any) -> Any:
-    """An array of the layout of ``like`` with another height, width and dtype."""
+def _filled(like: Any, size: Lengths, value: float, dtype: Any) -> Any:
+    """An array of the layout of ``like`` with another size of the image and dtype."""
     return array_module(like).full_like(like, value, dtype=dtype, shape=like.shape[:2] + size)

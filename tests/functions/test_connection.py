@@ -140,12 +140,14 @@ def test_results_are_channels_last_in_memory(rng):
     (lambda x: convolution_2d(x, np.ones((4, 3, 3, 3)), groups=2), "x has 3 channels .* is for 6 with groups=2"),
     (lambda x: convolution_2d(x, np.ones((3, 1, 3, 3)), groups=3, b=np.ones(4)), r"b has shape \(4,\); wanted \(3,\)"),
     (lambda x: convolution_2d(x, np.ones((4, 1, 3, 3)), groups=3), r"W.shape\[0\] is 4; wanted a multiple of groups=3"),
-    (lambda x: convolution_2d(x, np.ones((4, 3, 9, 9))), r"height and width \(-3, -3\); wanted at least 1"),
+    (lambda x: convolution_2d(x, np.ones((4, 3, 9, 9))), r"output of size \(-3, -3\); wanted at least 1"),
     (lambda x: convolution_2d(x, np.ones((4, 3, 3))), r"W has shape \(4, 3, 3\); wanted 4 axes"),
-    (lambda x: convolution_2d(x, np.ones((4, 3, 3, 3), np.float32)), "x is float64 but W is float32"),
+    (lambda x: convolution_2d(x, np.ones((4, 3, 3, 3), np.int32)), "W is int32; wanted floating point"),
+    (lambda x: convolution_2d(x, np.ones((4, 3, 3, 3)), np.ones(4, "f")), "x is float64 but b is float32"),
+    (lambda x: linear(x, np.ones((4, 75)), np.ones(4, "f")), "x is float64 but b is float32"),
     (lambda x: deconvolution_2d(x, np.ones((2, 3, 3, 3))), "deconvolution_2d: x has 3 channels .* is for 2 with"),
     (lambda x: deconvolution_2d(x, np.ones((3, 2, 3, 3)), np.ones(3)), r"b has shape \(3,\); wanted \(2,\)"),
-    (lambda x: deconvolution_2d(x, np.ones((3, 2, 3, 3)), pad=9), r"height and width \(-11, -11\)"),
+    (lambda x: deconvolution_2d(x, np.ones((3, 2, 3, 3)), pad=9), r"output of size \(-11, -11\)"),
     (lambda x: linear(x, np.ones((4, 3))), r"linear: x has shape \(2, 75\) and W has shape \(4, 3\)"),
     (lambda x: linear(x, np.ones((4, 75)), np.ones(3)), r"linear: b has shape \(3,\); wanted \(4,\)"),
 ])  # fmt: skip
@@ -155,10 +157,10 @@ def test_wrong_shapes(call, sentence):
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    ({"stride": 0}, "convolution_2d: stride is 0; wanted an integer of at least 1, or a pair"),
+    ({"stride": 0}, "convolution_2d: stride is 0; wanted an integer of at least 1, or 2"),
     ({"pad": (0, -1)}, r"pad is \(0, -1\); wanted"),
     ({"dilate": 1.5}, "dilate is 1.5; wanted"),
-    ({"stride": (1, 1, 1)}, "wanted an integer of at least 1, or a pair"),
+    ({"stride": (1, 1, 1)}, r"as_tuple: \(1, 1, 1\) has 3 numbers; wanted 2"),
     ({"groups": 0}, "groups is 0; wanted 1 or more"),
 ])  # fmt: skip
 def test_wrong_arguments(arguments, sentence):

@@ -218,12 +218,12 @@ def test_errors_are_sentences(function):
     with pytest.raises(InvalidType, match=f"{name}: x is int32"):
         function(ROWS.astype(np.int32), 2)
     for wrong in (dict(ksize=0), dict(ksize=2, stride=0), dict(ksize=2, stride=-1), dict(ksize=2, pad=-1)):
-        with pytest.raises(ValueError, match=f"{name}: ksize is"):
+        with pytest.raises(ValueError, match=f"{name}: (ksize|stride|pad) is"):
             function(ROWS, **wrong)
 
 
 def test_windows_that_do_not_fit():
-    with pytest.raises(InvalidType, match=r"no window of ksize \(7, 7\) fits an image of \(5, 5\)"):
+    with pytest.raises(InvalidType, match=r"no window fits an image of \(5, 5\) \(ksize \(7, 7\)"):
         average_pooling_2d(ROWS, 7)
     with pytest.raises(InvalidType, match="no window"):
         max_pooling_2d(ROWS, 7, cover_all=False)

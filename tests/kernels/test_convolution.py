@@ -8,6 +8,8 @@ import pytest
 from minigan.kernels import convolution, im2col, workspace
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 
+PLAIN = ((1, 1), (0, 0), (1, 1), 1)  # stride, pad, dilate, groups
+
 
 def loop(x, W, stride, pad, dilate, groups, out):
     """The definition, one number of the output after the other."""
@@ -90,12 +92,6 @@ def test_choice_of_gathering_or_scattering(x_shape, y_shape, stride, dilate, gat
     assert convolution._gathering_is_cheaper(x_shape, y_shape, stride, dilate, 1) is gathers
 
 
-def test_default_sizes(rng):
-    x, W = rng.randn(2, 3, 7, 5), rng.randn(4, 3, 3, 3)
-    assert convolve(x, W, (2, 1), (1, 0)).shape == (2, 4, 4, 3)
-    assert deconvolve(x, W.transpose(1, 0, 2, 3), (2, 1), (1, 0), (1, 2)).shape == (2, 4, 13, 9)
-
-
 @pytest.mark.parametrize("size, k, s, p, expected", [
     # chainer.utils.conv: get_conv_outsize, the same with cover_all, with d=2; get_deconv_outsize in the same three ways
     (5, 3, 2, 0, (2, 2, 1, 11, 10, 13)),
@@ -115,26 +111,36 @@ def test_half_precision_is_computed_in_single(rng):
     x = np.full((1, 4097, 1, 1), 2.0**-11, np.float16)
     x[0, 0] = 1
     W = np.ones((1, 4097, 1, 1), np.float16)
-    y = convolve(x, W, b=np.zeros(1, np.float16))
+    y = convolve(x, W, *PLAIN, (1, 1), b=np.zeros(1, np.float16))
     assert y.dtype == np.float16 and y.item() == 3
-    assert deconvolve(x, W.transpose(1, 0, 2, 3)).item() == 3
-    gW = convolution_weight_gradient(x.transpose(1, 0, 2, 3), W.transpose(1, 0, 2, 3), (1, 1))
+    assert deconvolve(x, W.transpose(1, 0, 2, 3), *PLAIN, (1, 1)).item() == 3
+    gW = convolution_weight_gradient(x.transpose(1, 0, 2, 3), W.transpose(1, 0, 2, 3), (1, 1), *PLAIN)
     assert gW.dtype == np.float16 and gW.item() == 3
+
+
+@pytest.mark.parametrize("of_x, of_W", [("e", "f"), ("f", "d"), ("d", "e")])
+def test_mixed_types_are_computed_in_the_wider(rng, of_x, of_W):
+    x, W = rng.randn(2, 3, 4, 4).astype(of_x), rng.randn(2, 3, 3, 3).astype(of_W)
+    wide = np.promote_types(np.promote_types(of_x, of_W), "f")
+    exact = convolve(x.astype(wide), W.astype(wide), *PLAIN, (2, 2))
+    y = convolve(x, W, *PLAIN, (2, 2))
+    assert y.dtype == of_x and np.array_equal(y, exact.astype(of_x))
+    assert convolution_weight_gradient(x, y, (3, 3), *PLAIN, dtype=W.dtype).dtype == of_W
 
 
 def test_no_images():
     x, W = np.zeros((0, 3, 5, 5)), np.ones((4, 3, 3, 3))
-    assert convolve(x, W).shape == (0, 4, 3, 3)
-    assert deconvolve(x, W.transpose(1, 0, 2, 3)).shape == (0, 4, 7, 7)
-    assert not convolution_weight_gradient(x, np.zeros((0, 4, 3, 3)), (3, 3)).any()
+    assert convolve(x, W, *PLAIN, (3, 3)).shape == (0, 4, 3, 3)
+    assert deconvolve(x, W.transpose(1, 0, 2, 3), *PLAIN, (7, 7)).shape == (0, 4, 7, 7)
+    assert not convolution_weight_gradient(x, np.zeros((0, 4, 3, 3)), (3, 3), *PLAIN).any()
 
 
 def test_results_do_not_live_in_the_borrowed_buffers(rng):
     x, W = rng.randn(2, 3, 5, 5), rng.randn(4, 3, 3, 3)
     calls = (
-        lambda a: convolve(a, W, (2, 2), (1, 1)),
-        lambda a: deconvolve(a, W.transpose(1, 0, 2, 3), (2, 2), (1, 1)),
-        lambda a: convolution_weight_gradient(a, a, (3, 3), (1, 1), (1, 1)),
+        lambda a: convolve(a, W, (2, 2), (1, 1), (1, 1), 1, (3, 3)),
+        lambda a: deconvolve(a, W.transpose(1, 0, 2, 3), (2, 2), (1, 1), (1, 1), 1, (9, 9)),
+        lambda a: convolution_weight_gradient(a, a, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     )
     for call in calls:
         first = call(x)
@@ -155,3 +161,30 @@ def test_threads_do_not_share_buffers(rng):
     other[0][...] = 2
     assert (mine == 1).all()
     assert workspace.borrow(np, "im2col", (5,), np.float64).base is mine.base
+
+
+@pytest.mark.parametrize("chunk_bytes", [2 << 20, 1])
+def test_three_axes_are_a_sum_of_two(rng, monkeypatch, chunk_bytes):
+    """A convolution over D, H, W is one over H, W for each plane of the kernel, on planes of x, added up."""
+    monkeypatch.setattr(im2col, "CHUNK_BYTES", chunk_bytes)
+    x, W, b = rng.randn(2, 4, 5, 6, 7), rng.randn(6, 2, 3, 3, 2), rng.randn(6)
+    geometry = ((2, 1, 2), (1, 0, 2), (1, 2, 1), 2)
+    flat = ((1, 2), (0, 2), (2, 1), 2)
+    y = convolve(x, W, *geometry, (3, 2, 5), b=b)
+    expected = np.zeros((2, 6, 3, 2, 5)) + b[:, None, None, None]
+    for i, u in np.ndindex(3, 3):
+        if 0 <= (plane := 2 * i + u - 1) < 5:
+            expected[:, :, i] += convolve(x[:, :, plane], W[:, :, u], *flat, (2, 5))
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    # the other two by what defines them, and a line as an image of height 1
+    direction = rng.randn(*W.shape)
+    gW = convolution_weight_gradient(x, y, (3, 3, 2), *geometry)
+    product = (y * convolve(x, direction, *geometry, (3, 2, 5))).sum()
+    np.testing.assert_allclose((gW * direction).sum(), product)
+    for cheaper in (True, False):
+        monkeypatch.setattr(convolution, "_gathering_is_cheaper", lambda *_, answer=cheaper: answer)
+        back = deconvolve(y, W, *geometry, (5, 6, 7))
+        np.testing.assert_allclose((back * x).sum(), (y * (y - b[:, None, None, None])).sum())
+    line = convolve(x[:, :, 0, 0], W[:, :, 0, 0], (2,), (1,), (3,), 2, (3,))
+    image = convolve(x[:, :, 0, :1], W[:, :, 0, :1], (1, 2), (0, 1), (1, 3), 2, (1, 3))
+    np.testing.assert_allclose(line, image[:, :, 0], atol=1e-12)

@@ -106,12 +106,12 @@ def test_a_child_process_starts_anew(blas):
 
 def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
     x, W = rng.randn(32, 16, 14, 14).astype(np.float32), rng.randn(32, 16, 3, 3).astype(np.float32)
-    geometry = ((2, 2), (1, 1))
+    geometry = ((2, 2), (1, 1), (1, 1), 1)
     with parallel.one_blas_thread():
-        y = convolve(x, W, *geometry)
+        y = convolve(x, W, *geometry, (7, 7))
         calls = (
-            lambda: convolve(x, W, *geometry),
-            lambda: deconvolve(y, W, *geometry, out_size=(14, 14)),
+            lambda: convolve(x, W, *geometry, (7, 7)),
+            lambda: deconvolve(y, W, *geometry, (14, 14)),
             lambda: convolution_weight_gradient(x, y, (3, 3), *geometry),
         )
         blas.clear()
