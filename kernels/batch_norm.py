@@ -4,8 +4,8 @@
 
 (Ioffe & Szegedy 2015, algorithm 1). The work is all memory traffic, so on NumPy every pass runs over blocks of rows
 that stay in the L2 cache: whatever the layout of x in memory (NCHW, channels-last, (N, C)), its buffer is one matrix
-whose columns have a fixed channel, and a channel sum is the product of a row of ones with a block. Other array
-libraries take the formulas as they stand.
+whose columns have a fixed channel, and a channel sum is the product of a row of ones with a block. Where there are no
+such rows, because each sample has statistics of its own, and in other array libraries, the formulas run as they stand.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def forward(
 
     ``gamma`` and ``beta`` have the shape of the axes that remain (``(C,)`` for x of (N, C, H, W)), and so have mean,
     var and ``inv_std = 1 / sqrt(var + eps)``. y has the dtype and the memory layout of x; the statistics are float64
-    (other array libraries: float32 unless x is float64). float16 is computed in float32.
+    (other array libraries, and an axis 0 that is kept: float32 unless x is float64). float16 is computed in float32.
     """
     dtype = np.promote_types(x.dtype, np.float32)
-    if isinstance(x, np.ndarray) and x.size:
+    if isinstance(x, np.ndarray) and x.size and 0 in axis:
         matrix = _Matrix(x, axis, dtype)
         mean, var = _moments(matrix)
         inv_std = 1 / np.sqrt(var + eps)
@@ -69,7 +69,7 @@ def backward(
     gx has dtype and layout of x, ggamma and gbeta are float32 or float64 as in :func:`forward`.
     """
     dtype = np.promote_types(x.dtype, np.float32)
-    if isinstance(x, np.ndarray) and x.size:
+    if isinstance(x, np.ndarray) and x.size and 0 in axis:
         matrix = _Matrix(x, axis, dtype)
         gradient = matrix.like(gy)
         near_zero = _is_near_zero(mean, 1 / inv_std**2)

@@ -15,6 +15,7 @@ from minigan.functions import (
     pooling,
     spatial,
     util,
+    whitening,
 )  # fmt: skip
 from minigan.functions.activation import *
 from minigan.functions.array import *
@@ -27,11 +28,12 @@ from minigan.functions.normalization import *
 from minigan.functions.pooling import *
 from minigan.functions.spatial import *
 from minigan.functions.util import *
+from minigan.functions.whitening import *
 
 __all__ = sorted(
     name
     for chapter in (
-        activation, array, connection, evaluation, loss, math, noise, normalization, pooling, spatial, util,
+        activation, array, connection, evaluation, loss, math, noise, normalization, pooling, spatial, util, whitening,
     )  # fmt: skip
     for name in chapter.__all__
 )

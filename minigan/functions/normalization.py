@@ -1,23 +1,29 @@
-"""Batch normalisation: with the statistics of the batch while training, with remembered ones afterwards.
+"""Normalisation of activations to mean 0 and variance 1: over the batch, a group of channels, a layer, an instance.
 
-The first derivative is one fused node, for speed. When a derivative of that derivative is asked for, the node writes
-the gradient again in core operations and lets ``grad`` differentiate them: right at every order, and slow only there.
+They are one mechanism: batch normalisation over whichever axes. While training its statistics are those of the batch,
+afterwards remembered ones. The first derivative is one fused node, for speed. When a derivative of that derivative is
+asked for, the node writes the gradient again in core operations and lets ``grad`` differentiate them: right at every
+order, and slow only there. What does not divide by a standard deviation is in the chapter ``whitening``.
 """
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from minigan.configuration import config, force_backprop_mode
-from minigan.core import FunctionNode, Variable, as_array, cast, grad, reshape
+from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, grad, reshape
 from minigan.core import sum as sum_axes
 from minigan.kernels import batch_norm
 from minigan.utils.type_check import InvalidType
 
-__all__ = ["batch_normalization", "fixed_batch_normalization"]
+__all__ = [
+    "batch_normalization", "batch_renormalization", "fixed_batch_normalization", "fixed_batch_renormalization",
+    "group_normalization", "instance_normalization", "layer_normalization",
+]  # fmt: skip
 
 Axes = tuple[int, ...]
 
@@ -30,6 +36,8 @@ class _Normalization(FunctionNode):
     def __init__(self, eps: float = 2e-5, axis: int | Axes | None = None) -> None:
         if isinstance(axis, int | np.integer):
             axis = (axis,)
+        if not isinstance(axis, tuple | list | None):
+            raise RuntimeError(f"{self.name}: axis is {axis!r}; wanted an int, a tuple of ints or None")
         if axis is not None and any(a >= b for a, b in zip(axis, axis[1:])):
             raise RuntimeError(f"{self.name}: axis is {tuple(axis)}; wanted numbers in ascending order")
         self.eps = eps
@@ -38,6 +46,14 @@ class _Normalization(FunctionNode):
     def _argument(self, index: int) -> str:
         # Not the class attribute ``arguments``: that would demand one dtype, and float16 images have float32 gammas.
         return ("x", *self.parameters)[index]
+
+    def _set_axes(self, ndim: int, parameter_ndim: int) -> Axes:
+        """Name the axes as Chainer's nodes do: reduced ones, the others, and an index that broadcasts a parameter."""
+        axis = _axes(self.axis, ndim, parameter_ndim)
+        self.axis = axis
+        self.key_axis = tuple(i for i in range(ndim) if i not in axis)
+        self.expander = tuple(None if i in axis else slice(None) for i in range(ndim))
+        return axis
 
     def check_type_forward(self, in_types: Any) -> None:
         """Raise unless the parameters are of one floating dtype and have the shape of the axes not reduced."""
@@ -78,21 +94,24 @@ class BatchNormalization(_Normalization):
         """x, gamma, beta -> y; ``mean``, ``var`` and ``inv_std`` of the batch stay on the node."""
         x, gamma, beta = inputs
         self.retain_inputs((0, 1))
-        self.axis = _axes(self.axis, x.ndim, gamma.ndim)
-        y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, self.axis)
-        count = prod(x.shape[i] for i in self.axis)
-        self._remember(self.running_mean, self.mean, "running_mean")
-        self._remember(self.running_var, self.var * (count / max(count - 1, 1)), "running_var")
+        axis = self._set_axes(x.ndim, gamma.ndim)
+        y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, axis)
+        self.count = prod(x.shape[i] for i in axis)
+        self.remember(self.running_mean, self.running_var)
         return (y,)
 
-    def _remember(self, running: Any, new: Any, label: str) -> None:
-        """running <- decay running + (1 - decay) new, in place."""
-        if running is None:
-            return
-        if running.shape != new.shape:
-            raise ValueError(f"{self.name}: {label} has shape {running.shape}; wanted that of gamma, {new.shape}")
-        running *= self.decay
-        running += (1 - self.decay) * new
+    def remember(self, running_mean: Any, running_var: Any) -> None:
+        """running <- decay running + (1 - decay) new, in place; the variance is the unbiased one."""
+        unbiased = self.var * (self.count / max(self.count - 1, 1))
+        for label, running, new in (("mean", running_mean, self.mean), ("var", running_var, unbiased)):
+            if running is None:
+                continue
+            if running.shape != new.shape:
+                raise ValueError(
+                    f"{self.name}: running_{label} has shape {running.shape}; wanted that of gamma, {new.shape}"
+                )
+            running *= self.decay
+            running += (1 - self.decay) * new
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Gradients of x, gamma and beta, by one fused node."""
@@ -159,8 +178,10 @@ class FixedBatchNormalization(_Normalization):
         """x, gamma, beta, mean, var -> y."""
         x, gamma = inputs[:2]
         self.retain_inputs((0, 1, 3, 4))
-        self.axis = _axes(self.axis, x.ndim, gamma.ndim)
-        return (batch_norm.forward_fixed(*inputs, self.eps, self.axis),)
+        axis = self._set_axes(x.ndim, gamma.ndim)
+        self.inv_var = 1 / (inputs[4] + inputs[4].dtype.type(self.eps))
+        self.inv_std = self.inv_var**0.5
+        return (batch_norm.forward_fixed(*inputs, self.eps, axis),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """All five gradients, in core operations."""
@@ -194,16 +215,18 @@ def batch_normalization(
     x: Any,
     gamma: Any,
     beta: Any,
+    *,
     eps: float = 2e-5,
     running_mean: Any = None,
     running_var: Any = None,
     decay: float = 0.9,
     axis: int | Axes | None = None,
+    train: None = None,
 ) -> Variable:
     """Normalise each channel over the batch: y = gamma (x - mean) / sqrt(var + eps) + beta.
 
     mean and the biased variance var are those of x over ``axis`` (Ioffe & Szegedy 2015, algorithm 1), whatever
-    ``config.train`` says; use :func:`fixed_batch_normalization` for evaluation.
+    ``config.train`` says; use :func:`fixed_batch_normalization` for evaluation. Warns if that is a single value.
 
     Args:
         x: (N, C, ...), floating; float16 is computed in float32.
@@ -217,7 +240,17 @@ def batch_normalization(
 
     Raises ``InvalidType`` for shapes and dtypes that do not fit, ``RuntimeError`` for axes that do not ascend.
     """
-    return BatchNormalization(eps, running_mean, running_var, decay, axis).apply((x, gamma, beta))[0]
+    if train is not None:
+        raise ValueError("batch_normalization: train= is Chainer 1's; use chainer.using_config and the link")
+    node = BatchNormalization(eps, running_mean, running_var, decay, axis)
+    (y,) = node.apply((x, gamma, beta))
+    if y.size and node.count == 1:
+        warnings.warn(
+            "batch_normalization: each mean is of a single value, so the output is beta whatever x is (the last batch "
+            "of an epoch, or evaluation without chainer.using_config('train', False)?)",
+            stacklevel=2,
+        )
+    return y
 
 
 def fixed_batch_normalization(
@@ -231,6 +264,135 @@ def fixed_batch_normalization(
     return FixedBatchNormalization(eps, axis).apply((x, gamma, beta, mean, var))[0]
 
 
+def batch_renormalization(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    rmax: float,
+    dmax: float,
+    eps: float = 2e-5,
+    running_mean: Any = None,
+    running_var: Any = None,
+    decay: float = 0.9,
+    update_statistics: bool = False,
+) -> Variable:
+    """Batch normalisation drawn towards the running statistics: y = gamma (r (x - mean) / std + d) + beta.
+
+    std = sqrt(var + eps), and with the running mean and s = sqrt(running_var + eps): r = std / s in [1 / rmax, rmax],
+    d = (mean - running_mean) / s in [-dmax, dmax], both constants for the gradient (Ioffe 2017, algorithm 1). The
+    running statistics are required (``TypeError``); ``update_statistics`` moves them, afterwards, as
+    :func:`batch_normalization` does. Shapes, dtypes and other errors as there.
+    """
+    running_mean, running_var = as_array(running_mean), as_array(running_var)
+    for label, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if running is None:
+            raise TypeError(f"batch_renormalization: {label} is required")
+    x, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    node = BatchNormalization(eps, decay=decay)
+    ones = gamma.xp.ones_like(gamma.array)
+    (xhat,) = node.apply((_wide(x, gamma), ones, ones * 0))
+    std = (running_var + eps) ** 0.5
+    r = (1 / (node.inv_std * std)).clip(1 / rmax, rmax)
+    d = ((node.mean - running_mean) / std).clip(-dmax, dmax)
+    if update_statistics:
+        node.remember(running_mean, running_var)
+    shape = tuple(n if i in node.key_axis else 1 for i, n in enumerate(x.shape))
+    gamma, beta = (cast(p, xhat.dtype) for p in (gamma, beta))
+    return _scale_shift(xhat, gamma * r, gamma * d + beta, shape, x.dtype)
+
+
+def fixed_batch_renormalization(
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 2e-5
+) -> Variable:
+    """:func:`fixed_batch_normalization`, which it is; warns that the name is deprecated."""
+    warnings.warn("fixed_batch_renormalization is deprecated; use fixed_batch_normalization", DeprecationWarning)
+    return fixed_batch_normalization(x, gamma, beta, mean, var, eps)
+
+
+def group_normalization(x: Any, groups: int, gamma: Any, beta: Any, eps: float = 1e-5) -> Variable:
+    """Normalise each sample over groups of channels: y = gamma (x - mean) / sqrt(var + eps) + beta.
+
+    mean and var are over C / groups channels and all positions of one sample (Wu & He 2018).
+
+    Args:
+        x: (N, C, ...), floating.
+        groups: a divisor of C: 1 is layer normalisation, C is instance normalisation.
+        gamma, beta: (C,), of one floating dtype, not necessarily x's.
+        eps: added to the variance.
+
+    Raises ``TypeError`` unless groups is an int, ``ValueError`` unless it divides C, ``InvalidType`` for the rest.
+    """
+    if not isinstance(groups, int):
+        raise TypeError(f"group_normalization: groups is {groups!r}; wanted an int")
+    x, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    _check_affine("group_normalization", x, gamma, beta, least_axes=2)
+    n, channels, *positions = x.shape
+    if groups < 1 or channels % groups:
+        raise ValueError(f"group_normalization: x has {channels} channels, which groups={groups} does not divide")
+    z = reshape(_wide(x, gamma), (n, groups, channels // groups, *positions))
+    xhat = reshape(_standardize(z, tuple(range(2, z.ndim)), eps), x.shape)
+    return _scale_shift(xhat, gamma, beta, (channels, *(1 for _ in positions)), x.dtype)
+
+
+def layer_normalization(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> Variable:
+    """Normalise each row: y = gamma (x - mean) / sqrt(var + eps) + beta (Ba, Kiros & Hinton 2016).
+
+    x is (N, C), gamma and beta are (C,), all of one floating dtype; else ``InvalidType``.
+    """
+    x, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    if x.ndim != 2:
+        raise InvalidType(f"layer_normalization: x has shape {x.shape}; wanted (N, C); reshape it")
+    _check_affine("layer_normalization", x, gamma, beta, least_axes=2)
+    if gamma.dtype != x.dtype:
+        raise InvalidType(f"layer_normalization: x is {x.dtype} but gamma is {gamma.dtype}; wanted one dtype; cast one")
+    return _scale_shift(_standardize(_wide(x, gamma), (1,), eps), gamma, beta, gamma.shape, x.dtype)
+
+
+def instance_normalization(x: Any, gamma: Any = None, beta: Any = None, eps: float = 1e-5) -> Variable:
+    """Normalise each channel of each sample over its positions: y = gamma (x - mean) / sqrt(var + eps) + beta.
+
+    x is (N, C, ...) with one position or more; gamma (1 if None) and beta (0 if None) are (C,). It is
+    :func:`group_normalization` with one channel per group (Ulyanov, Vedaldi & Lempitsky 2016). Not in Chainer.
+    """
+    x = as_variable(x)
+    if x.ndim < 3:
+        raise InvalidType(f"instance_normalization: x has shape {x.shape}; wanted (N, C, ...), with axes to average")
+    ones = x.xp.ones(x.shape[1], np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.float32)
+    gamma = ones if gamma is None else gamma
+    return group_normalization(x, x.shape[1], gamma, as_array(gamma) * 0 if beta is None else beta, eps)
+
+
 def _axes(axis: Axes | None, ndim: int, parameter_ndim: int) -> Axes:
     """The axes to reduce: those given, else axis 0 and what follows the axes of gamma."""
     return (0, *range(parameter_ndim + 1, ndim)) if axis is None else axis
+
+
+def _standardize(x: Variable, axis: Axes, eps: float) -> Variable:
+    """(x - mean) / sqrt(var + eps) over ``axis``: batch normalisation in which the other axes are the channels."""
+    ones = x.xp.ones([n for i, n in enumerate(x.shape) if i not in axis], x.dtype)
+    return BatchNormalization(eps, axis=axis).apply((x, ones, ones * 0))[0]
+
+
+def _wide(x: Variable, gamma: Variable) -> Variable:
+    """x in the dtype to compute in: at least float32, and gamma's if that has more digits."""
+    return cast(x, np.result_type(x.dtype, gamma.dtype, np.float32))
+
+
+def _scale_shift(xhat: Variable, gamma: Variable, beta: Variable, shape: tuple[int, ...], dtype: Any) -> Variable:
+    """xhat gamma + beta with both reshaped to ``shape``, rounded to ``dtype`` at the end."""
+    gamma, beta = (cast(reshape(p, shape), xhat.dtype) for p in (gamma, beta))
+    return cast(xhat * gamma + beta, dtype)
+
+
+def _check_affine(name: str, x: Variable, gamma: Variable, beta: Variable, least_axes: int) -> None:
+    """Raise unless x is floating and gamma and beta are (C,) of one floating dtype."""
+    if x.ndim < least_axes:
+        raise ValueError(f"{name}: x has shape {x.shape}; wanted (N, C, ...)")
+    for label, given in (("x", x), ("gamma", gamma), ("beta", beta)):
+        if given.dtype.kind != "f":
+            raise InvalidType(f"{name}: {label} is {given.dtype}; wanted floating point; cast it")
+    if gamma.dtype != beta.dtype:
+        raise InvalidType(f"{name}: gamma is {gamma.dtype} but beta is {beta.dtype}; wanted one dtype; cast one")
+    for label, given in (("gamma", gamma), ("beta", beta)):
+        if given.shape != x.shape[1:2]:
+            raise InvalidType(f"{name}: {label} has shape {given.shape} but x (shape {x.shape}) wants {x.shape[1:2]}")

@@ -13,7 +13,7 @@ from minigan.gradient_check import check_backward, check_double_backward
 
 CHAPTERS = (
     "activation", "array", "connection", "evaluation", "loss", "math", "noise", "normalization", "pooling", "spatial",
-    "util",
+    "util", "whitening",
 )  # fmt: skip
 ROWS = [row for chapter in CHAPTERS for row in importlib.import_module(f"functions.rows_{chapter}").ROWS]
 

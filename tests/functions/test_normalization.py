@@ -126,7 +126,8 @@ def test_running_variance_is_unbiased_but_of_one_value_it_is_0():
     assert (mean[0], var[0]) == (2.0, 2.0)
     # Chainer 7.8.1, one value: running_mean [0.1 x], running_var [0.9]
     mean, var = np.zeros(1, np.float32), np.ones(1, np.float32)
-    y = batch_normalization(x[:1], ones, zeros, running_mean=mean, running_var=var)
+    with pytest.warns(UserWarning, match="a single value"):
+        y = batch_normalization(x[:1], ones, zeros, running_mean=mean, running_var=var)
     np.testing.assert_allclose((mean[0], var[0], y.array[0, 0]), (0.1, 0.9, 0), rtol=1e-6)
 
 

@@ -190,7 +190,7 @@ def test_errors(x):
         BatchNormalization()
     with pytest.raises(InvalidType, match=r"gamma has shape \(4,\) but x \(shape \(4, 3, 2, 2\)\) has \(3,\)"):
         BatchNormalization(4)(x)
-    with pytest.raises(TypeError, match="test"):
+    with pytest.raises(ValueError, match="using_config"):
         BatchNormalization(3)(x, test=True)
     with pytest.raises(TypeError, match="positional"):
         BatchNormalization(3)(x, True)
