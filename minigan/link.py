@@ -18,6 +18,8 @@ import numpy as np
 from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_device, is_array
 from minigan.core import Parameter
+from minigan.function_hook import register
+from minigan.link_hook import LinkHook, _ForwardCallbackArgs, _get_link_hooks
 
 Self = TypeVar("Self", bound="Link")
 _MODES = ("share", "copy", "init")
@@ -31,6 +33,7 @@ class Link:
     """
 
     name: str | None
+    _local_link_hooks: dict[str, LinkHook] | None = None
 
     def __init__(self, **params: Any) -> None:
         self._params: set[str] = set()
@@ -117,7 +120,38 @@ class Link:
         forward = getattr(self, "forward", None)
         if forward is None:
             raise AttributeError(f"{type(self).__name__} cannot be called: it defines neither forward nor __call__")
-        return forward(*args, **kwargs)
+        hooks = _get_link_hooks()
+        if self._local_link_hooks:
+            hooks = hooks | self._local_link_hooks
+        if not hooks:
+            return forward(*args, **kwargs)
+        call = _ForwardCallbackArgs(self, "forward", args, kwargs)
+        for hook in hooks.values():
+            hook.forward_preprocess(call)
+        call = _ForwardCallbackArgs(self, "forward", args, kwargs, out=forward(*args, **kwargs))
+        for hook in hooks.values():
+            hook.forward_postprocess(call)
+        return call.out  # type: ignore[attr-defined]
+
+    @property
+    def local_link_hooks(self) -> dict[str, LinkHook]:
+        """The hooks of this link by name; see `add_hook`."""
+        if self._local_link_hooks is None:
+            self._local_link_hooks = {}
+        return self._local_link_hooks
+
+    def add_hook(self: Self, hook: LinkHook, name: str | None = None) -> Self:
+        """Let `hook` watch the calls of this link, under `name` or its own; returns this link."""
+        if not isinstance(hook, LinkHook):
+            raise TypeError(f"add_hook: got {hook!r}; wanted a LinkHook")
+        register(self.local_link_hooks, hook, name, self)
+        return self
+
+    def delete_hook(self, name: str) -> None:
+        """Take the hook of that name off this link."""
+        if name not in self.local_link_hooks:
+            raise KeyError(f"delete_hook: hook {name} does not exist; there are {list(self.local_link_hooks)}")
+        self.local_link_hooks.pop(name).deleted(self)
 
     # Walking the tree
 
@@ -173,7 +207,7 @@ class Link:
     def zerograds(self) -> None:
         """Set all gradients to zero; `cleargrads` is quicker."""
         for param in self.params():
-            param.zerograd()
+            param._zerograd()
 
     def addgrads(self, link: Link) -> None:
         """Add the gradients of a link of the same structure to those of this one."""

@@ -14,11 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigan.backend import get_array_module, is_array
+from minigan import optimizer_hooks
+from minigan.backend import copyto, get_array_module, is_array
 from minigan.core import Parameter, Variable
 from minigan.link import Link
-from minigan.optimizer_hooks import GradientClipping as GradientClipping  # old scripts take the hooks from here
-from minigan.optimizer_hooks import WeightDecay as WeightDecay
 from minigan.serializer import Deserializer
 
 Self = TypeVar("Self", bound="Optimizer")
@@ -113,6 +112,9 @@ class UpdateRule:
 
     is_elementwise = False  #: whether every array of the state has the shape of the parameter
 
+    _use_fp32_update = False
+    _fp32_param: Parameter | None = None
+
     def __init__(self, parent_hyperparam: Hyperparameter | None = None) -> None:
         self.enabled = True
         self.hyperparam: Any = Hyperparameter(parent_hyperparam)
@@ -138,6 +140,30 @@ class UpdateRule:
         if not self.enabled:
             return
         self.t += 1
+        if self._use_fp32_update and param.dtype == np.float16:
+            self._update_in_float32(param)
+        else:
+            self._update(param)
+
+    def use_fp32_update(self, flag: bool = True) -> None:
+        """Let a float16 parameter be the rounded copy of a float32 one, which takes the steps, and holds the state."""
+        self._use_fp32_update = flag
+        if not flag:
+            self._fp32_param = None
+
+    def _update_in_float32(self, param: Parameter) -> None:
+        if param.array is None:
+            return
+        if self._fp32_param is None:
+            self._fp32_param = Parameter(param.array.astype(np.float32), name=param.name)
+        precise = self._fp32_param
+        precise.to_device(param.device)
+        precise.grad = None if param.grad is None else param.grad.astype(np.float32)
+        self._update(precise)
+        copyto(param.array, precise.array)
+        precise.cleargrad()
+
+    def _update(self, param: Parameter) -> None:
         if param.array is not None:
             self._prepare_state(param)
         for hook in self._hooks.pre.values():
@@ -227,15 +253,19 @@ class Optimizer:
     _loss_scale: float | None = None
     _loss_scale_interval: int | None = None  # None: the scale is fixed
     _loss_scale_isnan = False
+    _use_fp32_update = False
 
     def setup(self: Self, link: Link) -> Self:
         """Train ``link`` from now on; counters and hooks start anew. Returns the optimizer."""
         if not isinstance(link, Link):
-            raise TypeError(f"{type(self).__name__}.setup: got {type(link).__name__}; wanted a Link")
+            raise TypeError(
+                f"{type(self).__name__}.setup: the optimization target must be a link; got {type(link).__name__}"
+            )
         if next(link.params(), None) is None:
-            raise ValueError(
+            warnings.warn(
                 f"{type(self).__name__}.setup: the {type(link).__name__} has no parameters; assign links and "
-                "parameters inside `with self.init_scope():`, and call setup after that"
+                "parameters inside `with self.init_scope():`, and call setup after that",
+                stacklevel=2,
             )
         self.target = link
         self.t = 0
@@ -302,15 +332,24 @@ class Optimizer:
         It starts at 1 and doubles every ``interval`` steps; when a gradient is not finite, it is halved and that
         step leaves the parameters alone. With ``scale`` the factor is fixed.
         """
+        if interval < 1:
+            raise ValueError(f"loss_scaling: interval is {interval} but must be 1 or more")
+        if scale is not None and scale <= 0:
+            raise ValueError(f"loss_scaling: scale is {scale} but must be above 0")
         self._loss_scale = 1.0 if scale is None else scale
         self._loss_scale_interval = interval if scale is None else None
         self._loss_scale_isnan = False
 
     def check_nan_in_grads(self) -> None:
         """Note whether a gradient is not finite; see ``is_safe_to_update``."""
-        self._loss_scale_isnan = not all(
-            bool(param.xp.isfinite(param.grad).all()) for param in self.target.params() if param.grad is not None
-        )
+        self._loss_scale_isnan = False
+        for path, param in self.target.namedparams():
+            if param.grad is not None and not bool(param.xp.isfinite(param.grad).all()):
+                self._loss_scale_isnan = True
+                warnings.warn(
+                    f"the gradient of {path} is not finite (iteration: {self.t}, loss_scale: {self._loss_scale})",
+                    stacklevel=2,
+                )
 
     def is_safe_to_update(self) -> bool:
         """Whether the last ``check_nan_in_grads`` found finite gradients."""
@@ -359,8 +398,17 @@ class GradientMethod(Optimizer):
         """Train ``link`` from now on: every parameter gets a new update rule. Returns the optimizer."""
         super().setup(link)
         for param in link.params():
-            param.update_rule = self.create_update_rule()  # type: ignore[attr-defined]
+            rule = param.update_rule = self.create_update_rule()  # type: ignore[attr-defined]
+            if self._use_fp32_update:
+                rule.use_fp32_update()
         return self
+
+    def use_fp32_update(self, flag: bool = True) -> None:
+        """Let float16 parameters take their steps in float32; see `UpdateRule.use_fp32_update`."""
+        self._use_fp32_update = flag
+        for param in self.target.params() if self.target is not None else ():
+            if param.update_rule is not None:
+                param.update_rule.use_fp32_update(flag)
 
     def create_update_rule(self) -> UpdateRule:
         """Make the rule of one parameter."""
@@ -410,3 +458,20 @@ class GradientMethod(Optimizer):
         self.reallocate_cleared_grads()
         self.call_hooks("post")
         self.update_loss_scale()
+
+
+def _old_hook(hook: type) -> type:
+    """The hook under the path that old scripts import it from, which warns when it is used."""
+
+    def warn_and_make(self: Any, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(f"optimizer.{hook.__name__}: take it from optimizer_hooks", DeprecationWarning, stacklevel=2)
+        hook.__init__(self, *args, **kwargs)  # type: ignore[misc]
+
+    return type(hook.__name__, (hook,), {"__init__": warn_and_make, "__doc__": hook.__doc__})
+
+
+GradientClipping = _old_hook(optimizer_hooks.GradientClipping)
+GradientHardClipping = _old_hook(optimizer_hooks.GradientHardClipping)
+GradientNoise = _old_hook(optimizer_hooks.GradientNoise)
+Lasso = _old_hook(optimizer_hooks.Lasso)
+WeightDecay = _old_hook(optimizer_hooks.WeightDecay)

@@ -7,6 +7,7 @@ array as their gradient, as the two terms of a sum do.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,94 @@ import numpy as np
 from minigan.core import Parameter
 
 
-class WeightDecay:
+class _ForEach:
+    """A hook that is called for each parameter that has an array and a gradient, and gives it a new gradient."""
+
+    call_for_each_param = True
+    timing = "pre"
+
+    def __call__(self, rule: Any, param: Parameter) -> None:
+        if param.array is not None and param.grad is not None:
+            param.grad = self._gradient(rule, param).astype(param.dtype, copy=False)
+
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        raise NotImplementedError
+
+
+class WeightDecay(_ForEach):
     """Adds ``rate * p`` to the gradient of every parameter p: the gradient of ``rate / 2 * sum(p**2)``."""
 
     name = "WeightDecay"
-    call_for_each_param = True
-    timing = "pre"
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
-    def __call__(self, rule: Any, param: Parameter) -> None:
-        if param.array is not None and param.grad is not None:
-            gradient = param.array * float(self.rate)
-            gradient += param.grad
-            param.grad = gradient
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        gradient = param.array * float(self.rate)
+        gradient += param.grad
+        return gradient
+
+
+class Lasso(_ForEach):
+    """Adds ``rate * sign(p)`` to the gradient of every parameter p: the gradient of ``rate * sum(abs(p))``."""
+
+    name = "Lasso"
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        return param.grad + float(self.rate) * param.xp.sign(param.array)
+
+
+class GradientHardClipping(_ForEach):
+    """Clips every element of every gradient to ``[lower_bound, upper_bound]``."""
+
+    name = "GradientHardClipping"
+
+    def __init__(self, lower_bound: float, upper_bound: float) -> None:
+        self.lower_bound = lower_bound
+        self.upper_bound = upper_bound
+
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        return param.xp.clip(param.grad, self.lower_bound, self.upper_bound)
+
+
+def exponential_decay_noise(xp: Any, shape: Any, dtype: Any, hook: Any, opt: Any) -> Any:
+    """Normal noise of variance ``eta / (1 + t)**0.55``, t the number of steps so far (Neelakantan et al., 2015)."""
+    return xp.random.normal(0, math.sqrt(hook.eta / (1 + opt.t) ** 0.55), shape).astype(dtype)
+
+
+class GradientNoise(_ForEach):
+    """Adds ``noise_func(xp, shape, dtype, hook, update_rule)`` to every gradient; it finds ``eta`` in the hook."""
+
+    name = "GradientNoise"
+
+    def __init__(self, eta: float, noise_func: Callable = exponential_decay_noise) -> None:
+        self.eta = eta
+        self.noise_func = noise_func
+
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        return param.grad + self.noise_func(param.xp, param.shape, param.dtype, self, rule)
+
+
+class GradientLARS(_ForEach):
+    """Scales a gradient, weight decay included, by ``norm(p) / (norm(g) + weight_decay * norm(p) + eps)``.
+
+    That is the layer-wise rate of You et al. (2017); it is 1 for a parameter whose norm is at most ``threshold``.
+    """
+
+    name = "GradientLARS"
+
+    def __init__(self, threshold: float = 1e-2, weight_decay: float = 0.0, eps: float = 1e-9) -> None:
+        self.threshold = threshold
+        self.weight_decay = weight_decay
+        self.eps = eps
+
+    def _gradient(self, rule: Any, param: Parameter) -> Any:
+        norm, of_gradient = (math.sqrt(_sum_of_squares(array)) for array in (param.array, param.grad))
+        rate = norm / (self.eps + of_gradient + self.weight_decay * norm) if norm > self.threshold else 1.0
+        return rate * (param.grad + float(self.weight_decay) * param.array)
 
 
 class GradientClipping:

@@ -1,94 +1,221 @@
 """The optimizers: each is a set of hyperparameters and a rule of a few lines, written as in its paper.
 
-The rules work in place with one scratch array. ``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size
-of the parameter, and fresh memory costs as much as the arithmetic.
+The rules that networks are trained with every day (SGD, momentum, RMSprop, Adam) work in place with one scratch array:
+``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs as much
+as the arithmetic. The others are written as formulas. An optimizer's hyperparameters are the arguments of its
+``__init__``; each is an attribute as well, and belongs to every rule that the optimizer makes.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.core import Parameter
-from minigan.optimizer import GradientMethod, HyperparameterProxy, UpdateRule
+from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
+
+
+def _wide(array: Any) -> Any:
+    # float16 has no room for an eps of 1e-8; a float32 result is rounded once, when it is added to the parameter
+    return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 
 def _scratch(array: Any) -> Any:
-    # float16 has no room for an eps of 1e-8; a float32 result is rounded once, when it is added to the parameter
-    dtype = np.promote_types(array.dtype, np.float32)
-    return get_array_module(array).empty_like(array, dtype=dtype)
+    return get_array_module(array).empty_like(array, dtype=np.promote_types(array.dtype, np.float32))
 
 
-class SGDRule(UpdateRule):
-    """``p -= lr * g``."""
+class _Rule(UpdateRule):
+    """A rule whose state is arrays of zeros in the shape of the parameter.
+
+    Args:
+        parent_hyperparam: the optimizer's values; by default those of an optimizer made without arguments.
+        own: values of this rule alone; None is the parent's.
+    """
 
     is_elementwise = True
+    states: ClassVar[tuple[str, ...]] = ()
+    start = 0.0  #: what the first array of the state is filled with
+    _defaults: ClassVar[Hyperparameter]
+
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, **own: Any) -> None:
+        super().__init__(parent_hyperparam or self._defaults)
+        for name, value in own.items():
+            if value is not None:
+                setattr(self.hyperparam, name, value)
+
+    def init_state(self, param: Parameter) -> None:
+        assert self.state is not None
+        for key in self.states:
+            self.state[key] = param.xp.zeros_like(param.array)
+        if self.start:
+            self.state[self.states[0]].fill(self.start)
+
+
+class _Method(GradientMethod):
+    """An optimizer of one rule; a subclass names the rule and defines ``__init__`` with its hyperparameters."""
+
+    rule: ClassVar[type[_Rule]]
+
+    def __init_subclass__(cls) -> None:
+        if "rule" in vars(cls):
+            cls.rule._defaults = Hyperparameter()
+            for name, argument in inspect.signature(cls).parameters.items():
+                setattr(cls, name, HyperparameterProxy(name))
+                setattr(cls.rule._defaults, name, argument.default)
+
+    def __init__(self, **hyperparam: Any) -> None:
+        super().__init__()
+        vars(self.hyperparam).update(hyperparam)
+
+    def create_update_rule(self) -> UpdateRule:
+        return self.rule(self.hyperparam)
+
+
+class SGDRule(_Rule):
+    """``p -= lr * g``."""
 
     def update_core(self, param: Parameter) -> None:
         p, g = param.array, param.grad
         p -= param.xp.multiply(g, float(self.hyperparam.lr), out=_scratch(p))
 
 
-class SGD(GradientMethod):
+class SGD(_Method):
     """Plain (stochastic) gradient descent."""
 
-    lr = HyperparameterProxy("lr")
+    rule = SGDRule
 
     def __init__(self, lr: float = 0.01) -> None:
-        super().__init__()
-        self.hyperparam.lr = lr
-
-    def create_update_rule(self) -> UpdateRule:
-        return SGDRule(self.hyperparam)
+        super().__init__(lr=lr)
 
 
-class MomentumSGDRule(UpdateRule):
+class MomentumSGDRule(_Rule):
     """``v = momentum * v - lr * g; p += v``."""
 
-    is_elementwise = True
-
-    def init_state(self, param: Parameter) -> None:
-        assert self.state is not None
-        self.state["v"] = param.xp.zeros_like(param.array)
+    states = ("v",)
 
     def update_core(self, param: Parameter) -> None:
         assert self.state is not None
         lr, momentum = float(self.hyperparam.lr), float(self.hyperparam.momentum)
-        xp = param.xp
         p, g, s = param.array, param.grad, _scratch(param.array)
         v = self.state["v"]
         v *= momentum
-        xp.multiply(g, lr, out=s)
+        param.xp.multiply(g, lr, out=s)
         v -= s
         p += v
 
 
-class MomentumSGD(GradientMethod):
+class MomentumSGD(_Method):
     """Gradient descent with momentum (Polyak, 1964)."""
 
-    lr = HyperparameterProxy("lr")
-    momentum = HyperparameterProxy("momentum")
+    rule = MomentumSGDRule
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__()
-        self.hyperparam.lr = lr
-        self.hyperparam.momentum = momentum
-
-    def create_update_rule(self) -> UpdateRule:
-        return MomentumSGDRule(self.hyperparam)
+        super().__init__(lr=lr, momentum=momentum)
 
 
-class RMSpropRule(UpdateRule):
+class CorrectedMomentumSGDRule(_Rule):
+    """``v = momentum * v - g; p += lr * v``."""
+
+    states = ("v",)
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        v = self.state["v"]
+        v *= float(self.hyperparam.momentum)
+        v -= param.grad
+        param.array[...] += float(self.hyperparam.lr) * v
+
+
+class CorrectedMomentumSGD(_Method):
+    """Momentum whose velocity does not contain the learning rate, so that a change of the rate acts at once."""
+
+    rule = CorrectedMomentumSGDRule
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+        super().__init__(lr=lr, momentum=momentum)
+
+
+class NesterovAGRule(_Rule):
+    """``v = momentum * v - lr * g; p += momentum**2 * v - (1 + momentum) * lr * g``.
+
+    The paper has the old v in the second formula; these are Chainer's numbers, which old runs must find again.
+    """
+
+    states = ("v",)
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        v, momentum, step = self.state["v"], float(self.hyperparam.momentum), float(self.hyperparam.lr) * param.grad
+        v *= momentum
+        v -= step
+        param.array[...] += momentum * momentum * v - (1.0 + momentum) * step
+
+
+class NesterovAG(_Method):
+    """Nesterov's accelerated gradient, in the form of Bengio et al. (2013)."""
+
+    rule = NesterovAGRule
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+        super().__init__(lr=lr, momentum=momentum)
+
+
+class AdaGradRule(_Rule):
+    """``h += g**2; p -= lr * g / (sqrt(h) + eps)``."""
+
+    states = ("h",)
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        g, h = _wide(param.grad), self.state["h"]
+        h += g * g
+        param.array[...] -= float(self.hyperparam.lr) * g / (param.xp.sqrt(_wide(h)) + float(self.hyperparam.eps))
+
+
+class AdaGrad(_Method):
+    """Steps divided by the root of the sum of all squared gradients (Duchi et al., 2011)."""
+
+    rule = AdaGradRule
+
+    def __init__(self, lr: float = 0.001, eps: float = 1e-8) -> None:
+        super().__init__(lr=lr, eps=eps)
+
+
+class AdaDeltaRule(_Rule):
+    """``msg`` and ``msdx`` are running means of the squared gradient and of the squared step.
+
+    The step is ``dx = sqrt((msdx + eps) / (msg + eps)) * g``.
+    """
+
+    states = ("msg", "msdx")
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        rho, eps = float(self.hyperparam.rho), float(self.hyperparam.eps)
+        g, msg, msdx = _wide(param.grad), self.state["msg"], self.state["msdx"]
+        msg[...] = rho * _wide(msg) + (1.0 - rho) * g * g
+        dx = param.xp.sqrt((_wide(msdx) + eps) / (_wide(msg) + eps)) * g
+        msdx[...] = rho * _wide(msdx) + (1.0 - rho) * dx * dx
+        param.array[...] -= dx
+
+
+class AdaDelta(_Method):
+    """Steps in the unit of the parameter, without a learning rate (Zeiler, 2012)."""
+
+    rule = AdaDeltaRule
+
+    def __init__(self, rho: float = 0.95, eps: float = 1e-6) -> None:
+        super().__init__(rho=rho, eps=eps)
+
+
+class RMSpropRule(_Rule):
     """``ms = alpha * ms + (1 - alpha) * g**2; p -= lr * g / (sqrt(ms) + eps)``."""
 
-    is_elementwise = True
-
-    def init_state(self, param: Parameter) -> None:
-        assert self.state is not None
-        self.state["ms"] = param.xp.zeros_like(param.array)
+    states = ("ms",)
 
     def update_core(self, param: Parameter) -> None:
         assert self.state is not None
@@ -112,28 +239,107 @@ class RMSpropRule(UpdateRule):
         p -= s
 
 
-class RMSprop(GradientMethod):
+class RMSprop(_Method):
     """Steps divided by a running root mean square of the gradient (Tieleman and Hinton, 2012).
 
     ``eps_inside_sqrt`` puts ``eps`` under the root.
     """
 
-    lr = HyperparameterProxy("lr")
-    alpha = HyperparameterProxy("alpha")
-    eps = HyperparameterProxy("eps")
-    eps_inside_sqrt = HyperparameterProxy("eps_inside_sqrt")
+    rule = RMSpropRule
 
-    def __init__(
-        self, lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8, eps_inside_sqrt: bool = False
-    ) -> None:
-        super().__init__()
-        self.hyperparam.lr = lr
-        self.hyperparam.alpha = alpha
-        self.hyperparam.eps = eps
-        self.hyperparam.eps_inside_sqrt = eps_inside_sqrt
+    def __init__(self, lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8, eps_inside_sqrt: bool = False) -> None:
+        super().__init__(lr=lr, alpha=alpha, eps=eps, eps_inside_sqrt=eps_inside_sqrt)
 
-    def create_update_rule(self) -> UpdateRule:
-        return RMSpropRule(self.hyperparam)
+
+class RMSpropGravesRule(_Rule):
+    """``n`` and ``mean`` (``g`` in files) are running means of the squared gradient and of the gradient.
+
+    ``delta = momentum * delta - lr * g / sqrt(n - mean**2 + eps); p += delta``.
+    """
+
+    states = ("n", "g", "delta")
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        hp = self.hyperparam
+        alpha, g = float(hp.alpha), _wide(param.grad)
+        n, mean, delta = (self.state[key] for key in self.states)
+        n[...] = alpha * _wide(n) + (1.0 - alpha) * g * g
+        mean[...] = alpha * _wide(mean) + (1.0 - alpha) * g
+        spread = param.xp.sqrt(_wide(n) - _wide(mean) ** 2 + float(hp.eps))
+        delta[...] = float(hp.momentum) * _wide(delta) - float(hp.lr) * g / spread
+        param.array[...] += delta
+
+
+class RMSpropGraves(_Method):
+    """RMSprop by the standard deviation of the gradient, with momentum (Graves, 2013, equations 38 to 45)."""
+
+    rule = RMSpropGravesRule
+
+    def __init__(self, lr: float = 1e-4, alpha: float = 0.95, momentum: float = 0.9, eps: float = 1e-4) -> None:
+        super().__init__(lr=lr, alpha=alpha, momentum=momentum, eps=eps)
+
+
+class SMORMS3Rule(_Rule):
+    """``mean`` and ``square`` (``g``, ``g2`` in files) forget at the rate ``r = 1 / (mem + 1)``.
+
+    ``x = mean**2 / (square + eps); p -= g * min(lr, x) / (sqrt(square) + eps); mem = 1 + mem * (1 - x)``.
+    """
+
+    states = ("mem", "g", "g2")
+    start = 1.0
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        xp, g, lr, eps = param.xp, _wide(param.grad), float(self.hyperparam.lr), float(self.hyperparam.eps)
+        mem, mean, square = (self.state[key] for key in self.states)
+        r = 1.0 / (_wide(mem) + 1.0)
+        mean[...] = (1.0 - r) * mean + r * g
+        square[...] = (1.0 - r) * square + r * g * g
+        x = _wide(mean) ** 2 / (_wide(square) + eps)
+        param.array[...] -= g * xp.minimum(lr, x) / (xp.sqrt(_wide(square)) + eps)
+        mem[...] = 1.0 + mem * (1.0 - x)
+
+
+class SMORMS3(_Method):
+    """Steps as large as the gradient is sure of its sign (Funk, RMSprop loses to SMORMS3, 2015)."""
+
+    rule = SMORMS3Rule
+
+    def __init__(self, lr: float = 0.001, eps: float = 1e-16) -> None:
+        super().__init__(lr=lr, eps=eps)
+
+
+class MSVAGRule(_Rule):
+    """``m``, ``v``: running means of g and g**2, corrected for their start; ``rho``: how much noise is left in m**2.
+
+    ``s = (v - m**2) / (1 - rho); p -= eta * (lr * m * m**2 / (m**2 + rho * s) + weight_decay_rate * p)``.
+    """
+
+    states = ("m", "v")
+
+    def update_core(self, param: Parameter) -> None:
+        assert self.state is not None
+        hp, xp, g, p = self.hyperparam, param.xp, _wide(param.grad), param.array
+        beta, lr, eta, decay = float(hp.beta), float(hp.lr), float(hp.eta), float(hp.weight_decay_rate)
+        for key, value in (("m", g), ("v", g * g)):
+            self.state[key][...] = beta * _wide(self.state[key]) + (1.0 - beta) * value
+        left = 1.0 - beta**self.t
+        m, v = _wide(self.state["m"]) / left, _wide(self.state["v"]) / left
+        rho = ((1.0 - beta) ** 2 * (1.0 - beta ** (2 * self.t))) / ((1.0 - beta**2) * left**2)
+        square = m * m
+        noise = rho / (1.0 - rho) * xp.maximum(v - square, 0.0) if rho < 1.0 - 1e-9 else 0.0
+        factor = xp.where(square > 0.0, square / xp.where(square > 0.0, square + noise, 1.0), 1.0)
+        p -= eta * (lr * factor * m + decay * p)
+
+
+class MSVAG(_Method):
+    """Momentum, each element damped by the variance of its own gradient (Balles and Hennig, 2018)."""
+
+    rule = MSVAGRule
+
+    def __init__(self, lr: float = 0.1, beta: float = 0.9, eta: float = 1.0, weight_decay_rate: float = 0) -> None:
+        super().__init__(lr=lr, beta=beta, eta=eta, weight_decay_rate=weight_decay_rate)
 
 
 def _adam_rate(hyperparam: Any, t: int) -> float:
@@ -143,14 +349,17 @@ def _adam_rate(hyperparam: Any, t: int) -> float:
     return float(hyperparam.alpha * math.sqrt(1.0 - hyperparam.beta2**t) / (1.0 - hyperparam.beta1**t))
 
 
-class AdamRule(UpdateRule):
+class AdamRule(_Rule):
     """``m += (1 - beta1) * (g - m); v += (1 - beta2) * (g**2 - v)``,
 
-    then ``p -= eta * (alpha_t * m / (sqrt(v) + eps) + weight_decay_rate * p)``; AMSGrad puts the largest ``v`` so far
-    in place of ``v``.
+    then ``p -= eta * (alpha_t / (sqrt(v) + eps) * m + weight_decay_rate * p)``; AMSGrad puts the largest ``v`` so far
+    in place of ``v``, AdaBound clips the factor of ``m`` to ``bounds``.
     """
 
-    is_elementwise = True
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, **own: Any) -> None:
+        super().__init__(parent_hyperparam, **own)
+        if self.hyperparam.adabound:
+            self.initial_alpha = self.hyperparam.alpha  # the bounds follow later changes of alpha
 
     def init_state(self, param: Parameter) -> None:
         assert self.state is not None
@@ -164,11 +373,20 @@ class AdamRule(UpdateRule):
 
     lr = alpha_t
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest factor of ``m`` in this step; both tend to ``final_lr``."""
+        if self.t == 0:
+            raise RuntimeError("AdaBound: the bounds depend on the step, and there was none yet; call update first")
+        hp = self.hyperparam
+        final = hp.final_lr * hp.alpha / self.initial_alpha
+        return final * (1.0 - 1.0 / (hp.gamma * self.t + 1)), final * (1.0 + 1.0 / (hp.gamma * self.t))
+
     def update_core(self, param: Parameter) -> None:
         assert self.state is not None
         hp = self.hyperparam
         towards_g, towards_square, eps = 1.0 - float(hp.beta1), 1.0 - float(hp.beta2), float(hp.eps)
-        rate, decay = float(hp.eta) * self.alpha_t, float(hp.eta * hp.weight_decay_rate)
+        eta, decay = float(hp.eta), float(hp.eta * hp.weight_decay_rate)
         xp = param.xp
         p, g, s = param.array, param.grad, _scratch(param.array)
         m, v, *vhat = self.state.values()
@@ -183,14 +401,20 @@ class AdamRule(UpdateRule):
             xp.maximum(largest, v, out=largest)
         xp.sqrt(vhat[0] if vhat else v, out=s)
         s += eps
-        xp.divide(m, s, out=s)
-        s *= rate
+        if hp.adabound:
+            xp.divide(self.alpha_t, s, out=s)
+            xp.clip(s, *self.bounds, out=s)
+            s *= m
+            s *= eta
+        else:
+            xp.divide(m, s, out=s)
+            s *= eta * self.alpha_t
         if decay:
             p *= 1.0 - decay
         p -= s
 
 
-class Adam(GradientMethod):
+class Adam(_Method):
     """Adam (Kingma and Ba, 2015, at the end of section 2), AdamW (Loshchilov and Hutter) and AMSGrad (Reddi et al.).
 
     Args:
@@ -200,15 +424,11 @@ class Adam(GradientMethod):
         eta: multiplies the whole step, weight decay included.
         weight_decay_rate: share of the parameter taken off at each step, apart from the gradient (AdamW).
         amsgrad: divide by the root of the largest mean square so far.
+        adabound: keep the rate of every element between bounds that close in on ``final_lr`` (Luo et al., 2019).
+        final_lr, gamma: where the bounds meet, and how fast.
     """
 
-    alpha = HyperparameterProxy("alpha")
-    beta1 = HyperparameterProxy("beta1")
-    beta2 = HyperparameterProxy("beta2")
-    eps = HyperparameterProxy("eps")
-    eta = HyperparameterProxy("eta")
-    weight_decay_rate = HyperparameterProxy("weight_decay_rate")
-    amsgrad = HyperparameterProxy("amsgrad")
+    rule = AdamRule
 
     def __init__(
         self,
@@ -219,18 +439,14 @@ class Adam(GradientMethod):
         eta: float = 1.0,
         weight_decay_rate: float = 0,
         amsgrad: bool = False,
+        adabound: bool = False,
+        final_lr: float = 0.1,
+        gamma: float = 0.001,
     ) -> None:
-        super().__init__()
-        self.hyperparam.alpha = alpha
-        self.hyperparam.beta1 = beta1
-        self.hyperparam.beta2 = beta2
-        self.hyperparam.eps = eps
-        self.hyperparam.eta = eta
-        self.hyperparam.weight_decay_rate = weight_decay_rate
-        self.hyperparam.amsgrad = amsgrad
-
-    def create_update_rule(self) -> UpdateRule:
-        return AdamRule(self.hyperparam)
+        super().__init__(
+            alpha=alpha, beta1=beta1, beta2=beta2, eps=eps, eta=eta, weight_decay_rate=weight_decay_rate,
+            amsgrad=amsgrad, adabound=adabound, final_lr=final_lr, gamma=gamma,
+        )  # fmt: skip
 
     @property
     def alpha_t(self) -> float:
@@ -262,3 +478,23 @@ class AMSGrad(Adam):
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, eta: float = 1.0
     ) -> None:
         super().__init__(alpha, beta1, beta2, eps, eta, amsgrad=True)
+
+
+class AdaBound(Adam):
+    """Adam that becomes gradient descent with the rate ``final_lr`` (Luo et al., 2019)."""
+
+    def __init__(
+        self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, final_lr: float = 0.1,
+        gamma: float = 0.001, eps: float = 1e-8, eta: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__(alpha, beta1, beta2, eps, eta, adabound=True, final_lr=final_lr, gamma=gamma)
+
+
+class AMSBound(Adam):
+    """``AdaBound`` divided by the largest mean square so far (Luo et al., 2019)."""
+
+    def __init__(
+        self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, final_lr: float = 0.1,
+        gamma: float = 0.001, eps: float = 1e-8, eta: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__(alpha, beta1, beta2, eps, eta, 0, True, True, final_lr, gamma)
