@@ -7,16 +7,20 @@ names a device. ``CpuDevice`` and ``GpuDevice`` know how to send arrays to thems
 from __future__ import annotations
 
 import contextlib
+import platform
+import sys
 from typing import Any
 
 import numpy
 
+from minigan._version import __version__
 from minigan.backends import cuda
 from minigan.backends.cuda import get_array_module, is_gpu_array
 
 __all__ = [
-    "CpuDevice", "Device", "GpuDevice", "copyto", "get_array_module", "get_device", "get_device_from_array",
-    "is_array", "using_device",
+    "ChainerxDevice", "CpuDevice", "Device", "GpuDevice", "Intel64Device", "copyto", "from_chx", "get_array_module",
+    "get_array_types", "get_cpu_array_types", "get_device", "get_device_from_array", "is_array", "is_arrays_compatible",
+    "print_runtime_info", "to_chx", "using_device",
 ]  # fmt: skip
 
 
@@ -32,12 +36,39 @@ class Device(contextlib.AbstractContextManager):
     id: int
     xp: Any
 
+    @staticmethod
+    def from_array(array: Any) -> Device | None:
+        """Return the device of an array if it is one of this class, else None."""
+        return None
+
+    @property
+    def supported_array_types(self) -> tuple[type, ...]:
+        """The classes of arrays that live on such a device."""
+        return (self.xp.ndarray,)
+
+    def is_array_supported(self, array: Any) -> bool:
+        """Say whether ``array`` lives on this device."""
+        return isinstance(array, self.supported_array_types) and get_device_from_array(array) == self
+
+    def create_context(self) -> Device:
+        """Return a context manager that makes this the current device."""
+        return self
+
+    def send_array(self, array: Any) -> Any:
+        """Return one array on this device."""
+        return self._send(array)
+
     def send(self, value: Any) -> Any:
-        """Return an array, or a list, tuple or dict of arrays, on this device."""
+        """Return an array, or a list, tuple or dict of arrays, on this device; anything else stays as it is.
+
+        Raises ``TypeError`` for a Variable: its method ``to_device`` moves it.
+        """
         if isinstance(value, dict):
             return {k: self.send(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)(self.send(v) for v in value)
+        if hasattr(value, "array"):
+            raise TypeError(f"{self!r}.send: got a {type(value).__name__}; call its to_device, or pass variable.array")
         return self._send(value) if is_array(value) else value
 
     def _send(self, array: Any) -> Any:
@@ -77,6 +108,11 @@ class CpuDevice(Device):
     id = -1
     xp = numpy
 
+    @staticmethod
+    def from_array(array: Any) -> Device | None:
+        """Return the CPU for a NumPy array, else None."""
+        return CpuDevice() if isinstance(array, numpy.ndarray) else None
+
     def _send(self, array: Any) -> Any:
         return cuda.to_cpu(array)
 
@@ -93,6 +129,11 @@ class GpuDevice(Device):
         if not 0 <= self.id < count:
             raise ValueError(f"GpuDevice: there is no CUDA device {self.id}; this machine has 0 to {count - 1}")
         self.device = self.xp.cuda.Device(self.id)
+
+    @staticmethod
+    def from_array(array: Any) -> Device | None:
+        """Return the device of a CuPy array, None for any other."""
+        return GpuDevice(array.device) if is_gpu_array(array) else None
 
     @staticmethod
     def from_device_id(device_id: int) -> GpuDevice:
@@ -113,12 +154,37 @@ class GpuDevice(Device):
         self.device.__exit__(*args)
 
 
+class _Absent(Device):
+    """A device that Chainer has and that does not exist here."""
+
+    def __init__(self, *args: Any) -> None:
+        raise RuntimeError(f"{type(self).__name__}: there is no such device here; use '@numpy' or '@cupy:0'")
+
+
+class Intel64Device(_Absent):
+    """iDeep's device: cannot be made."""
+
+
+class ChainerxDevice(_Absent):
+    """ChainerX's device: cannot be made."""
+
+
+def to_chx(array: Any) -> Any:
+    """There is no ChainerX here: raises ``RuntimeError``."""
+    raise RuntimeError("to_chx: there is no ChainerX here; use get_device('@cupy:0').send(array) for a GPU")
+
+
+def from_chx(array: Any) -> Any:
+    """Return ``array``: none is ChainerX's."""
+    return array
+
+
 def get_device(spec: Any = "@numpy") -> Device:
     """Return the device that ``spec`` names.
 
     ``"@numpy"``, ``"cpu"`` and ``-1`` are the CPU; ``"@cupy:0"``, ``"cuda:0"`` and ``0`` the first GPU; a ``Device`` is
-    returned as it is, a CuPy device is wrapped. Raises ``ValueError`` for anything else and ``RuntimeError`` with the
-    reason where there is no GPU.
+    returned as it is, a CuPy device is wrapped. Raises ``ValueError`` for other strings and numbers, ``TypeError`` for
+    anything else, and ``RuntimeError`` with the reason where there is no GPU.
     """
     if isinstance(spec, Device):
         return spec
@@ -126,9 +192,13 @@ def get_device(spec: Any = "@numpy") -> Device:
         return CpuDevice()
     if hasattr(spec, "id") and hasattr(spec, "use"):
         return GpuDevice(spec)
+    if not isinstance(spec, (str, int, numpy.integer)) or isinstance(spec, bool):
+        raise TypeError(f"get_device: got a {type(spec).__name__}; wanted a string, a number or a Device")
     text = str(spec).lower()
     name, _, number = text.partition(":")
-    if name in ("@numpy", "numpy", "cpu", "-1", "@native", "native"):
+    if name == "@intel64":
+        return Intel64Device()
+    if text in ("@numpy", "numpy", "cpu", "-1", "@native", "native", "native:0"):
         return CpuDevice()
     if name in ("@cupy", "cupy", "cuda", "gpu") and (number or "0").isdigit():
         return GpuDevice(int(number or 0))
@@ -151,8 +221,39 @@ def using_device(spec: Any) -> Device:
 
 
 def copyto(dst: Any, src: Any) -> None:
-    """Copy the elements of ``src`` into ``dst``, from device to device where they differ; ``dst`` keeps its dtype."""
+    """Copy the elements of ``src`` into ``dst``, from device to device where they differ; ``dst`` keeps its dtype.
+
+    Raises ``TypeError`` unless ``dst`` is an array of the same kind of numbers.
+    """
+    if not is_array(dst):
+        raise TypeError(f"copyto: dst is a {type(dst).__name__}; wanted an array")
     if is_gpu_array(dst):
         dst[...] = cuda.to_gpu(src, dst.device.id).astype(dst.dtype, copy=False)
     else:
-        numpy.copyto(dst, cuda.to_cpu(src), casting="unsafe")
+        numpy.copyto(dst, cuda.to_cpu(src), casting="same_kind")
+
+
+def get_cpu_array_types() -> tuple[type, ...]:
+    """Return the classes of arrays on the CPU."""
+    return (numpy.ndarray,)
+
+
+def get_array_types() -> tuple[type, ...]:
+    """Return the classes of arrays that the library computes with."""
+    return (numpy.ndarray, cuda.ndarray) if cuda.available else (numpy.ndarray,)
+
+
+def is_arrays_compatible(arrays: Any) -> bool:
+    """Say whether all are arrays of one library; None goes with everything."""
+    arrays = [x for x in arrays if x is not None]
+    return all(isinstance(x, numpy.ndarray) for x in arrays) or all(is_gpu_array(x) for x in arrays)
+
+
+def print_runtime_info(out: Any = None) -> None:
+    """Print platform and versions, for a bug report."""
+    reason = cuda.unavailable_reason()
+    for name, version in (
+        ("Platform", platform.platform()), ("minigan", __version__), ("NumPy", numpy.__version__),
+        ("CuPy", f"not available: {reason}" if reason else cuda.cupy.__version__),
+    ):  # fmt: skip
+        print(f"{name}: {version}", file=out or sys.stdout)

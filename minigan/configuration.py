@@ -149,3 +149,8 @@ def set_debug(debug: bool) -> None:
 def DebugMode(debug: bool) -> contextlib.AbstractContextManager[None]:
     """Inside the ``with`` block debug mode is on or off."""
     return using_config("debug", debug)
+
+
+def get_compute_mode() -> Any:
+    """Return ``config.compute_mode``; nothing here depends on it."""
+    return config.compute_mode

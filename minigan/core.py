@@ -1247,7 +1247,7 @@ def _binary(kind: type[_Binary], left: Any, right: Any) -> Variable:
     inputs = [_operand(x, variable, kind.symbol) for x, number in zip((left, right), numbers) if number is None]
     if variable._array is None:
         raise ValueError(f"_ {kind.symbol} _: the parameter {variable.name or ''} has no shape yet")
-    return kind(*numbers, variable._array.dtype).apply(inputs)[0]
+    return kind(numbers[0], numbers[1], variable._array.dtype).apply(inputs)[0]
 
 
 def _operand(value: Any, variable: Variable, symbol: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -55,10 +56,20 @@ def __getattr__(name: str) -> Any:  # ``available`` and ``cupy`` are found out w
         return _gpu_state()[0] is not None
     if name == "cupy":
         return _gpu_state()[0] or _MissingCuPy()
-    if name == "ndarray":
+    if name in ("ndarray", "Device", "Event", "Stream"):
         cupy = _gpu_state()[0]
-        return cupy.ndarray if cupy else type("ndarray", (), {})
+        return _missing_class(name) if cupy is None else getattr(cupy if name == "ndarray" else cupy.cuda, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _missing_class(name: str) -> type:
+    """Return a class that stands where CuPy's would: nothing is an instance of it, and it cannot be called."""
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(f"{name}: CUDA cannot be used: {unavailable_reason()}")
+
+    return type(name, (), {"__init__": refuse, "__module__": __name__, "__doc__": "CuPy's, where there is a GPU."})
 
 
 def is_gpu_array(x: Any) -> bool:
@@ -135,7 +146,7 @@ def get_device(*args: Any) -> Any:
 
 
 def _map_arrays(function: Any, value: Any, name: str) -> Any:
-    if value is None or isinstance(value, (numpy.ndarray, numpy.generic)) or is_gpu_array(value):
+    if value is None or isinstance(value, (numpy.ndarray, numpy.generic, int, float)) or is_gpu_array(value):
         return None if value is None else function(value)
     if isinstance(value, (list, tuple)):
         return type(value)(_map_arrays(function, v, name) for v in value)
@@ -159,3 +170,109 @@ def to_gpu(array: Any, device: Any = None, stream: Any = None) -> Any:
     number = getattr(device, "id", device)
     with cupy.cuda.Device(number) if number is not None else cupy.cuda.Device(), stream or DummyDevice:
         return _map_arrays(cupy.asarray, array, "to_gpu")
+
+
+def copy(array: Any, out: Any = None, out_device: Any = None, stream: Any = None) -> Any:
+    """Return a copy of ``array`` on ``out_device`` (a number; None is its own), or in ``out``."""
+    check_cuda_available()
+    cupy = _gpu_state()[0]
+    if out is not None:
+        out[...] = to_gpu(array, out.device.id, stream)
+        return out
+    device = getattr(array, "device", cupy.cuda.Device()) if out_device is None else cupy.cuda.Device(out_device)
+    with device, stream or DummyDevice:
+        return cupy.array(array)
+
+
+# -- kernels written in a script. They are compiled once for each text and device; without a GPU they cannot be made,
+# -- but the modules that make them when they are called can be imported.
+
+_memories: list[dict] = []
+
+
+def memoize(for_each_device: bool = False) -> Callable[[Callable], Callable]:
+    """Decorate a function so that it computes once for all equal arguments (and each GPU, if that is asked for)."""
+
+    def decorate(function: Callable) -> Callable:
+        memory: dict = {}
+        _memories.append(memory)
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            cupy = _gpu_state()[0]
+            device = cupy.cuda.Device().id if for_each_device and cupy else None
+            key = (device, args, frozenset(kwargs.items()))
+            if key not in memory:
+                memory[key] = function(*args, **kwargs)
+            return memory[key]
+
+        return wrapper
+
+    return decorate
+
+
+def clear_memo() -> None:
+    """Forget what all memoized functions know."""
+    for memory in _memories:
+        memory.clear()
+
+
+@memoize()
+def _kernel(kind: str, *args: Any, **kwargs: Any) -> Any:
+    check_cuda_available()
+    return getattr(_gpu_state()[0], kind)(*args, **kwargs)
+
+
+def elementwise(in_params: str, out_params: str, operation: str, name: str, **kwargs: Any) -> Any:
+    """Return a kernel that computes each element by the C++ text ``operation`` (``cupy.ElementwiseKernel``)."""
+    return _kernel("ElementwiseKernel", in_params, out_params, operation, name, **kwargs)
+
+
+def reduce(in_params: str, out_params: str, map_expr: str, reduce_expr: str, post_map_expr: str, identity: Any,
+           name: str, **kwargs: Any) -> Any:  # fmt: skip
+    """Return a kernel that maps and then reduces (``cupy.ReductionKernel``)."""
+    return _kernel(
+        "ReductionKernel", in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, **kwargs
+    )
+
+
+def raw(code: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Return the CUDA kernel ``name`` of the text ``code`` (``cupy.RawKernel``)."""
+    return _kernel("RawKernel", code, name, *args, **kwargs)
+
+
+def fuse(*args: Any, **kwargs: Any) -> Any:
+    """Decorate a function of arrays so that CuPy makes one kernel of it; without a GPU it stays as it is."""
+    if cupy := _gpu_state()[0]:
+        return cupy.fuse(*args, **kwargs)
+    return args[0] if args else lambda function: function
+
+
+# -- cuDNN, which is never used here
+
+
+cudnn_enabled = False
+_max_workspace_size = 8 * 1024 * 1024
+
+
+def get_max_workspace_size() -> int:
+    """Return what ``set_max_workspace_size`` set, in bytes; nothing depends on it."""
+    return _max_workspace_size
+
+
+def set_max_workspace_size(size: int) -> None:
+    """Accept a size for cuDNN's working memory; nothing depends on it."""
+    global _max_workspace_size
+    _max_workspace_size = size
+
+
+def should_use_cudnn(level: str, lowest_version: int = 0) -> bool:
+    """Return False: cuDNN is never used here. Raises ``ValueError`` for a level that does not exist."""
+    if level not in ("==always", ">=auto"):
+        raise ValueError(f"should_use_cudnn: level is {level!r}; wanted '==always' or '>=auto'")
+    return False
+
+
+def should_use_cudnn_tensor_core(dtype: Any) -> bool:
+    """Return False: cuDNN is never used here."""
+    return False
