@@ -7,12 +7,15 @@ from minigan.functions import (
     activation,
     array,
     connection,
+    convolution_variants,
     evaluation,
+    linear_algebra,
     loss,
     math,
     noise,
     normalization,
     pooling,
+    reduction,
     spatial,
     util,
     whitening,
@@ -20,12 +23,15 @@ from minigan.functions import (
 from minigan.functions.activation import *
 from minigan.functions.array import *
 from minigan.functions.connection import *
+from minigan.functions.convolution_variants import *
 from minigan.functions.evaluation import *
+from minigan.functions.linear_algebra import *
 from minigan.functions.loss import *
 from minigan.functions.math import *
 from minigan.functions.noise import *
 from minigan.functions.normalization import *
 from minigan.functions.pooling import *
+from minigan.functions.reduction import *
 from minigan.functions.spatial import *
 from minigan.functions.util import *
 from minigan.functions.whitening import *
@@ -33,7 +39,8 @@ from minigan.functions.whitening import *
 __all__ = sorted(
     name
     for chapter in (
-        activation, array, connection, evaluation, loss, math, noise, normalization, pooling, spatial, util, whitening,
+        activation, array, connection, convolution_variants, evaluation, linear_algebra, loss, math, noise,
+        normalization, pooling, reduction, spatial, util, whitening,
     )  # fmt: skip
     for name in chapter.__all__
 )

@@ -1,181 +1,224 @@
-"""Arithmetic chapter of F: what is not an operator but reads like school mathematics.
+"""Arithmetic chapter of F: elementwise functions, each a formula and its derivative.
 
 The nodes that other derivatives are made of (add, matmul, sum, exp, log, absolute) live in `core`. Where a function
-has a kink (maximum, clip, max), the derivative at a tie follows Chainer; each docstring says what that is.
+has a kink (maximum, clip), the derivative at a tie follows Chainer; each docstring says what that is. The special
+functions need SciPy (CuPy on a GPU) and are imported when one of them is first called.
 """
 
 from __future__ import annotations
 
-import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigan import core
 from minigan.backend import get_array_module
-from minigan.core import FunctionNode, Variable, absolute, add, as_variable, exp, log
+from minigan.core import FunctionNode, Variable, absolute, add, as_array, as_variable, broadcast_to, exp, log, sum_to
+from minigan.functions.elementwise import Elementwise, elementwise
+from minigan.functions.reduction import Select, normalize_axis  # noqa: F401
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
-    "absolute", "add", "average", "clip", "exp", "log", "matmul", "max", "maximum", "mean", "min", "minimum", "sqrt",
-    "square", "sum",
+    "absolute", "add", "arccos", "arcsin", "arctan", "arctan2", "arctanh", "bias", "ceil", "clip", "cos", "cosh",
+    "digamma", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp", "expm1", "fix", "floor", "fmod", "identity",
+    "lgamma", "linear_interpolate", "log", "log10", "log1p", "log2", "log_ndtr", "maximum", "minimum", "ndtr", "ndtri",
+    "polygamma", "rsqrt", "scale", "sign", "sin", "sinh", "sqrt", "square", "sum_to", "tan", "zeta",
 ]  # fmt: skip
 
+PI = np.pi
 
-def normalize_axis(function: str, axis: Any, ndim: int) -> tuple[int, ...]:
-    """The axes that `axis` (None for all, an int or a tuple, negative from the end) means, all in 0..ndim-1.
+# Roots, powers, logarithms -------------------------------------------------------------------------------------------
 
-    Raises `TypeError` for other types, `InvalidType` for an axis that x does not have, `ValueError` for a repeated one.
-    """
-    if axis is None:
-        return tuple(range(ndim))
-    try:
-        axes = tuple(operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,)))
-    except TypeError:
-        raise TypeError(f"{function}: axis must be None, an int or a tuple of ints, got {axis!r}.") from None
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise InvalidType(f"{function}: axis {a} does not exist; x has {ndim} axes, so -{ndim} to {ndim - 1}.")
-    result = tuple(a % ndim for a in axes)
-    if len(set(result)) < len(result):
-        raise ValueError(f"{function}: an axis occurs twice in {axis!r} (x has {ndim} axes).")
-    return result
+Square, square = elementwise("Square", "square", "x^2.", lambda gy, x: gy * (x * 2.0), label="Square")
+Sqrt, sqrt = elementwise("Sqrt", "sqrt", "Square root of x.", lambda gy, y: gy / (y * 2.0))
+Expm1, expm1 = elementwise("Expm1", "expm1", "exp(x) - 1, exact for small x.", lambda gy, y: gy * (y + 1))
+Log1p, log1p = elementwise("Log1p", "log1p", "log(1 + x), exact for small x.", lambda gy, x: gy / (x + 1))
+Log2, log2 = elementwise("Log2", "log2", "Logarithm of x, base 2.", lambda gy, x: gy / x * (1 / np.log(2)))
+Log10, log10 = elementwise("Log10", "log10", "Logarithm of x, base 10.", lambda gy, x: gy / x * (1 / np.log(10)))
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """Sum over `axis`: all axes for None, none of them for the empty tuple; `keepdims` leaves axes of length 1."""
+def rsqrt(x: Any) -> Variable:
+    """1 / sqrt(x)."""
+    return 1.0 / sqrt(x)
+
+
+# Angles --------------------------------------------------------------------------------------------------------------
+
+cos: Callable[[Any], Variable]
+cosh: Callable[[Any], Variable]
+Sin, sin = elementwise("Sin", "sin", "Sine of x, in radians.", lambda gy, x: gy * cos(x))
+Cos, cos = elementwise("Cos", "cos", "Cosine of x, in radians.", lambda gy, x: gy * -sin(x))
+Tan, tan = elementwise("Tan", "tan", "Tangent of x, in radians.", lambda gy, y: gy * (y * y + 1))
+Arcsin, arcsin = elementwise("Arcsin", "arcsin", "Inverse sine of x.", lambda gy, x: gy / sqrt(1 - x * x))
+Arccos, arccos = elementwise("Arccos", "arccos", "Inverse cosine of x.", lambda gy, x: -gy / sqrt(1 - x * x))
+Arctan, arctan = elementwise("Arctan", "arctan", "Inverse tangent of x.", lambda gy, x: gy / (x * x + 1))
+Sinh, sinh = elementwise("Sinh", "sinh", "Hyperbolic sine of x.", lambda gy, x: gy * cosh(x))
+Cosh, cosh = elementwise("Cosh", "cosh", "Hyperbolic cosine of x.", lambda gy, x: gy * sinh(x))
+Arctanh, arctanh = elementwise(
+    "Arctanh", "arctanh", "Inverse hyperbolic tangent of x.", lambda gy, x: gy / (1 - x * x), label="Arctanh"
+)
+
+# Special functions ---------------------------------------------------------------------------------------------------
+
+
+def _special(name: str) -> Callable[..., Any]:
+    def value(xp: Any, *xs: Any) -> Any:
+        if xp is np:
+            from scipy import special
+        else:
+            from cupyx.scipy import special
+        return getattr(special, name)(*xs)
+
+    return value
+
+
+Erf, erf = elementwise(
+    "Erf", "erf", "Error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
+    lambda gy, x: gy * exp(-x * x) * (2 / PI**0.5), _special("erf"),
+)  # fmt: skip
+Erfc, erfc = elementwise(
+    "Erfc", "erfc", "1 - erf(x).", lambda gy, x: gy * exp(-x * x) * (-2 / PI**0.5), _special("erfc")
+)
+Erfcx, erfcx = elementwise(
+    "Erfcx", "erfcx", "exp(x^2) erfc(x).", lambda gy, x, y: gy * (x * y - 1 / PI**0.5) * 2, _special("erfcx")
+)
+ErfInv, erfinv = elementwise(
+    "ErfInv", "erfinv", "Inverse of erf.", lambda gy, y: gy * exp(y * y) * (PI**0.5 / 2), _special("erfinv")
+)
+ErfcInv, erfcinv = elementwise(
+    "ErfcInv", "erfcinv", "Inverse of erfc.", lambda gy, y: gy * exp(y * y) * (-(PI**0.5) / 2), _special("erfcinv")
+)
+Ndtr, ndtr = elementwise(
+    "Ndtr", "ndtr", "Distribution function of the standard normal distribution.",
+    lambda gy, x: gy * exp(x * x * -0.5) * (2 * PI) ** -0.5, _special("ndtr"),
+)  # fmt: skip
+Ndtri, ndtri = elementwise(
+    "Ndtri", "ndtri", "Inverse of ndtr.", lambda gy, y: gy * exp(y * y * 0.5) * (2 * PI) ** 0.5, _special("ndtri")
+)
+LogNdtr, log_ndtr = elementwise(
+    "LogNdtr", "log_ndtr", "log(ndtr(x)), exact far below 0.",
+    lambda gy, x: gy / erfcx(x * -(0.5**0.5)) * (2 / PI) ** 0.5, _special("log_ndtr"),
+)  # fmt: skip
+DiGamma, digamma = elementwise(
+    "DiGamma", "digamma", "Derivative of lgamma.", lambda gy, x: gy * polygamma(np.array(1), x), _special("digamma")
+)
+LGamma, lgamma = elementwise(
+    "LGamma", "lgamma", "Logarithm of |gamma(x)|.", lambda gy, x: gy * digamma(x), _special("gammaln")
+)
+
+
+class PolyGamma(Elementwise):
+    """The n-th derivative of digamma."""
+
+    name = label = "polygamma"  # type: ignore[assignment]
+
+    def __init__(self, n: Any) -> None:
+        self.n = n
+
+    def value(self, xp: Any, x: Any) -> Any:  # noqa: D102
+        return _special("polygamma")(xp, xp.asarray(self.n), x)
+
+    def gradient(self, gy: Variable, x: Variable) -> Variable:  # noqa: D102
+        return gy * polygamma(self.n + 1, x)
+
+
+def polygamma(n: Any, x: Any) -> Variable:
+    """The n-th derivative of digamma at x. `n` holds integers, broadcast against x, and has no gradient."""
+    n = np.asarray(n) if isinstance(n, int) else as_array(n)
+    if n.dtype.kind != "i":
+        raise InvalidType(f"polygamma: n is {n.dtype}; wanted integers.")
+    return PolyGamma(n).apply((_broadcast_with(n, x),))[0]
+
+
+class Zeta(Elementwise):
+    """Hurwitz's zeta function of q, sum of (k + q)^-x over k = 0, 1, ..."""
+
+    name = label = "zeta"  # type: ignore[assignment]
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def value(self, xp: Any, x: Any) -> Any:  # noqa: D102
+        return _special("zeta")(xp, xp.asarray(self.x), x)
+
+    def gradient(self, gy: Variable, x: Variable) -> Variable:  # noqa: D102
+        return gy * zeta(self.x + 1, x) * as_array(-self.x).astype(gy.dtype)
+
+
+def zeta(x: Any, q: Any) -> Variable:
+    """Hurwitz's zeta function, sum of (k + q)^-x over k = 0, 1, ...; only q has a gradient."""
+    x = np.asarray(as_array(x)) if isinstance(x, (int, float)) else as_array(x)
+    return Zeta(x).apply((_broadcast_with(x, q),))[0]
+
+
+def _broadcast_with(constant: Any, x: Any) -> Variable:
     x = as_variable(x)
-    return core.sum(x, axis=normalize_axis("sum", axis, x.ndim), keepdims=keepdims)
+    return broadcast_to(x, np.broadcast_shapes(constant.shape, x.shape))
 
 
-def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Variable:
-    """Mean over `axis`, sum_i w_i x_i / sum_i w_i with `weights`; float16 is added up in float32.
-
-    `weights` is of shape (x.shape[axis],) for an int `axis`, or of x's shape for None. Raises `ValueError` for weights
-    with a tuple of axes, `InvalidType` for weights of another shape.
-    """
-    x = as_variable(x)
-    if x.dtype.kind != "f":
-        raise InvalidType(f"average: x is {x.dtype}; wanted floating point; cast it with x.astype('float32').")
-    axes = normalize_axis("average", axis, x.ndim)
-    count: Any = float(np.prod([x.shape[a] for a in axes]))
-    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
-    z = core.cast(x, wide)
-    if weights is not None:
-        if isinstance(axis, tuple):
-            raise ValueError(f"average: axis is {axis!r}; with weights it must be an int or None.")
-        weights = as_variable(weights)
-        wanted = x.shape if axis is None else (x.shape[axes[0]],)
-        if weights.shape != wanted:
-            raise InvalidType(f"average: weights has shape {weights.shape}; x {x.shape} and axis {axis} want {wanted}.")
-        w = core.cast(weights, wide)
-        count = core.sum(w)
-        if axis is not None:
-            w = core.reshape(w, tuple(x.shape[a] if a in axes else 1 for a in range(x.ndim)))
-        z = core.mul(z, core.broadcast_to(w, x.shape))
-    total = core.sum(z, axis=axes, keepdims=keepdims)
-    if weights is not None:
-        count = core.broadcast_to(count, total.shape)
-    return core.cast(core.div(total, count), x.dtype)
+# Steps: their derivative is zero, so they leave the graph ------------------------------------------------------------
 
 
-mean = average
+def _step(name: str, doc: str, ufunc: str | None = None) -> Callable[[Any], Variable]:
+    def function(x: Any) -> Variable:
+        array = as_variable(x).array
+        xp = get_array_module(array)
+        return as_variable(xp.asarray(getattr(xp, ufunc or name)(array)).astype(array.dtype, copy=False))
+
+    function.__name__, function.__qualname__, function.__doc__ = name, name, doc
+    return function
 
 
-class Square(FunctionNode):
-    """y = x^2; gx = 2 x gy."""
+ceil = _step("ceil", "Smallest whole number not below x.")
+fix = _step("fix", "x without the digits after the point.", "trunc")
+floor = _step("floor", "Largest whole number not above x.")
+sign = _step("sign", "-1, 0 or 1.")
 
-    name = "square"
-    arguments = ("x",)
-
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        (x,) = inputs
-        self.retain_inputs((0,))
-        return (x * x,)
-
-    def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        (x,) = self.get_retained_inputs()
-        return (grad_outputs[0] * (x * 2.0),)
+# Of two arguments ----------------------------------------------------------------------------------------------------
 
 
-def square(x: Any) -> Variable:
-    """Elementwise x^2."""
-    return Square().apply((x,))[0]
+class Pairwise(FunctionNode):
+    """y = value(xp, x1, x2) by broadcasting; `gradient(side, gy, ...)` is that of x1 (0) or x2 (1)."""
 
-
-class Sqrt(FunctionNode):
-    """y = x^(1/2); gx = gy / (2 y): the output is what its derivative needs."""
-
-    name = "sqrt"
-    arguments = ("x",)
-
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        (x,) = inputs
-        self.retain_outputs((0,))
-        return (get_array_module(x).sqrt(x),)
-
-    def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        (y,) = self.get_retained_outputs()
-        return (grad_outputs[0] / (y * 2.0),)
-
-
-def sqrt(x: Any) -> Variable:
-    """Elementwise square root."""
-    return Sqrt().apply((x,))[0]
-
-
-def matmul(a: Any, b: Any, transa: bool = False, transb: bool = False) -> Variable:
-    """Matrix product over the last two axes, earlier axes broadcast: (..., M, K) @ (..., K, N) -> (..., M, N).
-
-    `transa` and `transb` swap the last two axes first. A 1-D argument is a row on the left, a column on the right, and
-    its axis is gone from the result; transposing it changes nothing.
-    """
-    return core.matmul(_swap_last(as_variable(a), transa), _swap_last(as_variable(b), transb))
-
-
-def _swap_last(x: Variable, wanted: bool) -> Variable:
-    if not wanted or x.ndim < 2:
-        return x
-    return core.transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-
-
-class Select(FunctionNode):
-    """y = x where `mask` is true, else 0 (also where x is infinite); linear, so it is its own derivative."""
-
-    name = "select"
-    arguments = ("x",)
-
-    def __init__(self, mask: Any) -> None:
-        self.mask = mask
-
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        (x,) = inputs
-        return (get_array_module(x).where(self.mask, x, x.dtype.type(0)),)
-
-    def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        return Select(self.mask).apply(grad_outputs)
-
-
-class Maximum(FunctionNode):
-    """y = max(x1, x2) by broadcasting; where x1 = x2 the gradient goes to x1, as in Chainer."""
-
-    name = "maximum"
     arguments = ("x1", "x2")
-    first_wins = "greater_equal"
+    kept: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def value(self, xp: Any, x1: Any, x2: Any) -> Any:
+        """Compute the result from arrays."""
+        raise NotImplementedError
+
+    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:
+        """Return the gradient of one argument before broadcasting is undone; `xs` are the inputs in `kept`."""
+        raise NotImplementedError
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
         x1, x2 = inputs
-        xp = get_array_module(x1)
+        self.retain_inputs(self.kept)
         try:
-            self.first = getattr(xp, self.first_wins)(x1, x2)
+            return (self.value(get_array_module(x1), x1, x2),)
         except ValueError as error:
             raise InvalidType(f"{self.name}: shapes {x1.shape} and {x2.shape} do not broadcast.") from error
-        return (getattr(xp, self.name)(x1, x2),)
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         assert self.inputs is not None
-        masks = self.first, ~self.first
-        return tuple(core.sum_to(Select(masks[i]).apply(grad_outputs)[0], self.inputs[i].shape) for i in indexes)
+        xs = self.get_retained_inputs()
+        return tuple(sum_to(self.gradient(i, grad_outputs[0], *xs), self.inputs[i].shape) for i in indexes)
+
+
+class Maximum(Pairwise):
+    """y = max(x1, x2) by broadcasting; where x1 = x2 the gradient goes to x1, as in Chainer."""
+
+    name = "maximum"
+    kept = ()
+    first_wins = "greater_equal"
+
+    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
+        self.first = getattr(xp, self.first_wins)(x1, x2)
+        return getattr(xp, self.name)(x1, x2)
+
+    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
+        return Select(~self.first if side else self.first).apply((gy,))[0]
 
 
 class Minimum(Maximum):
@@ -183,6 +226,31 @@ class Minimum(Maximum):
 
     name = "minimum"
     first_wins = "less_equal"
+
+
+class Fmod(Pairwise):
+    """y = x1 - x2 trunc(x1 / x2)."""
+
+    name = label = "fmod"  # type: ignore[assignment]
+
+    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
+        return xp.fmod(x1, x2)
+
+    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
+        return -gy * fix(xs[0] / xs[1]) if side else gy
+
+
+class Arctan2(Pairwise):
+    """The angle of the point (x2, x1)."""
+
+    name = label = "arctan2"  # type: ignore[assignment]
+
+    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
+        return xp.arctan2(x1, x2)
+
+    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
+        x1, x2 = xs
+        return gy * (-x1 if side else x2) / (x1 * x1 + x2 * x2)
 
 
 def maximum(x1: Any, x2: Any) -> Variable:
@@ -195,23 +263,40 @@ def minimum(x1: Any, x2: Any) -> Variable:
     return Minimum().apply((x1, x2))[0]
 
 
-class Clip(FunctionNode):
+def fmod(x: Any, divisor: Any) -> Variable:
+    """What is left of x when `divisor` has been taken away as often as it fits; it has the sign of x."""
+    return Fmod().apply((x, divisor))[0]
+
+
+def arctan2(x1: Any, x2: Any) -> Variable:
+    """Angle of the point (x2, x1) in radians, -pi to pi. Of two dtypes the wider is taken."""
+    return Arctan2().apply(promoted("arctan2", x1, x2))[0]
+
+
+def promoted(function: str, *xs: Any) -> list[Variable]:
+    """Cast all to the widest of their floating-point types; gradients come back in their own. Else `InvalidType`."""
+    variables = [as_variable(x) for x in xs]
+    dtype = np.result_type(*[x.dtype for x in variables])
+    if any(x.dtype.kind != "f" for x in variables):
+        raise InvalidType(f"{function}: got {', '.join(str(x.dtype) for x in variables)}; wanted floating point.")
+    return [core.cast(x, dtype) for x in variables]
+
+
+class Clip(Elementwise):
     """y = min(max(x, x_min), x_max); gx = gy where x_min <= x <= x_max, else 0."""
 
     name = "clip"
-    arguments = ("x",)
 
     def __init__(self, x_min: float | None, x_max: float | None) -> None:
         self.x_min, self.x_max = x_min, x_max
 
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        (x,) = inputs
-        y = get_array_module(x).clip(x, self.x_min, self.x_max)
+    def value(self, xp: Any, x: Any) -> Any:  # noqa: D102
+        y = xp.clip(x, *(bound if bound is None else x.dtype.type(bound) for bound in (self.x_min, self.x_max)))
         self.inside = x == y
-        return (y,)
+        return y
 
-    def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        return Select(self.inside).apply(grad_outputs)
+    def gradient(self, gy: Variable) -> Variable:  # noqa: D102
+        return Select(self.inside).apply((gy,))[0]
 
 
 def clip(x: Any, x_min: float | None, x_max: float | None) -> Variable:
@@ -221,44 +306,50 @@ def clip(x: Any, x_min: float | None, x_max: float | None) -> Variable:
     """
     if x_min is None and x_max is None:
         raise ValueError("clip: x_min and x_max are both None; give at least one.")
-    if x_min is not None and x_max is not None and not x_min < x_max:
+    if x_min is not None and x_max is not None and x_min >= x_max:
         raise ValueError(f"clip: x_min is {x_min} and x_max is {x_max}; x_min must be less than x_max.")
     return Clip(x_min, x_max).apply((x,))[0]
 
 
-class Max(FunctionNode):
-    """y = max of x over axes; every entry that equals it receives the whole gradient, as in Chainer."""
+# Put together --------------------------------------------------------------------------------------------------------
 
-    name = "max"
-    arguments = ("x",)
 
-    def __init__(self, axis: Any, keepdims: bool) -> None:
-        self.axis, self.keepdims = axis, keepdims
+class Identity(FunctionNode):
+    """Its inputs."""
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        (x,) = inputs
-        self.axes = normalize_axis(self.name, self.axis, x.ndim)
-        y = getattr(x, self.name)(axis=self.axes, keepdims=True)
-        self.chosen = x == y
-        return (y if self.keepdims else y.squeeze(self.axes),)
+        return inputs
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        shape = self.chosen.shape
-        gy = core.reshape(grad_outputs[0], tuple(1 if a in self.axes else n for a, n in enumerate(shape)))
-        return Select(self.chosen).apply((core.broadcast_to(gy, shape),))
+        return tuple(grad_outputs[i] for i in indexes)
 
 
-class Min(Max):
-    """y = min of x over axes; every entry that equals it receives the whole gradient, as in Chainer."""
-
-    name = "min"
-
-
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """Largest value over `axis`; each of several equal ones receives the whole gradient. Empty x: `ValueError`."""
-    return Max(axis, keepdims).apply((x,))[0]
+def identity(*inputs: Any) -> Any:
+    """The inputs as they are: a Variable for one, a tuple for several."""
+    outputs = Identity().apply(inputs) if inputs else ()
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """Smallest value over `axis`; each of several equal ones receives the whole gradient. Empty x: `ValueError`."""
-    return Min(axis, keepdims).apply((x,))[0]
+def linear_interpolate(p: Any, x: Any, y: Any) -> Variable:
+    """p x + (1 - p) y, elementwise. All three have one shape and one dtype, else `InvalidType`."""
+    p, x, y = as_variable(p), as_variable(x), as_variable(y)
+    if len({(v.shape, v.dtype) for v in (p, x, y)}) > 1 or p.dtype.kind != "f":
+        raise InvalidType(f"linear_interpolate: p, x, y are {p.node.label}; {x.node.label}; {y.node.label}.")
+    return p * x + (1 - p) * y
+
+
+def scale(x: Any, y: Any, axis: int = 1) -> Variable:
+    """x times y, where y's axes are those of x from `axis` on: (N, C, H, W) and (C,) for axis 1."""
+    x = as_variable(x)
+    return x * _along(x, y, axis)
+
+
+def bias(x: Any, y: Any, axis: int = 1) -> Variable:
+    """x plus y, where y's axes are those of x from `axis` on: (N, C, H, W) and (C,) for axis 1."""
+    x = as_variable(x)
+    return x + _along(x, y, axis)
+
+
+def _along(x: Any, y: Any, axis: int) -> Variable:
+    y = as_variable(y)
+    return broadcast_to(core.reshape(y, (1,) * axis + y.shape + (1,) * (x.ndim - axis - y.ndim)), x.shape)

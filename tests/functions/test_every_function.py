@@ -12,8 +12,8 @@ from minigan.core import Variable, grad
 from minigan.gradient_check import check_backward, check_double_backward
 
 CHAPTERS = (
-    "activation", "array", "connection", "evaluation", "loss", "math", "noise", "normalization", "pooling", "spatial",
-    "util", "whitening",
+    "activation", "array", "connection", "evaluation", "linear_algebra", "loss", "math", "noise",
+    "normalization", "pooling", "reduction", "spatial", "util", "whitening",
 )  # fmt: skip
 ROWS = [row for chapter in CHAPTERS for row in importlib.import_module(f"functions.rows_{chapter}").ROWS]
 

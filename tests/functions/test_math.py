@@ -1,4 +1,4 @@
-"""What the table cannot say of the chapter math: derivatives at ties, sums of many float16, and the error sentences."""
+"""What the table cannot say of the chapter math: derivatives at ties, steps, tails, names, and the error sentences."""
 
 import numpy as np
 import pytest
@@ -32,36 +32,57 @@ def test_infinite_gradient_does_not_leak_where_the_derivative_is_zero():
     assert gx.array.tolist() == [0, np.inf, 0]
 
 
-def test_average_of_many_float16_does_not_overflow():
-    # Chainer 7.8.1: F.mean(np.full((70000,), 3, 'e')) gives 3.0 in float16
-    y = F.mean(np.full((70000,), 3, np.float16))
-    assert y.dtype == np.float16 and float(y.array) == 3.0
+# Chainer 7.8.1: f(x) of x = np.array([-1.5, 1.5], dtype), dtype and y.requires_grad
+@pytest.mark.parametrize("dtype", ["i", "B", "e", "f", "d"])
+@pytest.mark.parametrize("name", ["ceil", "fix", "floor", "sign"])
+def test_steps_keep_the_dtype_and_leave_the_graph(name, dtype):
+    x = Variable(np.array([0, 3], dtype))
+    y = getattr(F, name)(x)
+    assert (y.dtype, y.array.tolist(), y.requires_grad) == (x.dtype, [0, 1 if name == "sign" else 3], False)
 
 
-def test_weights_of_an_average_have_a_gradient_and_may_keep_the_axis():
-    x, w = Variable(np.array([[1.0, 2.0], [3.0, 5.0]])), Variable(np.array([1.0, 3.0]))
-    y = F.average(x, axis=1, weights=w, keepdims=True)
-    assert y.array.tolist() == [[1.75], [4.5]]
+# Chainer 7.8.1: F.log_ndtr and F.erfcx at [-40, 30], x.grad likewise
+def test_far_tails():
+    x = Variable(np.array([-40.0, 30.0]))
+    y = F.log_ndtr(x)
     F.sum(y).backward()
-    assert w.grad.tolist() == [(1 - 1.75 + 3 - 4.5) / 4, (2 - 1.75 + 5 - 4.5) / 4]
+    np.testing.assert_allclose(y.array, [-8.046084e02, 0], rtol=1e-6, atol=1e-100)
+    np.testing.assert_allclose(x.grad, [40.025, 0], rtol=1e-4, atol=1e-100)
+
+
+@pytest.mark.parametrize("one, two", [("e", "f"), ("d", "f")])
+def test_arctan2_of_mixed_dtypes_and_shapes(one, two):
+    a, b = Variable(np.ones((2, 1), one)), Variable(np.ones(3, two))
+    y = F.arctan2(a, b)
+    assert (y.dtype, y.shape) == (np.result_type(one, two), (2, 3))
+    F.sum(y).backward()
+    assert (a.grad.dtype, b.grad.dtype, a.grad.tolist(), b.grad.tolist()) == (one, two, [[1.5], [1.5]], [-1, -1, -1])
+
+
+def test_nodes_are_named_as_chainers():
+    # Chainer 7.8.1: type(y.creator).__name__, y.creator.label
+    x = Variable(np.array([0.5], "f"))
+    names = {n: F.__dict__[n](x).creator for n in ("sin", "log1p", "erf", "lgamma", "digamma", "erfinv", "arctanh")}
+    assert {n: (type(c).__name__, c.label) for n, c in names.items()} == {
+        "sin": ("Sin", "sin"), "log1p": ("Log1p", "log1p"), "erf": ("Erf", "erf"), "lgamma": ("LGamma", "lgamma"),
+        "digamma": ("DiGamma", "digamma"), "erfinv": ("ErfInv", "erfinv"), "arctanh": ("Arctanh", "Arctanh"),
+    }  # fmt: skip
+    assert F.sin.__name__ == "sin" and F.sin.__module__ == "minigan.functions.math" and "radians" in F.sin.__doc__
 
 
 @pytest.mark.parametrize(
     "call, error, sentence",
     [
-        (lambda x: F.sum(x, axis=2), InvalidType, "sum: axis 2 does not exist; x has 2 axes, so -2 to 1"),
-        (lambda x: F.sum(x, axis=(1, -1)), ValueError, "sum: an axis occurs twice in (1, -1)"),
-        (lambda x: F.sum(x, axis=[0]), TypeError, "sum: axis must be None, an int or a tuple of ints, got [0]"),
-        (lambda x: F.max(x, axis=-3), InvalidType, "max: axis -3 does not exist"),
-        (lambda x: F.max(x[:0], axis=0), ValueError, "zero-size array"),
-        (lambda x: F.average(x, 1, weights=x[0, :1]), InvalidType, "average: weights has shape (1,)"),
-        (lambda x: F.average(x, (0, 1), weights=x), ValueError, "average: axis is (0, 1); with weights"),
-        (lambda x: F.average(x.astype("i")), InvalidType, "average: x is int32; wanted floating point"),
         (lambda x: F.clip(x, 1, 1), ValueError, "clip: x_min is 1 and x_max is 1; x_min must be less than x_max"),
         (lambda x: F.clip(x, None, None), ValueError, "clip: x_min and x_max are both None"),
         (lambda x: F.maximum(x, x.astype("f")), InvalidType, "maximum: x1 is float64 but x2 is float32"),
         (lambda x: F.minimum(x, x[:, :2]), InvalidType, "minimum: shapes (2, 3) and (2, 2) do not broadcast"),
         (lambda x: F.sqrt(x.astype("i")), InvalidType, "sqrt: x is int32; wanted floating point"),
+        (lambda x: F.fmod(x, x.astype("f")), InvalidType, "fmod: x1 is float64 but x2 is float32"),
+        (lambda x: F.polygamma(x, x), InvalidType, "polygamma: n is float64; wanted integers"),
+        (lambda x: F.arctan2(x, x.astype("i")), InvalidType, "arctan2: got float64, int32; wanted floating point"),
+        (lambda x: F.linear_interpolate(x, x, x[0]), InvalidType, "linear_interpolate: p, x, y are (2, 3), float64"),
+        (lambda x: F.scale(x, x[:, 0]), InvalidType, "shape (1, 2) does not broadcast to (2, 3)"),
         (lambda x: F.matmul(x, x), InvalidType, "matmul: shapes (2, 3) and (2, 3) do not fit"),
     ],
 )
