@@ -31,8 +31,7 @@ def matmul(a: Any, b: Any, transa: bool = False, transb: bool = False) -> Variab
     `transa` and `transb` swap the last two axes first. A 1-D argument is a row on the left, a column on the right, and
     its axis is gone from the result; transposing it changes nothing.
     """
-    a, b = promoted("matmul", a, b)
-    return core.matmul(_swap_last(a, transa), _swap_last(b, transb))
+    return core.matmul(_swap_last(as_variable(a), transa), _swap_last(as_variable(b), transb))
 
 
 def _swap_last(x: Variable, wanted: bool = True) -> Variable:
@@ -42,7 +41,7 @@ def _swap_last(x: Variable, wanted: bool = True) -> Variable:
 def batch_matmul(a: Any, b: Any, transa: bool = False, transb: bool = False) -> Variable:
     """Products a[i] @ b[i]; without a last axis an argument is a batch of columns. Use matmul in new code."""
     warnings.warn("batch_matmul is deprecated; use matmul", DeprecationWarning, stacklevel=2)
-    a, b = promoted("batch_matmul", a, b)
+    a, b = as_variable(a), as_variable(b)
     if not 2 <= a.ndim <= 3 or not 2 <= b.ndim <= 3 or a.shape[0] != b.shape[0]:
         raise InvalidType(f"batch_matmul: got shapes {a.shape} and {b.shape}; wanted two batches of one length.")
     a, b = (reshape(x, (*x.shape, 1)) if x.ndim == 2 else x for x in (a, b))
@@ -55,7 +54,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     `axes` is the number of last axes of a and first axes of b, or a pair of axes or lists of axes. Raises `ValueError`
     for axes that do not pair up.
     """
-    a, b = promoted("tensordot", a, b)
+    a, b = as_variable(a), as_variable(b)
     if isinstance(axes, (tuple, list, str)):
         if len(axes) != 2 or isinstance(axes, str):
             raise ValueError(f"tensordot: axes is {axes!r}; wanted an int, or a pair of ints or lists of ints.")
@@ -68,15 +67,13 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
         raise TypeError(f"tensordot: axes is {axes!r}; wanted an int, or a pair of ints or lists of ints.")
     if [a.shape[i] for i in pair[0]] != [b.shape[i] for i in pair[1]]:
         raise ValueError(f"tensordot: axes {axes} pair different lengths of {a.shape} and {b.shape}.")
-    inner = [[i % x.ndim for i in pair[k]] for k, x in enumerate((a, b))]
-    if any(len(set(i)) < len(i) for i in inner):
+    left, right = list(string.ascii_lowercase[: a.ndim]), list(string.ascii_uppercase[: b.ndim])
+    for i, j in zip(*pair):
+        right[j] = left[i]
+    outer = [c for c in left + right if (c in left) != (c in right)]
+    if len(outer) != a.ndim + b.ndim - 2 * len(pair[0]):
         raise ValueError(f"tensordot: axes {axes} names an axis twice.")
-    outer = [[i for i in range(x.ndim) if i not in inner[k]] for k, x in enumerate((a, b))]
-    length = int(np.prod([a.shape[i] for i in inner[0]]))
-    rows, columns = [a.shape[i] for i in outer[0]], [b.shape[i] for i in outer[1]]
-    left = reshape(transpose(a, outer[0] + inner[0]), (int(np.prod(rows)), length))
-    right = reshape(transpose(b, inner[1] + outer[1]), (length, int(np.prod(columns))))
-    return reshape(core.matmul(left, right), (*rows, *columns))
+    return EinSum(f"{''.join(left)},{''.join(right)}", "".join(outer)).apply((a, b))[0]
 
 
 class DiagEinSum(FunctionNode):

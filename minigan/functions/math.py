@@ -8,7 +8,7 @@ functions need SciPy (CuPy on a GPU) and are imported when one of them is first 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -175,82 +175,62 @@ fix = _step("fix", "x without the digits after the point.", "trunc")
 floor = _step("floor", "Largest whole number not above x.")
 sign = _step("sign", "-1, 0 or 1.")
 
-# Of two arguments ----------------------------------------------------------------------------------------------------
+# Two arguments ------------------------------------------------------------------------------------------------------
 
 
-class Pairwise(FunctionNode):
-    """y = value(xp, x1, x2) by broadcasting; `gradient(side, gy, ...)` is that of x1 (0) or x2 (1)."""
-
-    arguments = ("x1", "x2")
-    kept: ClassVar[tuple[int, ...]] = (0, 1)
-
-    def value(self, xp: Any, x1: Any, x2: Any) -> Any:
-        """Compute the result from arrays."""
-        raise NotImplementedError
-
-    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:
-        """Return the gradient of one argument before broadcasting is undone; `xs` are the inputs in `kept`."""
-        raise NotImplementedError
-
-    def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        x1, x2 = inputs
-        self.retain_inputs(self.kept)
-        try:
-            return (self.value(get_array_module(x1), x1, x2),)
-        except ValueError as error:
-            raise InvalidType(f"{self.name}: shapes {x1.shape} and {x2.shape} do not broadcast.") from error
-
-    def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        assert self.inputs is not None
-        xs = self.get_retained_inputs()
-        return tuple(sum_to(self.gradient(i, grad_outputs[0], *xs), self.inputs[i].shape) for i in indexes)
-
-
-class Maximum(Pairwise):
+class Maximum(core._Binary):
     """y = max(x1, x2) by broadcasting; where x1 = x2 the gradient goes to x1, as in Chainer."""
 
-    name = "maximum"
-    kept = ()
-    first_wins = "greater_equal"
+    label = "Maximum"  # type: ignore[assignment]
+    arguments = ("x1", "x2")
+    floating = True
+    choice, first_wins = "maximum", "greater_equal"
 
-    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
-        self.first = getattr(xp, self.first_wins)(x1, x2)
-        return getattr(xp, self.name)(x1, x2)
+    def compute(self, left: Any, right: Any) -> Any:  # noqa: D102
+        xp = get_array_module(left)
+        self.first = getattr(xp, self.first_wins)(left, right)
+        return getattr(xp, self.choice)(left, right)
 
-    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:  # noqa: D102
         return Select(~self.first if side else self.first).apply((gy,))[0]
+
+    def needs_operands(self) -> bool:  # noqa: D102
+        return False
 
 
 class Minimum(Maximum):
     """y = min(x1, x2) by broadcasting; where x1 = x2 the gradient goes to x1, as in Chainer."""
 
-    name = "minimum"
-    first_wins = "less_equal"
+    label = "Minimum"  # type: ignore[assignment]
+    choice, first_wins = "minimum", "less_equal"
 
 
-class Fmod(Pairwise):
+class Fmod(core._Binary):
     """y = x1 - x2 trunc(x1 / x2)."""
 
-    name = label = "fmod"  # type: ignore[assignment]
+    label = "fmod"  # type: ignore[assignment]
+    arguments = ("x", "divisor")
+    floating = True
 
-    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
-        return xp.fmod(x1, x2)
+    def compute(self, left: Any, right: Any) -> Any:  # noqa: D102
+        return get_array_module(left).fmod(left, right)
 
-    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
-        return -gy * fix(xs[0] / xs[1]) if side else gy
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:  # noqa: D102
+        return -gy * fix(left / right) if side else gy
 
 
-class Arctan2(Pairwise):
+class Arctan2(core._Binary):
     """The angle of the point (x2, x1)."""
 
-    name = label = "arctan2"  # type: ignore[assignment]
+    label = "arctan2"  # type: ignore[assignment]
+    arguments = ("x1", "x2")
+    floating = True
 
-    def value(self, xp: Any, x1: Any, x2: Any) -> Any:  # noqa: D102
-        return xp.arctan2(x1, x2)
+    def compute(self, left: Any, right: Any) -> Any:  # noqa: D102
+        return get_array_module(left).arctan2(left, right)
 
-    def gradient(self, side: int, gy: Variable, *xs: Variable) -> Variable:  # noqa: D102
-        x1, x2 = xs
-        return gy * (-x1 if side else x2) / (x1 * x1 + x2 * x2)
+    def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:  # noqa: D102
+        return gy * (-left if side else right) / (left * left + right * right)
 
 
 def maximum(x1: Any, x2: Any) -> Variable:

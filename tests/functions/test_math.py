@@ -75,10 +75,10 @@ def test_nodes_are_named_as_chainers():
     [
         (lambda x: F.clip(x, 1, 1), ValueError, "clip: x_min is 1 and x_max is 1; x_min must be less than x_max"),
         (lambda x: F.clip(x, None, None), ValueError, "clip: x_min and x_max are both None"),
-        (lambda x: F.maximum(x, x.astype("f")), InvalidType, "maximum: x1 is float64 but x2 is float32"),
-        (lambda x: F.minimum(x, x[:, :2]), InvalidType, "minimum: shapes (2, 3) and (2, 2) do not broadcast"),
+        (lambda x: F.maximum(x, x.astype("f")), InvalidType, "Maximum: x1 is float64 but x2 is float32"),
+        (lambda x: F.minimum(x, x[:, :2]), InvalidType, "Minimum: shapes (2, 3) and (2, 2) do not broadcast"),
         (lambda x: F.sqrt(x.astype("i")), InvalidType, "sqrt: x is int32; wanted floating point"),
-        (lambda x: F.fmod(x, x.astype("f")), InvalidType, "fmod: x1 is float64 but x2 is float32"),
+        (lambda x: F.fmod(x, x.astype("f")), InvalidType, "fmod: x is float64 but divisor is float32"),
         (lambda x: F.polygamma(x, x), InvalidType, "polygamma: n is float64; wanted integers"),
         (lambda x: F.arctan2(x, x.astype("i")), InvalidType, "arctan2: got float64, int32; wanted floating point"),
         (lambda x: F.linear_interpolate(x, x, x[0]), InvalidType, "linear_interpolate: p, x, y are (2, 3), float64"),
