@@ -99,7 +99,7 @@ def concat(xs: Iterable[Any], axis: int = 1) -> Variable:
     if not variables:
         raise InvalidType("concat: xs is empty; give at least one array.")
     first = variables[0]
-    (axis,) = normalize_axis("concat", _index("concat", axis), first.ndim)
+    axis = _axis("concat", axis, first.ndim)
     for i, x in enumerate(variables[1:], 1):
         if x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :] or x.ndim != first.ndim:
             raise InvalidType(
@@ -150,7 +150,7 @@ def split_axis(x: Any, indices_or_sections: Any, axis: int, force_tuple: bool = 
     divide the axis or an index is beyond its end, and `ValueError` for falling indices while `config.debug`.
     """
     x = as_variable(x)
-    (axis,) = normalize_axis("split_axis", _index("split_axis", axis), x.ndim)
+    axis = _axis("split_axis", axis, x.ndim)
     size = x.shape[axis]
     how: Any
     if np.ndim(indices_or_sections) == 0:
@@ -170,7 +170,7 @@ def split_axis(x: Any, indices_or_sections: Any, axis: int, force_tuple: bool = 
 def separate(x: Any, axis: int = 0) -> tuple:
     """Return the slices of x along `axis`, which they have lost, as a tuple: the reverse of `stack`."""
     x = as_variable(x)
-    (axis,) = normalize_axis("separate", _index("separate", axis), x.ndim)
+    axis = _axis("separate", axis, x.ndim)
     if not x.shape[axis]:
         return ()
     return tuple(squeeze(part, axis) for part in split_axis(x, x.shape[axis], axis))
@@ -258,25 +258,18 @@ def _take(x: Variable, index: Any, axis: int) -> Variable:
 def flip(x: Any, axis: int) -> Variable:
     """Reverse the order along `axis`; a view."""
     x = as_variable(x)
-    (axis,) = normalize_axis("flip", _index("flip", axis), x.ndim)
+    axis = _axis("flip", axis, x.ndim)
     return _take(x, slice(None, None, -1), axis)
-
-
-def _flip_of(function: str, x: Any, axis: int) -> Variable:
-    x = as_variable(x)
-    if x.ndim <= axis:
-        raise InvalidType(f"{function}: shape {x.shape}; wanted {axis + 1} axes or more.")
-    return flip(x, axis)
 
 
 def flipud(a: Any) -> Variable:
     """Reverse the first axis, up and down."""
-    return _flip_of("flipud", a, 0)
+    return flip(a, 0)
 
 
 def fliplr(a: Any) -> Variable:
     """Reverse the second axis, left and right."""
-    return _flip_of("fliplr", a, 1)
+    return flip(a, 1)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variable:
@@ -285,7 +278,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variabl
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
     first, second = max(-offset, 0), max(offset, 0)
-    steps = np.arange(max(min(rows - first, columns - second), 0))
+    steps = x.xp.arange(max(min(rows - first, columns - second), 0))
     return get_item(x, (Ellipsis, steps + first, steps + second))
 
 
@@ -296,7 +289,7 @@ def permutate(x: Any, indices: Any, axis: int = 0, inv: bool = False) -> Variabl
     permutation.
     """
     x, order = as_variable(x), as_variable(indices).array
-    (axis,) = normalize_axis("permutate", _index("permutate", axis), x.ndim)
+    axis = _axis("permutate", axis, x.ndim)
     if order.dtype.kind != "i" or order.ndim != 1:
         raise ValueError(f"permutate: indices is {order.dtype} {order.shape}; wanted a vector of signed integers.")
     if config.debug and sorted(order.tolist()) != list(range(order.size)):
@@ -336,7 +329,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     x, counts = as_variable(x), _counts("repeat", repeats)
     if axis is None or not x.ndim:
         x, axis = flatten(x), axis or 0
-    if not isinstance(axis, int):
+    if not isinstance(axis, int) or isinstance(axis, bool):
         raise TypeError(f"repeat: axis must be an int or None, got {axis!r}.")
     if not -x.ndim <= axis < x.ndim:
         raise np.exceptions.AxisError(axis, x.ndim)
@@ -347,7 +340,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
         return reshape(stretched, (*before, size * counts[0], *after))
     if len(counts) != size:
         raise ValueError(f"repeat: {len(counts)} repeats for axis {axis} of size {size}; wanted one, or one for each.")
-    return _take(x, np.repeat(np.arange(size), counts), axis)
+    return _take(x, x.xp.asarray(np.repeat(np.arange(size), counts)), axis)
 
 
 def tile(x: Any, reps: Any) -> Variable:
@@ -368,7 +361,7 @@ def _counts(function: str, counts: Any) -> tuple[int, ...]:
         raise TypeError(f"{function}: got {counts!r}; wanted an int or a tuple of ints.")
     if min(result, default=0) < 0:
         raise ValueError(f"{function}: got {counts!r}; wanted 0 or more.")
-    return result
+    return tuple(int(n) for n in result)
 
 
 # What needs a node of its own -----------------------------------------------------------------------------------------
@@ -405,7 +398,7 @@ def where(condition: Any, x: Any, y: Any) -> Variable:
 
 
 class Pad(FunctionNode):
-    """y = numpy.pad(x, ...), for the modes that make new numbers; only constants have a derivative."""
+    """y = numpy.pad(x, ...); an entry of x receives what its copies receive."""
 
     name = "pad"
 
@@ -417,11 +410,15 @@ class Pad(FunctionNode):
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         assert self.inputs is not None
-        if self.mode != "constant":
+        shape, (gy,) = self.inputs[0].shape, grad_outputs
+        if self.mode == "constant":
+            before = np.broadcast_to(self.pad_width, (len(shape), 2))[:, 0].tolist()
+            return (get_item(gy, tuple(slice(a, a + n) for a, n in zip(before, shape))),)
+        if self.mode not in ("edge", "reflect", "symmetric", "wrap") or self.keywords.get("reflect_type") == "odd":
             raise NotImplementedError(f"pad: mode {self.mode!r} has no derivative here; use constant, edge or reflect.")
-        shape = self.inputs[0].shape
-        width = np.broadcast_to(self.pad_width, (len(shape), 2))
-        return (get_item(grad_outputs[0], tuple(slice(int(a), int(a) + n) for a, n in zip(width[:, 0], shape))),)
+        size = int(np.prod(shape))
+        places = gy.xp.pad(gy.xp.arange(size).reshape(shape), self.pad_width, mode=self.mode).ravel()
+        return (reshape(GetItemGrad(places, (size,)).apply((flatten(gy),))[0], shape),)
 
 
 def pad(x: Any, pad_width: Any, mode: Any, **keywords: Any) -> Variable:
@@ -430,10 +427,6 @@ def pad(x: Any, pad_width: Any, mode: Any, **keywords: Any) -> Variable:
     The derivative is right for "constant" and for the modes that repeat entries of x ("edge", "reflect", "symmetric",
     "wrap"), whose gradient goes to the entry that was repeated. The other modes raise `NotImplementedError` there.
     """
-    x = as_variable(x)
-    if mode in ("edge", "reflect", "symmetric", "wrap") and keywords.get("reflect_type", "even") == "even" and x.size:
-        places = np.pad(np.arange(x.size).reshape(x.shape), pad_width, mode=mode, **keywords)
-        return reshape(get_item(flatten(x), places.ravel()), places.shape)
     return Pad(pad_width, mode, **keywords).apply((x,))[0]
 
 
@@ -567,11 +560,16 @@ def pad_sequence(xs: Sequence[Any], length: int | None = None, padding: Any = 0)
 
 def transpose_sequence(xs: Sequence[Any]) -> tuple:
     """From sequences, longest first, to steps: the i-th result has the i-th entry of every x that is long enough."""
-    columns = [separate(x) for x in xs]
-    lengths = [len(column) for column in columns]
-    if lengths != sorted(lengths, reverse=True):
-        raise InvalidType(f"transpose_sequence: lengths {lengths}; wanted the longest first.")
-    return tuple(stack([column[i] for column in columns if len(column) > i]) for i in range(max(lengths, default=0)))
+    lengths = np.array([len(x) for x in xs])
+    if (lengths[:-1] < lengths[1:]).any():
+        raise InvalidType(f"transpose_sequence: lengths {lengths.tolist()}; wanted the longest first.")
+    if not lengths.any():
+        return ()
+    starts = np.cumsum(lengths) - lengths
+    steps = [starts[lengths > i] + i for i in range(lengths[0])]
+    whole = concat(xs, 0)
+    turned = get_item(whole, whole.xp.asarray(np.concatenate(steps)))
+    return split_axis(turned, np.cumsum([len(step) for step in steps[:-1]], dtype=int), 0)
 
 
 def _index(function: str, axis: Any) -> int:
@@ -579,3 +577,7 @@ def _index(function: str, axis: Any) -> int:
         return operator.index(axis)
     except TypeError:
         raise TypeError(f"{function}: axis must be an int, got {axis!r}.") from None
+
+
+def _axis(function: str, axis: Any, ndim: int) -> int:
+    return normalize_axis(function, _index(function, axis), ndim)[0]
