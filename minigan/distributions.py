@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minigan.core import Variable, as_array, as_variable, exp, log, reshape, sum
-from minigan.functions import math as _math
 from minigan.functions.activation import sigmoid, softplus
+from minigan.functions.math import log_ndtr, ndtr, ndtri
+from minigan.functions.reduction import Select, prod
 
 __all__ = ["Bernoulli", "Distribution", "Independent", "Normal", "cross_entropy", "kl_divergence", "register_kl"]
 
@@ -119,23 +120,23 @@ class Normal(Distribution):
 
     def cdf(self, x: Any) -> Variable:
         """Probability of a value up to x."""
-        return _math.ndtr(self._standardized(x))
+        return ndtr(self._standardized(x))
 
     def log_cdf(self, x: Any) -> Variable:
         """Logarithm of ``cdf``, exact far below ``loc``."""
-        return _math.log_ndtr(self._standardized(x))
+        return log_ndtr(self._standardized(x))
 
     def survival_function(self, x: Any) -> Variable:
         """Probability of a value above x."""
-        return _math.ndtr(-self._standardized(x))
+        return ndtr(-self._standardized(x))
 
     def log_survival_function(self, x: Any) -> Variable:
         """Logarithm of ``survival_function``, exact far above ``loc``."""
-        return _math.log_ndtr(-self._standardized(x))
+        return log_ndtr(-self._standardized(x))
 
     def icdf(self, x: Any) -> Variable:
         """The value whose ``cdf`` is x."""
-        return self.loc + self.scale * _math.ndtri(x)
+        return self.loc + self.scale * ndtri(x)
 
     def sample_n(self, n: int) -> Variable:
         """Draw n times; gradients pass to ``loc`` and ``scale``."""
@@ -226,7 +227,7 @@ def _sign(x: Variable) -> Any:
 
 def _times(x: Variable, factor: Any) -> Variable:
     """x * factor, which is 0 where the factor is, also if x is infinite there."""
-    return _math.Select(as_array(factor) != 0).apply((x,))[0] * factor
+    return Select(as_array(factor) != 0).apply((x,))[0] * factor
 
 
 class Independent(Distribution):
@@ -295,7 +296,7 @@ def _reduced(name: str, op: Callable[..., Variable]) -> Callable:
 for _name in ("mean", "mode", "params", "stddev", "support", "variance", "xp"):
     setattr(Independent, _name, _forwarded(_name))
 for _name in ("prob", "cdf", "survival_function"):
-    setattr(Independent, _name, _reduced(_name, lambda x, axis: _math.prod(x, axis)))
+    setattr(Independent, _name, _reduced(_name, prod))
 for _name in ("log_prob", "log_cdf", "log_survival_function"):
     setattr(Independent, _name, _reduced(_name, sum))
 

@@ -12,10 +12,17 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_array_module
-from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, exp, sum
+from minigan.configuration import config
+from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, exp, reshape, sum
+from minigan.functions.array import concat
+from minigan.functions.elementwise import Elementwise
+from minigan.functions.reduction import max
 from minigan.utils.type_check import InvalidType
 
-__all__ = ["elu", "leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "softplus", "tanh"]
+__all__ = [
+    "clipped_relu", "crelu", "elu", "hard_sigmoid", "leaky_relu", "log_softmax", "maxout", "prelu", "relu", "relu6",
+    "rrelu", "selu", "sigmoid", "softmax", "softplus", "swish", "tanh",
+]  # fmt: skip
 
 
 class LeakyReLU(FunctionNode):
@@ -220,6 +227,60 @@ class ELUGrad(FunctionNode):
         )
 
 
+class ClippedReLU(Elementwise):
+    """min(max(x, 0), z)."""
+
+    name = "clipped_relu"
+
+    def __init__(self, z: float) -> None:
+        self.cap = float(z)
+
+    def value(self, xp: Any, x: Any) -> Any:
+        return xp.clip(x, 0, self.cap)
+
+    def gradient(self, gy: Variable, x: Variable) -> Variable:
+        return gy * ((x.array > 0) & (x.array < self.cap))
+
+
+class HardSigmoid(Elementwise):
+    """min(max(0.2 x + 0.5, 0), 1)."""
+
+    name = "hard_sigmoid"
+
+    def value(self, xp: Any, x: Any) -> Any:
+        return xp.clip(x * x.dtype.type(0.2) + x.dtype.type(0.5), 0, 1)
+
+    def gradient(self, gy: Variable, x: Variable) -> Variable:
+        return gy * 0.2 * (abs(x.array) < 2.5)
+
+
+class RReLU(FunctionNode):
+    """x where x >= 0, else r * x; ``r`` is drawn from [lower, upper) for each element unless it is given."""
+
+    name = "rrelu"
+    arguments = ("x",)
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, r: Any = None) -> None:
+        if not 0.0 <= lower < upper:
+            raise ValueError(f"rrelu: l is {lower} and u is {upper}; wanted 0 <= l < u")
+        self.lower, self.upper, self.r = lower, upper, r
+
+    def forward(self, inputs: tuple) -> tuple:
+        (x,) = inputs
+        xp = get_array_module(x)
+        if not config.train:
+            self.r = xp.full(x.shape, (self.lower + self.upper) / 2, x.dtype)
+        elif self.r is None:
+            self.r = xp.asarray(xp.random.uniform(self.lower, self.upper, x.shape), x.dtype)
+        elif self.r.dtype != x.dtype or self.r.shape != x.shape:
+            raise InvalidType(f"rrelu: r is {self.r.dtype} {self.r.shape} but x {x.dtype} {x.shape}; wanted the same")
+        self.factor = xp.where(x >= 0, x.dtype.type(1), self.r)
+        return (x * self.factor,)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        return (grad_outputs[0] * self.factor,)
+
+
 class _AlongAxis(FunctionNode):
     arguments = ("x",)
 
@@ -340,3 +401,87 @@ def softmax(x: Any, axis: int = 1) -> Variable:
 def log_softmax(x: Any, axis: int = 1) -> Variable:
     """Logarithm of ``softmax``, exact also where a probability is too small for the dtype."""
     return LogSoftmax(axis).apply((as_variable(x),))[0]
+
+
+def clipped_relu(x: Any, z: float = 20.0) -> Variable:
+    """min(max(x, 0), z). The gradient at 0 and at z is 0."""
+    return ClippedReLU(z).apply((x,))[0]
+
+
+def relu6(x: Any) -> Variable:
+    """min(max(x, 0), 6) (Howard et al., 2017)."""
+    return clipped_relu(x, 6.0)
+
+
+def hard_sigmoid(x: Any) -> Variable:
+    """min(max(0.2 x + 0.5, 0), 1): ``sigmoid`` made of three straight lines."""
+    return HardSigmoid().apply((x,))[0]
+
+
+def crelu(x: Any, axis: int = 1) -> Variable:
+    """max(x, 0) and max(-x, 0), joined along ``axis``, which becomes twice as long (Shang et al., 2016)."""
+    x = as_variable(x)
+    return concat((relu(x), relu(-x)), axis)
+
+
+def selu(x: Any, alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Variable:
+    """scale * elu(x, alpha); with these numbers mean 0 and variance 1 stay so (Klambauer et al., 2017)."""
+    return elu(x, alpha) * scale
+
+
+def rrelu(x: Any, l: float = 1.0 / 8, u: float = 1.0 / 3, *, r: Any = None, return_r: bool = False) -> Any:  # noqa: E741
+    """x where x >= 0, else r * x, with r drawn from [l, u) for each element (Xu et al., 2015).
+
+    Where ``config.train`` is False, r is (l + u) / 2. Raises ``ValueError`` unless 0 <= l < u,
+    ``InvalidType`` for an r of another shape or dtype than x.
+
+    Args:
+        r: use this array, of x's shape and dtype, instead of drawing one.
+        return_r: return ``(y, r)``.
+    """
+    node = RReLU(l, u, r)
+    (y,) = node.apply((x,))
+    return (y, node.r) if return_r else y
+
+
+def maxout(x: Any, pool_size: int, axis: int = 1) -> Variable:
+    """The largest of each ``pool_size`` neighbours along ``axis``: (N, C) to (N, C / pool_size).
+
+    Goodfellow et al., 2013. Raises ``ValueError`` unless pool_size > 0, ``InvalidType`` if it does not divide C.
+    """
+    x = as_variable(x)
+    if pool_size <= 0:
+        raise ValueError(f"maxout: pool_size is {pool_size} but must be positive")
+    if not -x.ndim <= axis < x.ndim or x.shape[axis] % pool_size:
+        raise InvalidType(f"maxout: axis {axis} of shape {x.shape} is not a multiple of pool_size={pool_size}")
+    axis %= x.ndim
+    shape = (*x.shape[:axis], x.shape[axis] // pool_size, pool_size, *x.shape[axis + 1 :])
+    return max(reshape(x, shape), axis=axis + 1)
+
+
+def prelu(x: Any, W: Any) -> Variable:
+    """x where x >= 0, else W * x, with a slope that is learnt (He et al., 2015).
+
+    Args:
+        x: (N, ...), floating.
+        W: slopes, of the shape of x's axes from the second on, or of the first few of them; () for one slope.
+    """
+    x, W = _with_channels("prelu", x, W)
+    right = x.array >= 0
+    return x * (W * ~right + right)
+
+
+def swish(x: Any, beta: Any) -> Variable:
+    """x * sigmoid(beta * x), beta of a shape as ``prelu`` takes it (Ramachandran et al., 2017)."""
+    x, beta = _with_channels("swish", x, beta)
+    return x * sigmoid(beta * x)
+
+
+def _with_channels(function: str, x: Any, W: Any) -> tuple[Variable, Variable]:
+    """Both as Variables, W repeated to the shape of x: its axes are x's from the second on."""
+    x, W = as_variable(x), as_variable(W)
+    if x.dtype.kind != "f" or W.dtype != x.dtype:
+        raise InvalidType(f"{function}: x is {x.dtype} and the parameter {W.dtype}; wanted one floating-point type")
+    if x.shape[1 : 1 + W.ndim] != W.shape:
+        raise InvalidType(f"{function}: the parameter has shape {W.shape}; wanted axes 1, 2, ... of x, {x.shape}")
+    return x, broadcast_to(reshape(W, (1, *W.shape, *[1] * (x.ndim - 1 - W.ndim))), x.shape)

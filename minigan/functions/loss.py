@@ -1,49 +1,83 @@
 """Losses: how wrong an output is, as one number to be made smaller (or, with ``reduce="no"``, one per example).
 
-Each is computed from scores (logits), not from probabilities: log(sigmoid(x)) and log(softmax(x)) are exact where the
-probability itself has long become 0 or 1. All derivatives are made of differentiable functions.
+Cross entropies are computed from scores (logits), not from probabilities: log(sigmoid(x)) and log(softmax(x)) are exact
+where the probability itself has long become 0 or 1. All derivatives are made of differentiable functions, and most
+losses are nothing but such functions; a class stands where the loss is hot, or where scripts look at its node.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, get_item, reshape, sum, transpose
-from minigan.functions.activation import log_softmax, sigmoid
+from minigan.core import (
+    FunctionNode,
+    Variable,
+    absolute,
+    as_array,
+    as_variable,
+    broadcast_to,
+    cast,
+    exp,
+    get_item,
+    log,
+    matmul,
+    reshape,
+    sum,
+    transpose,
+)
+from minigan.functions.activation import log_softmax, relu, sigmoid, softmax, softplus
+from minigan.functions.math import clip, sqrt, square
+from minigan.functions.reduction import average
 from minigan.utils.type_check import InvalidType
 
-__all__ = ["mean_absolute_error", "mean_squared_error", "sigmoid_cross_entropy", "softmax_cross_entropy"]
+__all__ = [
+    "absolute_error", "bernoulli_nll", "black_out", "contrastive", "cross_covariance", "decov",
+    "gaussian_kl_divergence", "gaussian_nll", "hinge", "huber_loss",
+    "mean_absolute_error", "mean_squared_error", "sigmoid_cross_entropy", "softmax_cross_entropy",
+    "squared_difference", "squared_error", "triplet",
+]  # fmt: skip
 
 _IGNORED = -1  # the label that sigmoid_cross_entropy leaves out
 
+# Cross entropies -----------------------------------------------------------------------------------------------------
+
 
 class SigmoidCrossEntropy(FunctionNode):
-    """weight * (log(1 + exp(x)) - t * x), summed if ``reduce`` is "mean" (the weights then hold 1 / count)."""
+    """log(1 + exp(x)) - t * x, and 0 where t is -1; divided by ``count`` and summed if ``reduce`` is "mean"."""
 
     name = "sigmoid_cross_entropy"
-    arguments = ("x",)
 
-    def __init__(self, t: Any, weight: Any, reduce: str) -> None:
-        self.t = t
-        self.weight = weight
-        self.reduce = reduce
+    def __init__(self, normalize: bool = True, reduce: str = "mean") -> None:
+        _check_reduce(self.name, reduce)
+        self.normalize, self.reduce = normalize, reduce
+        self.count: Any = None
 
     def forward(self, inputs: tuple) -> tuple:
+        x, t = inputs
+        _check_floating(self.name, x)
+        _check_labels(self.name, t)
+        if x.shape != t.shape:
+            raise InvalidType(f"{self.name}: x has shape {x.shape} but t has shape {t.shape}; wanted the same")
         self.retain_inputs((0,))
-        (x,) = inputs
         xp = get_array_module(x)
+        self.t, self.weight = t.astype(x.dtype), (t != _IGNORED).astype(x.dtype)
+        if self.reduce == "mean":
+            self.count = max(int(self.weight.sum(dtype=int)) if self.normalize or x.ndim == 0 else len(t), 1)
+            self.weight = self.weight / x.dtype.type(self.count)
         # x may be cancelled by t * x: take the large part of the logarithm, max(x, 0), into the product
         loss = xp.log1p(xp.exp(-xp.abs(x))) + x * ((x >= 0) - self.t)
-        loss = (loss * self.weight).astype(x.dtype, copy=False)
+        loss = xp.asarray(loss * self.weight, dtype=x.dtype)
         return (_total(loss) if self.reduce == "mean" else loss,)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         (x,) = self.get_retained_inputs()
-        return ((sigmoid(x) - self.t) * self.weight * broadcast_to(grad_outputs[0], x.shape),)
+        gx = (sigmoid(x) - self.t) * self.weight * broadcast_to(grad_outputs[0], x.shape)
+        return tuple(None if i else gx for i in indexes)
 
 
 def sigmoid_cross_entropy(x: Any, t: Any, normalize: bool = True, reduce: str = "mean") -> Variable:
@@ -55,17 +89,89 @@ def sigmoid_cross_entropy(x: Any, t: Any, normalize: bool = True, reduce: str = 
         normalize: divide the sum by the number of labels that are not -1; else by the length of the first axis.
         reduce: ``"mean"`` for one number, ``"no"`` for one loss per element.
     """
-    _check_reduce("sigmoid_cross_entropy", reduce)
-    x, t = as_variable(x), as_variable(t).array
-    _check_labels("sigmoid_cross_entropy", t)
-    if x.shape != t.shape:
-        raise InvalidType(f"sigmoid_cross_entropy: x has shape {x.shape} but t has shape {t.shape}; wanted the same")
-    _check_floating("sigmoid_cross_entropy", x)
-    weight = (t != _IGNORED).astype(x.dtype)
-    if reduce == "mean":
-        count = int((t != _IGNORED).sum()) if normalize or x.ndim == 0 else len(t)
-        weight /= max(count, 1)
-    return SigmoidCrossEntropy(t.astype(x.dtype), weight, reduce).apply((x,))[0]
+    return SigmoidCrossEntropy(normalize, reduce).apply((x, as_variable(t)))[0]
+
+
+class SoftmaxCrossEntropy(FunctionNode):
+    """-sum(q * log(softmax(x))) over the classes, where q holds the target distribution times its weight.
+
+    ``y`` is softmax(x), kept from the forward pass if ``cache_score``.
+    """
+
+    name = "softmax_cross_entropy"
+    y: Any = None
+
+    def __init__(
+        self, normalize: bool = True, cache_score: bool = True, class_weight: Any = None,
+        ignore_label: int | None = -1, reduce: str = "mean", soft_target_loss: str = "cross-entropy",
+    ) -> None:  # fmt: skip
+        if class_weight is not None and (
+            isinstance(class_weight, Variable) or class_weight.ndim != 1 or class_weight.dtype.kind != "f"
+        ):
+            raise ValueError(f"{self.name}: class_weight is {class_weight!r}; wanted an array of floats, one per class")
+        _check_reduce(self.name, reduce)
+        if soft_target_loss not in ("cross-entropy", "kl-divergence"):
+            raise ValueError(
+                f"{self.name}: soft_target_loss is {soft_target_loss!r} but must be 'cross-entropy' or 'kl-divergence'"
+            )
+        self.normalize, self.cache_score, self.class_weight = normalize, cache_score, class_weight
+        self.ignore_label, self.reduce, self.soft_target_loss = ignore_label, reduce, soft_target_loss
+
+    def forward(self, inputs: tuple) -> tuple:
+        x, t = inputs
+        xp = get_array_module(x)
+        _check_floating(self.name, x)
+        if x.ndim < 2:
+            raise InvalidType(f"{self.name}: x has shape {x.shape}; wanted (N, C) or (N, C, d1, d2, ...)")
+        soft = t.dtype.kind == "f"
+        wanted = x.shape if soft else x.shape[:1] + x.shape[2:]
+        if t.shape != wanted:
+            raise InvalidType(
+                f"{self.name}: x has shape {x.shape} but t, of {t.dtype}, has shape {t.shape}; wanted {wanted}, or "
+                + ("integer labels" if soft else "a distribution in floats")
+            )
+        self.retain_inputs((0,))
+        log_y = x - x.max(axis=1, keepdims=True) if x.size else x
+        log_y = log_y - xp.log(xp.exp(log_y).sum(axis=1, keepdims=True))
+        if self.cache_score:
+            self.y = xp.exp(log_y)
+        q, count = (t, t.size // max(x.shape[1], 1)) if soft else self._distribution(x, t)
+        self.weight = q.dtype.type(1 / max(count, 1) if self.reduce == "mean" else 1)
+        loss = q * xp.where(q == 0, 0, -log_y)  # 0 log 0 is 0
+        if soft and self.soft_target_loss == "kl-divergence":
+            loss += q * xp.log(xp.where(q > 0, q, 1))
+        self.q = q
+        loss = loss.sum(axis=1, dtype=loss.dtype) * self.weight
+        return (_total(loss) if self.reduce == "mean" else loss,)
+
+    def _distribution(self, x: Any, t: Any) -> tuple[Any, int]:
+        """The labels as distributions, times ``class_weight``, and how many of them count."""
+        _check_labels(self.name, t, " or, for distributions, floats")
+        xp, classes = get_array_module(x), x.shape[1]
+        counted = xp.ones(t.shape, bool) if self.ignore_label is None else t != self.ignore_label
+        if xp is np or config.debug:  # reading the answer from a GPU would stop the pipeline
+            wrong = counted & ((t < 0) | (t >= classes))
+            if wrong.any():
+                raise (ValueError if config.debug else IndexError)(
+                    f"{self.name}: t contains {int(t[wrong][0])} but x has {classes} classes, 0 to {classes - 1}; "
+                    "correct t, or leave one label out with ignore_label"
+                )
+        numbers = xp.arange(classes).reshape(classes, *[1] * (x.ndim - 2))
+        q = ((numbers == t[:, None]) & counted[:, None]).astype(x.dtype)
+        if self.class_weight is not None:
+            if len(self.class_weight) != classes:
+                raise ValueError(f"{self.name}: class_weight has shape {self.class_weight.shape}; wanted ({classes},)")
+            q *= self.class_weight.astype(x.dtype).reshape(numbers.shape)
+        return q, int(counted.sum()) if self.normalize else len(t)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        (x,) = self.get_retained_inputs()
+        gy = cast(grad_outputs[0], x.dtype) * self.weight
+        if self.reduce == "no":
+            gy = reshape(gy, (len(x), 1, *x.shape[2:]))
+        y = softmax(x) if self.y is None or config.enable_backprop else Variable(self.y, requires_grad=False)
+        gx = (y * self.q.sum(axis=1, keepdims=True) - self.q) * broadcast_to(gy, x.shape)
+        return tuple(None if i else gx for i in indexes)
 
 
 def softmax_cross_entropy(
@@ -86,71 +192,41 @@ def softmax_cross_entropy(
         t: classes, integers (N, d1, d2, ...); or distributions (one-hot, say), floats of the shape of ``x``. No
             gradient goes to it.
         normalize: divide the sum by the number of labels that are not ignored; else by N.
+        cache_score: keep softmax(x) for the way back: quicker, for as much memory as ``x``.
         class_weight: array (C,); the loss of an element is multiplied by the weight of its class.
         ignore_label: elements of this class are left out; None for none.
         reduce: ``"mean"`` for one number, ``"no"`` for one loss per element.
+        enable_double_backprop: without effect; second derivatives are always right.
         soft_target_loss: ``"cross-entropy"``, or ``"kl-divergence"``, which takes off the entropy of ``t``.
-        cache_score, enable_double_backprop: without effect; second derivatives are always right.
 
-    ``normalize``, ``class_weight`` and ``ignore_label`` concern integer labels only.
+    ``normalize``, ``class_weight`` and ``ignore_label`` concern integer labels only. A label outside 0 ... C - 1 is an
+    ``IndexError``, in debug mode a ``ValueError``.
     """
-    _check_reduce("softmax_cross_entropy", reduce)
-    if soft_target_loss not in ("cross-entropy", "kl-divergence"):
-        raise ValueError(
-            f"softmax_cross_entropy: soft_target_loss is {soft_target_loss!r} but must be 'cross-entropy' or "
-            "'kl-divergence'"
-        )
-    x, t = as_variable(x), as_variable(t).array
-    _check_floating("softmax_cross_entropy", x)
-    if x.ndim < 2:
-        raise InvalidType(f"softmax_cross_entropy: x has shape {x.shape}; wanted (N, C) or (N, C, d1, d2, ...)")
-    if t.dtype.kind == "f":
-        return _with_distributions(x, t, reduce, soft_target_loss == "kl-divergence")
-    _check_labels("softmax_cross_entropy", t, " or, for distributions, floats")
-    wanted = x.shape[:1] + x.shape[2:]
-    if t.shape != wanted:
-        raise InvalidType(f"softmax_cross_entropy: x has shape {x.shape} but t has shape {t.shape}; wanted {wanted}")
-    return _with_labels(x, t, normalize, _checked_class_weight(x, class_weight), ignore_label, reduce)
+    node = SoftmaxCrossEntropy(normalize, cache_score, class_weight, ignore_label, reduce, soft_target_loss)
+    return node.apply((x, as_variable(t)))[0]
 
 
-def _with_labels(
-    x: Variable, t: Any, normalize: bool, class_weight: Any, ignore_label: int | None, reduce: str
-) -> Variable:
-    xp = get_array_module(t)
-    classes = x.shape[1]
-    counted = xp.ones(t.shape, bool) if ignore_label is None else t != ignore_label
-    if xp is np or config.debug:  # reading the answer from a GPU would stop the pipeline
-        wrong = counted & ((t < 0) | (t >= classes))
-        if wrong.any():
-            raise IndexError(
-                f"softmax_cross_entropy: t contains {int(t[wrong][0])} but x has {classes} classes, 0 to "
-                f"{classes - 1}; correct t, or leave one label out with ignore_label"
-            )
-    labels = xp.where(counted, t, 0).ravel()
-    weight = counted.astype(x.dtype)
-    if class_weight is not None:
-        weight *= class_weight[labels].reshape(t.shape)
-    if reduce == "mean":
-        weight /= max(int(counted.sum()) if normalize else len(t), 1)
-    scores = log_softmax(x, axis=1)
-    if x.ndim > 2:
-        scores = reshape(transpose(scores, (0, *range(2, x.ndim), 1)), (t.size, classes))
-    loss = reshape(get_item(scores, (xp.arange(t.size), labels)), t.shape) * -weight
-    return sum(loss) if reduce == "mean" else loss
+def black_out(x: Any, t: Any, W: Any, samples: Any, reduce: str = "mean") -> Variable:
+    """-log(p[0]) - sum_k log(1 - p[k]), p the softmax over the right class (0) and K sampled ones (Ji et al., 2016).
+
+    Args:
+        x: features (N, D).
+        t: classes, integers (N,).
+        W: weights of all classes (C, D).
+        samples: wrong classes, integers (N, K).
+        reduce: ``"mean"`` or ``"no"``.
+    """
+    _check_reduce("black_out", reduce)
+    x, W = _alike("black_out", x, W, shapes=False)
+    t, samples = as_array(t), as_array(samples)
+    if x.ndim != 2 or t.shape != x.shape[:1] or samples.ndim != 2 or len(samples) != len(t):
+        raise InvalidType(f"black_out: shapes are {x.shape}, {t.shape}, {samples.shape}; wanted (N, D), (N,), (N, K)")
+    rows = get_item(W, get_array_module(t).concatenate((t[:, None], samples), axis=1))
+    y = log_softmax(reshape(matmul(rows, reshape(x, (*x.shape, 1))), rows.shape[:2]))
+    return _reduced(-y[:, 0] - sum(log(1 - exp(y[:, 1:])), axis=1), reduce)
 
 
-def _with_distributions(x: Variable, t: Any, reduce: str, divergence: bool) -> Variable:
-    if t.shape != x.shape:
-        raise InvalidType(
-            f"softmax_cross_entropy: x has shape {x.shape} but t, which holds floats, has shape {t.shape}; wanted the "
-            "same, or integer labels"
-        )
-    t = t.astype(x.dtype, copy=False)
-    loss = sum(log_softmax(x, axis=1) * -t, axis=1)
-    if divergence:
-        xp = get_array_module(t)
-        loss = loss + (t * xp.log(xp.where(t > 0, t, 1))).sum(axis=1)  # 0 log 0 is 0
-    return sum(loss * (1.0 / max(loss.size, 1))) if reduce == "mean" else loss
+# Distances -----------------------------------------------------------------------------------------------------------
 
 
 class _MeanError(FunctionNode):
@@ -213,18 +289,189 @@ def mean_absolute_error(x0: Any, x1: Any) -> Variable:
     return MeanAbsoluteError().apply((x0, x1))[0]
 
 
+def absolute_error(x0: Any, x1: Any) -> Variable:
+    """abs(x0 - x1), elementwise, for two arrays of one shape and dtype. The gradient at 0 is 0."""
+    x0, x1 = _alike("absolute_error", x0, x1)
+    return absolute(x0 - x1)
+
+
+def squared_error(x0: Any, x1: Any) -> Variable:
+    """(x0 - x1)**2, elementwise, for two arrays of one shape and dtype."""
+    x0, x1 = _alike("squared_error", x0, x1)
+    return square(x0 - x1)
+
+
+def squared_difference(x1: Any, x2: Any) -> Variable:
+    """(x1 - x2)**2, elementwise: another name of ``squared_error``."""
+    return squared_error(x1, x2)
+
+
+def huber_loss(x: Any, t: Any, delta: float, reduce: str = "sum_along_second_axis") -> Variable:
+    """d**2 / 2 where abs(d) < delta, else delta * (abs(d) - delta / 2), for d = x - t (Huber, 1964).
+
+    ``reduce`` is ``"sum_along_second_axis"`` or ``"no"``.
+    """
+    _check_reduce("huber_loss", reduce, "sum_along_second_axis", "no")
+    x, t = _alike("huber_loss", x, t)
+    difference = x - t
+    inner = clip(difference, -delta, delta)
+    y = inner * (difference - inner * 0.5)
+    return y if reduce == "no" else sum(y, axis=1)
+
+
+def hinge(x: Any, t: Any, norm: str = "L1", reduce: str = "mean") -> Variable:
+    """max(0, 1 - x) for the score of the right class, max(0, 1 + x) for the others; squared if ``norm`` is "L2".
+
+    Args:
+        x: scores (N, C).
+        t: classes, integers (N,).
+        norm: ``"L1"`` or ``"L2"``, else ``NotImplementedError``.
+        reduce: ``"mean"``, the sum divided by N, or ``"no"``.
+    """
+    _check_reduce("hinge", reduce)
+    if norm not in ("L1", "L2"):
+        raise NotImplementedError(f"hinge: norm is {norm!r} but must be 'L1' or 'L2'")
+    x, t = as_variable(x), as_array(t)
+    _check_floating("hinge", x)
+    _check_labels("hinge", t)
+    if x.ndim != 2 or t.shape != x.shape[:1]:
+        raise InvalidType(f"hinge: x has shape {x.shape} and t has shape {t.shape}; wanted (N, C) and (N,)")
+    side = x.xp.ones_like(x.array)
+    side[x.xp.arange(len(t)), t] = -1
+    y = relu(x * side + 1)
+    y = square(y) if norm == "L2" else y
+    return sum(y) / max(len(t), 1) if reduce == "mean" else y
+
+
+def contrastive(x0: Any, x1: Any, y: Any, margin: float = 1, reduce: str = "mean") -> Variable:
+    """(y d**2 + (1 - y) max(margin - d, 0)**2) / 2, for the distance d of two vectors (Hadsell et al., 2006).
+
+    Args:
+        x0, x1: N vectors each, (N, K).
+        y: integers (N,): 1 where the two belong together, 0 where they do not.
+        margin: the distance, above 0, from which the others are far enough apart.
+        reduce: ``"mean"`` or ``"no"``.
+    """
+    _check_reduce("contrastive", reduce)
+    if margin <= 0:
+        raise ValueError(f"contrastive: margin is {margin} but must be positive")
+    x0, x1 = _alike("contrastive", x0, x1)
+    y = as_array(y)
+    _check_labels("contrastive", y)
+    if x0.ndim != 2 or y.shape != x0.shape[:1] or not len(y):
+        raise InvalidType(f"contrastive: shapes are {x0.shape} and, of y, {y.shape}; wanted (N, K) and (N,), N > 0")
+    squares = sum(square(x0 - x1), axis=1)
+    return _reduced((squares * y + square(relu(margin - _root(squares))) * (1 - y)) * 0.5, reduce)
+
+
+def triplet(anchor: Any, positive: Any, negative: Any, margin: float = 0.2, reduce: str = "mean") -> Variable:
+    """max(0, |anchor - positive|**2 - |anchor - negative|**2 + margin) of vectors (N, K, ...) (Schroff et al., 2015).
+
+    ``reduce`` is ``"mean"`` or ``"no"``. ``ValueError`` unless margin > 0.
+    """
+    _check_reduce("triplet", reduce)
+    if margin <= 0:
+        raise ValueError(f"triplet: margin is {margin} but must be positive")
+    anchor, positive, negative = _alike("triplet", anchor, positive, negative)
+    if anchor.ndim < 2 or not len(anchor):
+        raise InvalidType(f"triplet: the shape is {anchor.shape}; wanted (N, K) with N > 0")
+    return _reduced(relu(sum(square(anchor - positive) - square(anchor - negative), axis=1) + margin), reduce)
+
+
+# Likelihoods ---------------------------------------------------------------------------------------------------------
+
+
+def bernoulli_nll(x: Any, y: Any, reduce: str = "sum") -> Variable:
+    """-x log(sigmoid(y)) - (1 - x) log(1 - sigmoid(y)): minus the log-likelihood of x, between 0 and 1, under scores y.
+
+    The shapes broadcast. ``reduce`` is ``"sum"``, ``"mean"`` or ``"no"``. All this holds for the next two as well.
+    """
+    _check_reduce("bernoulli_nll", reduce, "sum", "mean", "no")
+    x, y = _alike("bernoulli_nll", x, y, shapes=False)
+    return _reduced(softplus(y) - x * y, reduce)
+
+
+def gaussian_kl_divergence(mean: Any, ln_var: Any, reduce: str = "sum") -> Variable:
+    """(mean**2 + exp(ln_var) - ln_var - 1) / 2: the divergence of a normal distribution from the standard one."""
+    _check_reduce("gaussian_kl_divergence", reduce, "sum", "mean", "no")
+    mean, ln_var = _alike("gaussian_kl_divergence", mean, ln_var, shapes=False)
+    return _reduced((square(mean) + exp(ln_var) - ln_var - 1) * 0.5, reduce)
+
+
+def gaussian_nll(x: Any, mean: Any, ln_var: Any, reduce: str = "sum") -> Variable:
+    """((x - mean)**2 / exp(ln_var) + ln_var + log(2 pi)) / 2: minus the log-likelihood of x."""
+    _check_reduce("gaussian_nll", reduce, "sum", "mean", "no")
+    x, mean, ln_var = _alike("gaussian_nll", x, mean, ln_var, shapes=False)
+    return _reduced((square(x - mean) * exp(-ln_var) + ln_var + math.log(2 * math.pi)) * 0.5, reduce)
+
+
+# Statistics of features ----------------------------------------------------------------------------------------------
+
+
+def cross_covariance(y: Any, z: Any, reduce: str = "half_squared_sum") -> Variable:
+    """sum(C**2) / 2 for the covariance C (K, L) of features y (N, K) and z (N, L) (Cheung et al., 2015).
+
+    ``reduce`` is ``"half_squared_sum"``, or ``"no"`` for C.
+    """
+    _check_reduce("cross_covariance", reduce, "half_squared_sum", "no")
+    y, z = _alike("cross_covariance", y, z, shapes=False)
+    if y.ndim != 2 or z.ndim != 2 or len(y) != len(z):
+        raise InvalidType(f"cross_covariance: shapes are {y.shape} and {z.shape}; wanted (N, K) and (N, L)")
+    c = matmul(transpose(_centered(y)), _centered(z)) / y.dtype.type(len(y))
+    return sum(square(c)) * 0.5 if reduce == "half_squared_sum" else c
+
+
+def decov(h: Any, reduce: str = "half_squared_sum") -> Variable:
+    """``cross_covariance`` of features (N, K) with themselves, without the diagonal of C (Cogswell et al., 2016)."""
+    _check_reduce("decov", reduce, "half_squared_sum", "no")
+    c = cross_covariance(h, h, "no")
+    c = c * (1 - c.xp.identity(len(c), c.dtype))
+    return sum(square(c)) * 0.5 if reduce == "half_squared_sum" else c
+
+
+def _centered(x: Variable) -> Variable:
+    return x - broadcast_to(average(x, axis=0, keepdims=True), x.shape)
+
+
+def _root(squares: Variable) -> Variable:
+    """Square root with the gradient 0 at 0, where there is no direction to go."""
+    zero = squares.array == 0
+    return sqrt(squares + zero) * ~zero
+
+
+# Checks and sums of all ----------------------------------------------------------------------------------------------
+
+
+def _alike(function: str, *xs: Any, shapes: bool = True) -> list[Variable]:
+    """All as Variables. Raises ``InvalidType`` unless they are of one floating-point type and one shape."""
+    variables = [as_variable(x) for x in xs]
+    first = variables[0]
+    _check_floating(function, first)
+    for x in variables:
+        if x.dtype != first.dtype or (shapes and x.shape != first.shape):
+            raise InvalidType(
+                f"{function}: got {first.dtype} {first.shape} and {x.dtype} {x.shape}; wanted the same"
+            )
+    return variables
+
+
+def _reduced(loss: Variable, reduce: str) -> Variable:
+    return loss if reduce == "no" else sum(loss) if reduce == "sum" else average(loss)
+
+
 def _total(values: Any, factor: float = 1.0) -> Any:
     """Sum times factor in the dtype of the values, but added up in float32 at least."""
     total = values.sum(dtype=np.promote_types(values.dtype, np.float32)) * factor
     return get_array_module(values).asarray(total, dtype=values.dtype)
 
 
-def _check_reduce(function: str, reduce: str) -> None:
-    if reduce not in ("mean", "no"):
-        raise ValueError(f"{function}: reduce is {reduce!r} but must be 'mean' or 'no'")
+def _check_reduce(function: str, reduce: str, *choices: str) -> None:
+    choices = choices or ("mean", "no")
+    if reduce not in choices:
+        raise ValueError(f"{function}: reduce is {reduce!r} but must be {' or '.join(map(repr, choices))}")
 
 
-def _check_floating(function: str, x: Variable) -> None:
+def _check_floating(function: str, x: Any) -> None:
     if x.dtype.kind != "f":
         raise InvalidType(f"{function}: x is {x.dtype}; wanted floating point; cast it with x.astype('float32')")
 
@@ -232,16 +479,3 @@ def _check_floating(function: str, x: Variable) -> None:
 def _check_labels(function: str, t: Any, alternative: str = "") -> None:
     if t.dtype.kind not in "iu":
         raise InvalidType(f"{function}: t is {t.dtype}; wanted integers{alternative}; cast it with t.astype('int32')")
-
-
-def _checked_class_weight(x: Variable, class_weight: Any) -> Any:
-    if class_weight is None:
-        return None
-    if isinstance(class_weight, Variable):
-        raise ValueError("softmax_cross_entropy: class_weight is a Variable; pass its array, it gets no gradient")
-    if class_weight.shape != x.shape[1:2]:
-        raise ValueError(
-            f"softmax_cross_entropy: class_weight has shape {class_weight.shape}; wanted ({x.shape[1]},), one weight "
-            "for each class"
-        )
-    return class_weight.astype(x.dtype, copy=False)

@@ -5,12 +5,31 @@ import weakref
 import numpy as np
 import pytest
 
+from minigan.configuration import using_config
 from minigan.core import Variable, grad, sum
 from minigan.functions import activation
-from minigan.functions.activation import elu, leaky_relu, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from minigan.functions.activation import (
+    clipped_relu,
+    crelu,
+    elu,
+    hard_sigmoid,
+    leaky_relu,
+    log_softmax,
+    maxout,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    selu,
+    sigmoid,
+    softmax,
+    softplus,
+    swish,
+    tanh,
+)
 from minigan.utils.type_check import InvalidType
 
-ELEMENTWISE = [relu, leaky_relu, sigmoid, tanh, softplus, elu]
+ELEMENTWISE = [relu, leaky_relu, sigmoid, tanh, softplus, elu, clipped_relu, relu6, hard_sigmoid, selu]
 
 # python -c "import chainer.functions as F, numpy as np;
 #   x = np.array([[-1000, -1, 0, 1, 1000]], 'f'); print(F.elu(x).array)"   (Chainer 7.8.1; the others likewise)
@@ -21,6 +40,10 @@ AT_EXTREMES = {
     tanh: [-1, -0.7615942, 0, 0.7615942, 1],
     softplus: [0, 0.31326163, 0.6931472, 1.3132616, 1000],
     elu: [-1, -0.63212055, 0, 1, 1000],
+    clipped_relu: [0, 0, 0, 1, 20],
+    relu6: [0, 0, 0, 1, 6],
+    hard_sigmoid: [0, 0.3, 0.5, 0.7, 1],
+    selu: [-1.7580993, -1.1113307, 0, 1.050701, 1050.701],
     softmax: [0, 0, 0, 0, 1],
     log_softmax: [-2000, -1001, -1000, -999, 0],
 }
@@ -31,6 +54,10 @@ GRADIENT_AT_EXTREMES = {
     tanh: [0, 0.41997433, 1, 0.41997433, 0],
     softplus: [0, 0.26894143, 0.5, 0.7310586, 1],
     elu: [0, 0.36787945, 1, 1, 1],
+    clipped_relu: [0, 0, 0, 1, 0],
+    relu6: [0, 0, 0, 1, 0],
+    hard_sigmoid: [0, 0.2, 0.2, 0.2, 0],
+    selu: [0, 0.6467686, 1.7580993, 1.050701, 1.050701],
     softmax: [0, 0, 0, 0, 0],
     log_softmax: [1, 1, 1, 1, -4],
 }
@@ -103,7 +130,8 @@ def test_no_elements(function):
 
 @pytest.mark.parametrize("function", AT_EXTREMES)
 def test_integers_are_refused(function):
-    with pytest.raises(InvalidType, match=f"{function.__name__}: x is int32; wanted floating point"):
+    name = {"relu6": "clipped_relu", "selu": "elu"}.get(function.__name__, function.__name__)
+    with pytest.raises(InvalidType, match=f"{name}: x is int32; wanted floating point"):
         function(np.ones((2, 3), np.int32))
 
 
@@ -136,7 +164,7 @@ def test_third_derivative(function):
 
     h = second(x)
     if h is None:  # piecewise linear
-        assert function in (relu, leaky_relu)
+        assert function in (relu, leaky_relu, clipped_relu, relu6, hard_sigmoid)
         return
     (third,) = grad([sum(h * c)], [x])
     direction, step = np.random.RandomState(3).randn(2, 3), 1e-5
@@ -145,7 +173,47 @@ def test_third_derivative(function):
 
 
 def test_every_public_name_is_a_function():
-    assert {f.__name__ for f in AT_EXTREMES} == set(activation.__all__)
+    others = {crelu, maxout, prelu, rrelu, swish}  # of other shapes, other arguments, or at random
+    assert {f.__name__ for f in {*AT_EXTREMES, *others}} == set(activation.__all__)
+
+
+def test_rrelu_draws_as_chainer_does():
+    # np.random.seed(0); F.rrelu(np.array([[-1, 2], [-3, -4]], "f"), return_r=True)   (Chainer 7.8.1)
+    x = np.array([[-1, 2], [-3, -4]], "f")
+    np.random.seed(0)
+    y, r = rrelu(x, return_r=True)
+    np.testing.assert_allclose(y.array, [[-0.23933615, 2], [-0.7517271, -0.95406932]], rtol=1e-6)
+    np.testing.assert_allclose(r, [[0.23933615, 0.27399778], [0.25057569, 0.23851733]], rtol=1e-6)
+    assert r.dtype == np.float32 and y.creator.r is r
+    np.testing.assert_array_equal(rrelu(x, r=r).array, y.array)
+
+
+def test_rrelu_is_not_random_while_testing():
+    with using_config("train", False):
+        y, r = rrelu(np.array([-1.0, 2]), 0.25, 0.75, return_r=True)
+    np.testing.assert_array_equal(y.array, [-0.5, 2])
+    np.testing.assert_array_equal(r, [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: rrelu(np.ones((2, 3)), 0.5, 0.5), ValueError, "rrelu: l is 0.5 and u is 0.5; wanted 0 <= l < u"),
+        (lambda: rrelu(np.ones(3), r=np.ones(2)), InvalidType, r"r is float64 \(2,\) but x float64 \(3,\)"),
+        (lambda: rrelu(np.ones(3), r=np.ones(3, "f")), InvalidType, "r is float32"),
+        (lambda: maxout(np.ones((2, 3)), 2), InvalidType, r"axis 1 of shape \(2, 3\) is not a multiple of pool_size=2"),
+        (lambda: maxout(np.ones((2, 3)), 3, axis=2), InvalidType, "maxout: axis 2"),
+        (lambda: maxout(np.ones((2, 3)), 0), ValueError, "maxout: pool_size is 0 but must be positive"),
+        (lambda: prelu(np.ones((2, 3)), np.ones(2)), InvalidType, r"\(2,\); wanted axes 1, 2, ... of x, \(2, 3\)"),
+        (lambda: prelu(np.ones((2, 3)), np.ones(3, "f")), InvalidType, "x is float64 and the parameter float32"),
+        (lambda: swish(np.ones((2, 3), int), np.ones(3, int)), InvalidType, "swish: x is int64"),
+        (lambda: swish(np.ones(2), np.ones(2)), InvalidType, "swish: the parameter has shape"),
+        (lambda: crelu(np.ones((2, 3)), axis=2), InvalidType, "axis 2"),
+    ],
+)
+def test_error_sentences(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
 
 
 def test_gradient_of_leaky_relu_of_an_array_without_axes():

@@ -3,13 +3,25 @@
 import numpy as np
 import pytest
 
+from minigan.configuration import using_config
 from minigan.core import Variable
 from minigan.functions.evaluation import accuracy
 from minigan.functions.loss import (
+    SoftmaxCrossEntropy,
+    absolute_error,
+    bernoulli_nll,
+    black_out,
+    contrastive,
+    cross_covariance,
+    decov,
+    gaussian_nll,
+    hinge,
+    huber_loss,
     mean_absolute_error,
     mean_squared_error,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
+    triplet,
 )
 from minigan.utils.type_check import InvalidType
 
@@ -105,6 +117,62 @@ def test_errors_of_numbers_and_of_nothing(loss):
     assert np.isnan(loss(np.zeros((0, 2)), np.zeros((0, 2))).array)
 
 
+def test_the_node_of_softmax_cross_entropy_keeps_the_probabilities():
+    x, t = Variable(SCORES), np.array([0, 1, -1])
+    node = softmax_cross_entropy(x, t).creator
+    assert isinstance(node, SoftmaxCrossEntropy) and node.normalize and len(node.inputs) == 2
+    np.testing.assert_allclose(node.y, [[0, 1], [0, 1], [0.26894143, 0.7310586]], rtol=1e-6)
+    assert softmax_cross_entropy(x, t, cache_score=False).creator.y is None
+
+
+@pytest.mark.parametrize("cache_score", [True, False])
+def test_cached_scores_give_the_same_gradients(cache_score):
+    rng = np.random.RandomState(0)
+    x, t = Variable(rng.randn(3, 4, 2)), rng.randint(-1, 4, (3, 2))
+    weight = rng.rand(4)
+    loss = softmax_cross_entropy(x, t, cache_score=cache_score, class_weight=weight)
+    loss.backward()
+    expected = np.exp(x.array) / np.exp(x.array).sum(1, keepdims=True)
+    for n, d in np.ndindex(3, 2):
+        expected[n, t[n, d], d] -= 1
+        expected[n, :, d] *= weight[t[n, d]] * (t[n, d] >= 0)
+    np.testing.assert_allclose(x.grad, expected / (t >= 0).sum(), rtol=1e-12, atol=1e-15)
+
+
+def test_a_class_that_is_ruled_out_costs_nothing():
+    x = Variable(np.array([[0.0, -np.inf, 0.0]]))
+    loss = softmax_cross_entropy(x, np.array([0]))
+    np.testing.assert_allclose(loss.array, np.log(2))
+    loss.backward()
+    np.testing.assert_allclose(x.grad, [[-0.5, 0, 0.5]])
+
+
+def test_labels_out_of_range_in_debug_mode():
+    with using_config("debug", True), pytest.raises(ValueError, match="t contains 3 but x has 3 classes"):
+        softmax_cross_entropy(FLOATS, INTEGERS[:, 0] + 2)
+
+
+def test_targets_may_be_of_another_floating_type():
+    x = Variable(np.ones((2, 4), np.float16))
+    loss = softmax_cross_entropy(x, np.full((2, 4), 0.25))
+    loss.backward()
+    assert loss.dtype == np.float64 and x.grad.dtype == np.float16
+    np.testing.assert_allclose(loss.array, np.log(4), rtol=1e-3)
+
+
+def test_contrastive_of_equal_vectors_has_a_gradient():
+    x = Variable(np.ones((2, 3)))
+    loss = contrastive(x, np.ones((2, 3)), np.array([0, 1]))
+    loss.backward()
+    assert loss.array == 0.25 and not x.grad.any()
+
+
+def test_huber_loss_is_a_parabola_between_two_lines():
+    x = np.array([[-5.0, -1, 0.5, 1, 9]])
+    loss = huber_loss(x, np.zeros((1, 5)), delta=1, reduce="no").array
+    np.testing.assert_array_equal(loss, [[4.5, 0.5, 0.125, 0.5, 8.5]])
+
+
 FLOATS = np.ones((2, 3), np.float32)
 INTEGERS = np.ones((2, 3), np.int32)
 
@@ -118,8 +186,8 @@ INTEGERS = np.ones((2, 3), np.int32)
         (lambda: sigmoid_cross_entropy(FLOATS, INTEGERS[0]), InvalidType, r"x has shape \(2, 3\) but t has .* \(3,\)"),
         (lambda: sigmoid_cross_entropy(FLOATS, INTEGERS, reduce="sum"), ValueError, "reduce is 'sum' but must be"),
         (lambda: softmax_cross_entropy(FLOATS, INTEGERS[:, 0], reduce="sum"), ValueError, "reduce is 'sum' but must"),
-        (lambda: softmax_cross_entropy(FLOATS, INTEGERS), InvalidType, r"t has shape \(2, 3\); wanted \(2,\)"),
-        (lambda: softmax_cross_entropy(FLOATS, FLOATS[0]), InvalidType, r"t, which holds floats, has shape \(3,\)"),
+        (lambda: softmax_cross_entropy(FLOATS, INTEGERS), InvalidType, r"of int32, has shape \(2, 3\); wanted \(2,\)"),
+        (lambda: softmax_cross_entropy(FLOATS, FLOATS[0]), InvalidType, r"t, of float32, has shape \(3,\)"),
         (lambda: softmax_cross_entropy(FLOATS[0], INTEGERS[0]), InvalidType, r"x has shape \(3,\); wanted \(N, C\)"),
         (lambda: softmax_cross_entropy(INTEGERS, INTEGERS[:, 0]), InvalidType, "softmax_cross_entropy: x is int32"),
         (lambda: softmax_cross_entropy(FLOATS, INTEGERS[:, 0] + 2), IndexError, "t contains 3 but x has 3 classes"),
@@ -132,9 +200,28 @@ INTEGERS = np.ones((2, 3), np.int32)
         (
             lambda: softmax_cross_entropy(FLOATS, INTEGERS[:, 0], class_weight=Variable(WEIGHTS)),
             ValueError,
-            "class_weight is a Variable",
+            r"class_weight is variable\(.*; wanted an array",
         ),
         (lambda: softmax_cross_entropy(FLOATS, FLOATS, soft_target_loss="mse"), ValueError, "loss is 'mse' but"),
+        (
+            lambda: softmax_cross_entropy(FLOATS, INTEGERS[:, 0], class_weight=INTEGERS[0]),
+            ValueError,
+            r"class_weight is array\(.*; wanted an array of floats",
+        ),
+        (lambda: hinge(FLOATS, INTEGERS[:, 0], norm="L3"), NotImplementedError, "hinge: norm is 'L3' but must be"),
+        (lambda: hinge(FLOATS, INTEGERS), InvalidType, r"hinge: x has shape \(2, 3\) and t has shape \(2, 3\)"),
+        (lambda: hinge(FLOATS, FLOATS[:, 0]), InvalidType, "hinge: t is float32; wanted integers"),
+        (lambda: contrastive(FLOATS, FLOATS, INTEGERS[:, 0], margin=0), ValueError, "margin is 0 but must be positive"),
+        (lambda: contrastive(FLOATS, FLOATS, INTEGERS[0]), InvalidType, r"are \(2, 3\) and, of y, \(3,\)"),
+        (lambda: triplet(FLOATS, FLOATS, FLOATS, margin=-1), ValueError, "triplet: margin is -1"),
+        (lambda: triplet(FLOATS[0], FLOATS[0], FLOATS[0]), InvalidType, r"triplet: the shape is \(3,\)"),
+        (lambda: huber_loss(FLOATS, FLOATS, 1, reduce="mean"), ValueError, "must be 'sum_along_second_axis' or 'no'"),
+        (lambda: cross_covariance(FLOATS, FLOATS[:1]), InvalidType, r"shapes are \(2, 3\) and \(1, 3\)"),
+        (lambda: decov(FLOATS, reduce="mean"), ValueError, "decov: reduce is 'mean' but must be 'half_squared_sum'"),
+        (lambda: gaussian_nll(FLOATS, FLOATS, FLOATS.astype("d")), InvalidType, "gaussian_nll: got float32"),
+        (lambda: bernoulli_nll(FLOATS, FLOATS, "x"), ValueError, "must be 'sum' or 'mean' or 'no'"),
+        (lambda: black_out(FLOATS, INTEGERS[0], FLOATS, INTEGERS), InvalidType, "black_out: shapes are"),
+        (lambda: absolute_error(FLOATS, FLOATS[:1]), InvalidType, r"absolute_error: got float32 \(2, 3\) and"),
         (lambda: mean_squared_error(FLOATS, FLOATS[:1]), InvalidType, r"x0 has shape \(2, 3\) but x1 has .* \(1, 3\)"),
         (lambda: mean_squared_error(FLOATS, FLOATS.astype("d")), InvalidType, "x0 is float32 but x1 is float64"),
         (lambda: mean_absolute_error(INTEGERS, INTEGERS), InvalidType, "mean_absolute_error: x0 is int32"),
