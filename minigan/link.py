@@ -46,6 +46,11 @@ class Link:
             shape, dtype = value if with_dtype else (value, np.float32)
             self.add_param(name, shape, dtype)
 
+    @classmethod
+    def from_params(cls, *args: Any, **kwargs: Any) -> Link:
+        """Make a link around arrays that exist already; for the links that define it."""
+        raise NotImplementedError(f"{cls.__name__} does not define from_params")
+
     # Registration
 
     @property
@@ -56,15 +61,17 @@ class Link:
     @contextmanager
     def init_scope(self) -> Iterator[None]:
         """Parameters (and, in a `Chain`, links) that are assigned to attributes inside the block are registered."""
-        if "_params" not in self.__dict__:
-            name = type(self).__name__
-            raise RuntimeError(f"{name}.init_scope: Link.__init__ has not run; call super().__init__() first")
+        self._check_init()
         before = self._within_init_scope
         self._within_init_scope = True
         try:
             yield
         finally:
             self._within_init_scope = before
+
+    def _check_init(self) -> None:
+        if "_params" not in self.__dict__:
+            raise RuntimeError(f"{type(self).__name__}: Link.__init__ has not run; call super().__init__() first")
 
     def __setattr__(self, name: str, value: Any) -> None:
         params = self.__dict__.get("_params", ())
@@ -117,6 +124,7 @@ class Link:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `forward`; a subclass defines `forward` or `__call__`."""
+        self._check_init()
         forward = getattr(self, "forward", None)
         if forward is None:
             raise AttributeError(f"{type(self).__name__} cannot be called: it defines neither forward nor __call__")
@@ -191,11 +199,10 @@ class Link:
 
     def count_params(self) -> int:
         """The number of elements of all parameters; warns of those that have no shape yet."""
-        params = list(self.params())
-        waiting = sum(not param.is_initialized for param in params)
-        if waiting:
-            warnings.warn(f"count_params: {waiting} parameters of {type(self).__name__} have no shape yet; not counted")
-        return sum(param.size for param in params if param.is_initialized)
+        for path, param in self.namedparams():
+            if not param.is_initialized:
+                warnings.warn(f"count_params: {path} has no shape yet; it is not counted")
+        return sum(param.size for param in self.params(include_uninit=False))
 
     # Gradients and updates
 
@@ -206,6 +213,7 @@ class Link:
 
     def zerograds(self) -> None:
         """Set all gradients to zero; `cleargrads` is quicker."""
+        warnings.warn("zerograds: cleargrads is quicker, and does as well", DeprecationWarning, stacklevel=2)
         for param in self.params():
             param._zerograd()
 
@@ -251,14 +259,21 @@ class Link:
 
     def to_device(self: Self, device: Any) -> Self:
         """Move parameters, gradients and persistent arrays to `device`, here and below; returns this link."""
-        device = get_device(device)
-        for link in self.links():
-            link._device = device
-            for name in link._params:
-                link.__dict__[name].to_device(device)
-            for name in link._persistent:
-                link.__dict__[name] = device.send(link.__dict__[name])
+        self.device_resident_accept(_ToDevice(get_device(device)))
         return self
+
+    def device_resident_accept(self, visitor: Any) -> None:
+        """Show `visitor` all that lives on a device: itself, its parameters, its persistent values, its children.
+
+        A link with arrays elsewhere overrides it: `self.x = visitor.visit_array(self.x)`, after `super()`.
+        """
+        visitor.visit_device_resident(self)
+        for name in self._params:
+            visitor.visit_variable(self.__dict__[name])
+        for name in self._persistent:
+            self.__dict__[name] = visitor.visit_array(self.__dict__[name])
+        for child in self.children():
+            visitor.visit_child(child)
 
     def to_cpu(self: Self) -> Self:
         """Move to NumPy."""
@@ -267,6 +282,14 @@ class Link:
     def to_gpu(self: Self, device: Any = None) -> Self:
         """Move to CuPy, to the GPU of the number `device` (None: the first)."""
         return self.to_device(0 if device is None else device)
+
+    def to_intel64(self: Self) -> Self:
+        """As `to_cpu`: there is no iDeep here."""
+        return self.to_cpu()
+
+    def from_chx(self: Self) -> Self:
+        """Nothing to do: there is no ChainerX here."""
+        return self
 
     # Copies
 
@@ -281,15 +304,15 @@ class Link:
         if mode == "share":
             return self._share()
         other = copy.deepcopy(self)
-        other.name = None
         if mode == "init":
             for param in other.params(include_uninit=False):
-                param.initialize(param.shape)
                 param.cleargrad()
+                param.initialize(param.shape)
         return other
 
     def _share(self: Self) -> Self:
-        other = copy.copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other._params, other._persistent = set(self._params), set(self._persistent)
         other.name = None
         for name in self._params:
@@ -365,6 +388,32 @@ class Link:
         return f"{type(self).__name__}({chr(10) + indented if indented else ''})"
 
 
+class _ToDevice:
+    """The visitor of `Link.to_device`."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def visit_device_resident(self, link: Link) -> None:
+        link._device = self.device
+
+    def visit_variable(self, variable: Any) -> None:
+        variable.to_device(self.device)
+
+    def visit_array(self, array: Any) -> Any:
+        return self.device.send(array)
+
+    def visit_child(self, link: Link) -> None:
+        """Old scripts move arrays of their own in `to_cpu` and `to_gpu`; these are called where they are overridden."""
+        on_cpu = isinstance(self.device, CpuDevice)
+        if on_cpu and type(link).to_cpu is not Link.to_cpu:
+            link.to_cpu()
+        elif not on_cpu and type(link).to_gpu is not Link.to_gpu:
+            link.to_gpu(self.device.id)
+        else:
+            link.device_resident_accept(self)
+
+
 class Chain(Link):
     """A link with children that are attributes.
 
@@ -429,7 +478,7 @@ class ChainList(Link, MutableSequence):
 
     def __init__(self, *links: Link) -> None:
         super().__init__()
-        self._layers: list[Any] = []
+        self._children: list[Link] = []
         self.extend(links)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -442,35 +491,32 @@ class ChainList(Link, MutableSequence):
         """Append a child."""
         self.append(link)
 
-    def _check_layer(self, layer: Any) -> None:
-        _check_link(layer, type(self).__name__)
-
     def _number_children(self) -> None:
         for name, child in self._named_children():
             child.name = name
 
     def __len__(self) -> int:
-        return len(self._layers)
+        return len(self._children)
 
     def __getitem__(self, index: Any) -> Any:
         """One element, or a list of them for a slice."""
-        return self._layers[index]
+        return self._children[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         value = list(value) if isinstance(index, slice) else value
-        for layer in value if isinstance(index, slice) else [value]:
-            self._check_layer(layer)
-        self._layers[index] = value
+        for link in value if isinstance(index, slice) else [value]:
+            _check_link(link, type(self).__name__)
+        self._children[index] = value
         self._number_children()
 
     def __delitem__(self, index: Any) -> None:
-        del self._layers[index]
+        del self._children[index]
         self._number_children()
 
-    def insert(self, index: int, value: Any) -> None:
+    def insert(self, index: int, link: Any) -> None:
         """Insert before position `index`."""
-        self._check_layer(value)
-        self._layers.insert(index, value)
+        _check_link(link, type(self).__name__)
+        self._children.insert(index, link)
         self._number_children()
 
     def extend(self, values: Iterable[Any]) -> None:
@@ -478,53 +524,108 @@ class ChainList(Link, MutableSequence):
         self[len(self) :] = values
 
     def _named_children(self) -> Iterator[tuple[str, Link]]:
-        links = [layer for layer in self._layers if isinstance(layer, Link)]
-        return ((str(i), link) for i, link in enumerate(links))
+        return ((str(i), link) for i, link in enumerate(self._children))
 
     def _share(self: Self) -> Self:
         other: Any = super()._share()
-        other._layers = [x._share() if isinstance(x, Link) else x for x in self._layers]  # type: ignore[attr-defined]
+        other._children = [link._share() for link in self._children]  # type: ignore[attr-defined]
         other._number_children()
         return other
 
     def __str__(self) -> str:
-        return self._lines((str(i), layer) for i, layer in enumerate(self._layers))
+        return self._lines(self._named_children())
 
 
 class Sequential(ChainList):
     """Links and plain functions applied one after another: `y = layers[-1](... layers[1](layers[0](x)))`.
 
     A layer that returns a tuple passes its elements on as separate arguments. Only links carry a number in paths and
-    files: in `Sequential(l, relu, m)` the second link is `/1`. The numbers are Chainer's, whose files must find their
-    layers: if the first layer is a link, the links after it are numbered from the last one back.
+    files. The numbers are Chainer's, whose files must find their layers, and those depend on the order in which the
+    layers came: see `insert`.
     """
 
     def __init__(self, *layers: Callable[..., Any]) -> None:
-        super().__init__(*layers)  # type: ignore[arg-type]
+        super().__init__()
+        self._layers: list[Any] = []
+        self.extend(layers)
 
-    def _named_children(self) -> Iterator[tuple[str, Link]]:
-        links = [layer for layer in self._layers if isinstance(layer, Link)]
-        if links and links[0] is self._layers[0]:
-            links[1:] = links[:0:-1]
-        return ((str(i), link) for i, link in enumerate(links))
+    def __len__(self) -> int:
+        return len(self._layers)
 
-    def _check_layer(self, layer: Any) -> None:
-        if not callable(layer):
-            raise ValueError(f"Sequential: a layer is {layer!r}, which is not callable; pass links and functions")
+    def __getitem__(self, index: Any) -> Any:
+        """One layer, or a list of them for a slice."""
+        return self._layers[index]
 
-    def forward(self, *xs: Any) -> Any:
+    def __setitem__(self, index: Any, layer: Any) -> None:
+        _check_callable(layer)
+        index = range(len(self))[index]
+        del self[index]
+        self.insert(index, layer)
+
+    def __delitem__(self, index: Any) -> None:
+        layer = self._layers.pop(index)
+        if isinstance(layer, Link):
+            del self._children[[child is layer for child in self._children].index(True)]
+            self._number_children()
+
+    def insert(self, index: int, layer: Any) -> None:
+        """Insert before position `index`.
+
+        A link takes the number behind that of the first link in front of it (not the last, as one would expect), and
+        counts the functions in front of that one too: `Sequential(a, b, c)` numbers them 0, 2, 1.
+        """
+        _check_callable(layer)
+        if not -len(self) <= index <= len(self):
+            raise IndexError(f"Sequential.insert: index {index} is out of range; there are {len(self)} layers")
+        if index < 0:
+            index += len(self)
+        if isinstance(layer, Link):
+            links = [i for i in range(index) if isinstance(self._layers[i], Link)]
+            self._children.insert(links[0] + 1 if links else min(index, 1), layer)
+            self._number_children()
+        self._layers.insert(index, layer)
+
+    def extend(self, layers: Iterable[Any]) -> None:
+        """Append each one; nothing is appended if one of them cannot be."""
+        layers = list(layers)
+        for layer in layers:
+            _check_callable(layer)
+        for layer in layers:
+            self.append(layer)
+
+    def _share(self: Self) -> Self:
+        other: Any = super()._share()
+        this: Any = self
+        copies = {id(link): shared for link, shared in zip(this._children, other._children, strict=True)}
+        other._layers = [copies.get(id(layer), layer) for layer in this._layers]
+        return other
+
+    def forward(self, *x: Any) -> Any:
         """Apply the layers in order."""
         if not self._layers:
             raise RuntimeError("Sequential: there is no layer to apply; append one first")
         for layer in self._layers:
-            ys = layer(*xs)
-            xs = ys if isinstance(ys, tuple) else (ys,)
-        return ys
+            y = layer(*x)
+            x = y if isinstance(y, tuple) else (y,)
+        return y
 
     def __add__(self, other: Sequential) -> Sequential:
-        if not isinstance(other, Sequential):
-            raise ValueError(f"Sequential: cannot add a {type(other).__name__}; only another Sequential, or use extend")
-        return Sequential(*self, *other)
+        return Sequential(*self, *_check_sequential(other))
+
+    def __iadd__(self, other: Any) -> Sequential:
+        self.extend(_check_sequential(other))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        if any(getattr(layer, "__name__", "") == "<lambda>" for layer in self._layers):
+            raise ValueError("Sequential: a layer is a lambda, which cannot be pickled; use functools.partial or def")
+        return self.__dict__
+
+    def __deepcopy__(self, memo: dict) -> Sequential:
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return other
 
     def flatten(self) -> Sequential:
         """A new `Sequential` of the same layers in which nested ones are laid out flat."""
@@ -539,7 +640,23 @@ class Sequential(ChainList):
 
     def remove_by_layer_type(self, type_name: str) -> None:
         """Remove the layers that are of the class, or are the function, called `type_name`."""
-        self[:] = [layer for layer in self._layers if not _is_called(layer, type_name)]
+        for index in reversed(range(len(self))):
+            if _is_called(self._layers[index], type_name):
+                del self[index]
+
+    def __str__(self) -> str:
+        return self._lines((str(i), layer) for i, layer in enumerate(self._layers))
+
+
+def _check_callable(layer: Any) -> None:
+    if not callable(layer):
+        raise ValueError(f"Sequential: a layer is {layer!r}, which is not callable; pass links and functions")
+
+
+def _check_sequential(other: Any) -> Sequential:
+    if not isinstance(other, Sequential):
+        raise ValueError(f"Sequential: cannot add a {type(other).__name__}; only another Sequential, or use extend")
+    return other
 
 
 def _is_called(layer: Any, type_name: str) -> bool:

@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -191,7 +192,8 @@ def test_gradients():
     link.addgrads(other)
     link.addgrads(other)
     assert (link.W.grad == 2).all() and link.b.grad is None and (other.W.grad == 1).all()
-    link.zerograds()
+    with pytest.warns(DeprecationWarning, match="zerograd"):
+        link.zerograds()
     assert (link.W.grad == 0).all() and (link.b.grad == 0).all()
     link.cleargrads()
     assert link.W.grad is None
@@ -219,8 +221,9 @@ def test_updates_are_switched_for_the_whole_tree():
 
 def test_count_params_warns_of_what_it_cannot_count():
     assert Affine(3, 4).count_params() == 16
-    with pytest.warns(UserWarning, match="2 parameters of Net"):
+    with pytest.warns(UserWarning, match="has no shape yet") as warned:
         assert Net().count_params() == 2 + 2 + 16
+    assert [str(w.message).split()[1] for w in warned] == ["/q", "/a/W"]
 
 
 def test_cpu_device():
@@ -431,3 +434,85 @@ def test_sequential_numbers_its_links_as_chainer_does_in_files(first, numbered):
     model = Sequential(*first, Affine(1, 1), double, Affine(1, 2), Affine(1, 3))
     assert [link.n_out for link in model.children()] == numbered
     assert [link.name for link in model.children()] == ["0", "1", "2"]
+
+
+# Chainer 7.8.1: Sequential(*layers), then [(layer.out_size, layer.name) for layer in layers._children]
+@pytest.mark.parametrize(
+    ("layers", "numbers"), [("012", "021"), ("f12", "12"), ("0f1f2", "021"), ("fff12", "12"), ("012345", "054321")]
+)
+def test_sequential_numbers_links_as_chainer_does(layers, numbers):
+    net = Sequential(*(double if layer == "f" else Affine(1, int(layer)) for layer in layers))
+    children = list(net.children())
+    assert "".join(str(child.n_out) for child in children) == numbers
+    assert [child.name for child in children] == [str(i) for i in range(len(children))]
+
+
+def test_sequential_numbers_after_changes_as_chainer_does():
+    # Chainer 7.8.1: insert(i, layer) in this order, then deletions and assignments, printing Sequential._children
+    def numbers():
+        assert [child.name for child in net.children()] == [str(i) for i in range(len(list(net.children())))]
+        return [child.n_out for child in net.children()]
+
+    net = Sequential()
+    for index, layer in ((0, 0), (0, 1), (0, "f"), (2, 2), (3, 3), (4, "f"), (6, 4), (1, 5), (-1, 6), (-3, 8)):
+        net.insert(index, double if layer == "f" else Affine(1, layer))
+    assert numbers() == [1, 5, 8, 6, 0, 4, 3, 2]
+    del net[0], net[2], net[-1]
+    assert numbers() == [1, 5, 8, 6, 0, 3]
+    net[0] = Affine(1, 30)
+    assert numbers() == [30, 1, 8, 6, 0, 3]
+    net[1] = double
+    net[1] = Affine(1, 31)
+    assert numbers() == [30, 31, 8, 6, 0, 3]
+    assert net.pop().n_out == 6
+    net.remove(net[1])
+    assert numbers() == [30, 8, 0, 3] and [getattr(layer, "n_out", "f") for layer in net] == [30, 3, "f", 8, 0]
+    with pytest.raises(IndexError, match="index 7"):
+        net.insert(7, double)
+
+
+def test_sequential_is_pickled_and_copied():
+    net = Sequential(Affine(1, 1), double, Affine(1, 2), Affine(2, 3))
+    for other in (pickle.loads(pickle.dumps(net)), net.copy("copy"), net.copy("init"), net.copy(), copy.copy(net)):
+        assert other[1] is double and [child.n_out for child in other.children()] == [1, 3, 2]
+        assert other[3] is list(other.children())[1]
+    net.append(lambda x: x)
+    with pytest.raises(ValueError, match="lambda"):
+        pickle.dumps(net)
+    assert net.copy("copy")[4] is net.copy()[4] is net[4]
+    with pytest.raises(ValueError, match="cannot add a int"):
+        net += 1
+    net += Sequential(double)
+    assert len(net) == 6 and net[5] is double
+
+
+def test_a_forgotten_super_init_is_named_at_the_call():
+    class Forgetful(Link):
+        def __init__(self):
+            pass
+
+        def forward(self):
+            pass
+
+    with pytest.raises(RuntimeError, match=r"super\(\).__init__\(\)"):
+        Forgetful()()
+
+
+def test_devices_visit_the_whole_tree():
+    class Old(Affine):
+        moved = 0
+
+        def to_cpu(self):
+            self.moved += 1
+            return super().to_cpu()
+
+    class Own(Affine):
+        def device_resident_accept(self, visitor):
+            super().device_resident_accept(visitor)
+            self.memory = visitor.visit_array([np.ones(1)])
+
+    net = Chain(old=Old(1, 1), list=ChainList(Own(1, 1)))
+    assert net.to_device("@numpy") is net and net.to_intel64() is net and net.from_chx() is net
+    assert net.old.moved == 2 and net.list[0].memory == [1]
+    with pytest.raises(NotImplementedError, match="Own does not define from_params"):
+        Own.from_params()
