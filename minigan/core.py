@@ -257,6 +257,11 @@ class Variable:
         """With the axes in reverse order."""
         return transpose(self)
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it has an array."""
+        return self._array is not None
+
     # -- its place in the graph
 
     @property
@@ -581,11 +586,6 @@ class Parameter(Variable):
         super().__init__(array, name=name)
         if shape is not None:
             self.initialize(shape)
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether it has an array."""
-        return self._array is not None
 
     @property
     def device(self) -> Device:

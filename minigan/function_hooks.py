@@ -61,6 +61,7 @@ class TimerHook(_Around):
     """
 
     name = "TimerHook"
+    heading = "FunctionName"  # of the first column of the report
 
     def __init__(self) -> None:
         self.call_history: list[tuple[str, float]] = []
@@ -107,7 +108,7 @@ class TimerHook(_Around):
         rows = [
             (name, _scaled(record["elapsed_time"], unit), str(record["occurrence"])) for name, record in summary.items()
         ]
-        _print_table([("FunctionName", "ElapsedTime", "Occurrence"), *rows], file)
+        _print_table([(self.heading, "ElapsedTime", "Occurrence"), *rows], file)
 
 
 def _print_table(rows: list[tuple[str, ...]], file: Any) -> None:

@@ -18,7 +18,7 @@ FLOORS = [
     ["minigan.function", "minigan.function_hooks", "minigan.functions", "minigan.gradient_check", "minigan.reporter",
      "minigan.computational_graph"],
     ["minigan.link_hook", "minigan.link", "minigan.distributions"],
-    ["minigan.links", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
+    ["minigan.links", "minigan.link_hooks", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
     ["minigan.dataset", "minigan.datasets", "minigan.iterators", "minigan.serializers", "minigan.training"],
     ["minigan.gans", "minigan.pictures", "minigan.run_folder"],
     ["minigan.legacy", "minigan.cli", "minigan.__main__"],

@@ -9,6 +9,7 @@ bit for bit, and the other way round.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from minigan.configuration import no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.gans.nets import Generator
 from minigan.link import Chain
+from minigan.links.gan import ExponentialMovingAverage, persistents
 from minigan.reporter import report
 from minigan.training.updaters.standard_updater import StandardUpdater
 
@@ -53,7 +55,8 @@ class GANUpdater(StandardUpdater):
         self.gan, self.n_dis, self.ema_decay = gan, n_dis, ema_decay
         self.gen: Generator = optimizer["gen"].target
         self.dis: Chain = optimizer["dis"].target
-        self.ema: Generator | None = self.gen.copy(mode="copy") if ema_decay else None
+        self._average = ExponentialMovingAverage(self.gen, ema_decay) if ema_decay else None
+        self.ema: Generator | None = self._average.average if self._average else None
 
     @property
     def sampler(self) -> Generator:
@@ -94,21 +97,20 @@ class GANUpdater(StandardUpdater):
         x_fake.backward()
         self.get_optimizer("gen").update()
         report({"loss": loss}, self.gen)
-        if self.ema is not None:
-            step = self.get_optimizer("gen").t
-            _move_towards(self.ema, self.gen, 1 - min(self.ema_decay, (1 + step) / (10 + step)))
+        if self._average is not None:
+            self._average.update(self.get_optimizer("gen").t)
 
     def serialize(self, serializer: Any) -> None:
         """Write to or read from `serializer` all that the next iteration depends on."""
         super().serialize(serializer)
-        if self.ema is not None:
-            self.ema.serialize(serializer["ema"])
+        if self._average is not None:
+            self._average.serialize(serializer["ema"])
 
 
 @contextlib.contextmanager
 def frozen_statistics(net: Chain) -> Iterator[None]:
     """Put back on leaving what the links of `net` remember besides weights: running means and variances, counters."""
-    before = [(link, name, _copy(value)) for link, name, value in _memories(net)]
+    before = [(link, name, copy.copy(value)) for link, name, value in persistents(net)]
     try:
         yield
     finally:
@@ -118,27 +120,6 @@ def frozen_statistics(net: Chain) -> Iterator[None]:
                 copyto(now, value)
             else:
                 setattr(link, name, value)
-
-
-def _memories(net: Chain) -> Iterator[tuple[Any, str, Any]]:
-    for link in net.links():
-        for name in sorted(link._persistent):
-            yield link, name, getattr(link, name)
-
-
-def _copy(value: Any) -> Any:
-    return value.copy() if hasattr(value, "copy") else value
-
-
-def _move_towards(average: Chain, net: Chain, rate: float) -> None:
-    """average += rate * (net - average) for weights and running statistics; counters are taken over as they are."""
-    for mean, now in zip(average.params(), net.params(), strict=True):
-        mean.array += rate * (now.array - mean.array)
-    for (link, name, mean), (_, _, now) in zip(_memories(average), _memories(net), strict=True):
-        if getattr(mean, "dtype", None) is not None and mean.dtype.kind == "f" and mean.shape:
-            mean += rate * (now - mean)
-        else:
-            setattr(link, name, _copy(now))
 
 
 def _opinion(y_real: Variable, y_fake: Variable) -> dict[str, Any]:

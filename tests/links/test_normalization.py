@@ -5,7 +5,13 @@ from minigan.configuration import using_config
 from minigan.core import Variable
 from minigan.functions.normalization import fixed_batch_normalization
 from minigan.initializers import Constant
-from minigan.links.normalization import BatchNormalization
+from minigan.links.normalization import (
+    BatchNormalization,
+    BatchRenormalization,
+    DecorrelatedBatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+)
 from minigan.serializers.npz import load_npz, save_npz
 from minigan.utils.type_check import InvalidType
 
@@ -199,3 +205,74 @@ def test_errors(x):
 def test_sizes_and_axes_may_be_numpy_integers():
     link = BatchNormalization(np.int64(3), axis=np.int64(0))
     assert link.avg_mean.shape == (3,) and link(np.ones((2, 3), "f")).shape == (2, 3)
+
+
+def test_renormalization_follows_the_batches(x):
+    # Chainer 7.8.1: l = L.BatchRenormalization(3, 1.3, .4); l.avg_mean[...] = [0, 1, -1]; y = l(x); l(x, finetune=True)
+    link = BatchRenormalization(3, 1.3, 0.4)
+    link.avg_mean[...] = [0, 1, -1]
+    y = link(x)
+    np.testing.assert_allclose(y.array[0, :, 0, 0], [1.5727222, 1.2332863, 0.56894076], rtol=1e-5)
+    np.testing.assert_allclose(link.avg_mean, [0.05913185, 0.9234255, -0.9272161], rtol=1e-5)
+    link(x, True)
+    assert link.N == 1
+    np.testing.assert_allclose(link.avg_mean, x.mean(IMAGES), rtol=1e-5)
+    with using_config("train", False):
+        want = BatchNormalization(3, initial_avg_mean=link.avg_mean, initial_avg_var=link.avg_var)(x)
+        np.testing.assert_array_equal(link(x).array, want.array)
+    assert str(link).startswith("BatchRenormalization(size=3, decay=0.9")
+
+
+def test_decorrelation_follows_the_batches(tmp_path):
+    # Chainer 7.8.1: l = L.DecorrelatedBatchNormalization(4, groups=2); l(x); print(l.avg_mean, l.avg_projection[0])
+    x = np.random.RandomState(0).randn(7, 4, 3).astype(np.float32)
+    link = DecorrelatedBatchNormalization(4, groups=2)
+    y = link(x).array
+    rows = np.moveaxis(y, 1, 0).reshape(2, 2, -1)
+    np.testing.assert_allclose(rows @ rows.swapaxes(1, 2) / 21, [np.eye(2)] * 2, atol=1e-4)
+    np.testing.assert_allclose(link.avg_mean, [[0.01483651, -0.002818], [-0.02879482, -0.00121553]], rtol=1e-4)
+    np.testing.assert_allclose(link.avg_projection[0], [[1.0016026, -0.00511891], [-0.00511891, 0.99451756]], rtol=1e-4)
+    link.start_finetuning()
+    link(x, finetune=True)
+    assert link.N == 1
+    np.testing.assert_allclose(link.avg_mean.ravel(), x.mean((0, 2)), rtol=1e-5)
+    save_npz(tmp_path / "link.npz", link)
+    other = DecorrelatedBatchNormalization(4, groups=2)
+    load_npz(tmp_path / "link.npz", other)
+    with using_config("train", False):
+        np.testing.assert_array_equal(other(x).array, link(x).array)
+
+
+@pytest.mark.parametrize("make", [lambda size: GroupNormalization(2, size), LayerNormalization], ids=["group", "layer"])
+@pytest.mark.parametrize("size", [None, 4])
+def test_layers_without_statistics(make, size, tmp_path):
+    x = np.random.RandomState(0).randn(3, 4).astype(np.float32)
+    link = make(size)
+    assert names(link) == ["/beta", "/gamma"] and not link._persistent
+    assert link.gamma.is_initialized == (size is not None)
+    with using_config("train", False):
+        y = link(x).array
+    np.testing.assert_allclose(y, link(x).array)
+    np.testing.assert_allclose(y.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_array_equal(link.gamma.array, [1, 1, 1, 1])
+    link.beta.array[...] = 5
+    save_npz(tmp_path / "link.npz", link)
+    other = make(None)
+    load_npz(tmp_path / "link.npz", other)
+    np.testing.assert_allclose(other(x).array, y + 5, rtol=1e-5)
+
+
+def test_errors_of_layers_without_statistics():
+    images = np.zeros((2, 4, 3), np.float32)
+    with pytest.raises(InvalidType, match="wanted .N, C."):
+        LayerNormalization()(images)
+    with pytest.raises(InvalidType, match="gamma has shape"):
+        LayerNormalization(4)(images[0])
+    with pytest.raises(ValueError, match="does not divide"):
+        GroupNormalization(3)(images)
+    with pytest.raises(TypeError, match="groups is 2.5"):
+        GroupNormalization(2.5)(images)
+    with pytest.raises(ValueError, match="wanted .N, C, ..."):
+        GroupNormalization(2)(images[0, 0])
+    with pytest.raises(TypeError, match="wanted an int or a tuple of ints"):
+        BatchNormalization({})
