@@ -69,15 +69,15 @@ def classification_summary(y: Any, t: Any, label_num: int | None = None, beta: f
     """Precision, recall, F-beta score and support of each class: four vectors of ``label_num`` entries.
 
     precision = right / guessed, recall = right / present (the support), F = (1 + beta^2) p r / (beta^2 p + r); NaN
-    where nothing was guessed or present. Arguments as for ``accuracy``; ``label_num`` is the largest class plus 1 by
-    default, and entries with ``ignore_label`` do not count.
+    where nothing was guessed or present. Arguments as for ``accuracy``; ``label_num`` is by default the largest class
+    of ``t`` plus 1, and entries with ``ignore_label`` do not count.
     """
     y, t = _scores("classification_summary", y, t, "i")
     xp = get_array_module(y)
+    if label_num is None:
+        label_num = int(t.max()) + 1
     guess, t = y.argmax(axis=1).ravel(), t.ravel()
     guess, t = guess[t != ignore_label], t[t != ignore_label]
-    if label_num is None:
-        label_num = int(max(guess.max(), t.max())) + 1
     right, guessed, support = (xp.bincount(a, minlength=label_num)[:label_num] for a in (t[t == guess], guess, t))
     with np.errstate(invalid="ignore", divide="ignore"):
         p, r = right / guessed, right / support

@@ -17,6 +17,14 @@ def test_summary_is_chainers():
     np.testing.assert_array_equal(fbeta_score(Y, T, beta=1.0)[0].array, f)
 
 
+def test_the_number_of_classes_is_that_of_t():
+    # Chainer 7.8.1: F.precision(Y, [0, 1, 1, 0]) and F.precision(Y, [2, 2, 2, 2], ignore_label=2)
+    p, support = F.precision(Y, np.array([0, 1, 1, 0]))
+    assert p.array.tolist() == [1, 1] and support.array.tolist() == [2, 2]
+    p, support = F.precision(Y, np.full(4, 2), ignore_label=2)
+    assert np.isnan(p.array).tolist() == [True] * 3 and support.array.tolist() == [0, 0, 0]
+
+
 def test_nothing_that_counts():
     ignored = np.full(4, -1, np.int32)
     assert F.accuracy(Y, ignored, ignore_label=-1).array == 0
