@@ -99,3 +99,35 @@ def test_unchain_variables(tmp_path):
     with minigan.using_config("keep_graph_on_report", True):
         trainer.run()
     assert seen[0]["main/loss"].creator is None
+
+
+def test_dump_graph_writes_the_graph_once_and_puts_the_configuration_back(tmp_path):
+    seen, trainer = [], trainer_of(tmp_path, stop=2)
+    trainer.extend(E.DumpGraph("main/loss", variable_style={"shape": "box"}))
+    trainer.extend(record(seen))
+    trainer.run()
+    text = (tmp_path / "cg.dot").read_text()
+    assert text.startswith("digraph graphname{rankdir=TB;") and text.endswith("}")
+    assert 'label="LinearFunction"' in text and 'shape="box"' in text and text.count("->") >= 10
+    assert seen[0]["main/loss"].creator is not None and seen[1]["main/loss"].creator is None
+    assert minigan.config.keep_graph_on_report is False
+
+    file = tmp_path / "state"
+    save_npz(file, trainer.get_extension("dump_graph"))
+    again = E.dump_graph("main/loss", out_name="x.dot")
+    load_npz(file, again)
+    assert not again.trigger(trainer)
+
+
+def test_dump_graph_of_what_has_no_graph(tmp_path):
+    trainer = trainer_of(tmp_path, stop=1)
+    trainer.extend(E.dump_graph("main/los"))
+    with pytest.raises(KeyError, match="nothing was reported as 'main/los'"):
+        trainer.run(show_loop_exception_msg=False)
+    trainer = trainer_of(tmp_path, stop=1)
+    trainer.extend(make_extension(priority=300)(report_counts))
+    trainer.extend(E.dump_graph("seen"))
+    with pytest.raises(TypeError, match="seen is a int; wanted a Variable"):
+        trainer.run(show_loop_exception_msg=False)
+    with pytest.raises(TypeError, match="no argument 'foo'"):
+        E.DumpGraph("x", foo=1)

@@ -1,5 +1,6 @@
 """Extensions: what can be hooked into the training loop, one chapter to a file."""
 
+from minigan.training.extensions.dump_graph import DumpGraph, dump_graph
 from minigan.training.extensions.evaluator import Evaluator
 from minigan.training.extensions.guards import FailOnNonNumber, unchain_variables
 from minigan.training.extensions.log_report import LogReport
@@ -20,8 +21,8 @@ from minigan.training.extensions.statistics import MicroAverage, ParameterStatis
 from minigan.training.extensions.value_observation import observe_lr, observe_value
 
 __all__ = [
-    "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift", "LogReport",
+    "DumpGraph", "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift", "LogReport",
     "MicroAverage", "MultistepShift", "ParameterStatistics", "PlotReport", "PolynomialShift", "PrintReport",
-    "ProgressBar", "StepShift", "WarmupShift", "observe_lr", "observe_value", "snapshot",
+    "ProgressBar", "StepShift", "WarmupShift", "dump_graph", "observe_lr", "observe_value", "snapshot",
     "snapshot_object", "unchain_variables",
 ]  # fmt: skip

@@ -1,0 +1,74 @@
+"""A picture of the network: writes the graph that led to a reported value, once, as a DOT file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minigan.computational_graph import build_computational_graph
+from minigan.configuration import config
+from minigan.core import Variable
+from minigan.training.extension import Extension
+from minigan.utils.files import atomic_write
+
+_VARIABLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
+_FUNCTION = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}
+
+
+class DumpGraph(Extension):
+    """Writes the graph behind an observed Variable in the first iteration; `dot -Tpng cg.dot` makes a picture of it.
+
+    Args:
+        root_name: Name of the value, such as `"main/loss"`.
+        filename: File in the trainer's folder, `cg.dot` by default; `out_name` is the old name.
+        variable_style, function_style: Dicts of DOT attributes of the two kinds of nodes.
+    """
+
+    default_name = "dump_graph"
+
+    def __init__(self, root_name: str, filename: str | None = None, variable_style: dict | None = None,
+                 function_style: dict | None = None, **kwargs: Any) -> None:  # fmt: skip
+        self._root_name = root_name
+        self._filename = kwargs.pop("out_name", None) or filename or "cg.dot"
+        if kwargs:
+            raise TypeError(f"DumpGraph: there is no argument {next(iter(kwargs))!r}")
+        self._variable_style = variable_style or _VARIABLE
+        self._function_style = function_style or _FUNCTION
+        self._original_flag: bool | None = None
+        self._flag_called = False
+
+    def initialize(self, trainer: Any) -> None:
+        """Let reported values keep their graphs until the picture is made."""
+        if not self._flag_called:
+            self._original_flag = config.keep_graph_on_report
+            config.keep_graph_on_report = True
+
+    def trigger(self, trainer: Any) -> bool:
+        """Fire once."""
+        fires = not self._flag_called
+        self._flag_called = True
+        return fires
+
+    def __call__(self, trainer: Any) -> None:
+        """Write the file and put the configuration back."""
+        config.keep_graph_on_report = bool(self._original_flag)
+        if self._root_name not in trainer.observation:
+            raise KeyError(
+                f"DumpGraph: nothing was reported as {self._root_name!r}; reported were {sorted(trainer.observation)}"
+            )
+        root = trainer.observation[self._root_name]
+        if not isinstance(root, Variable):
+            raise TypeError(f"DumpGraph: {self._root_name} is a {type(root).__name__}; wanted a Variable, with a graph")
+        graph = build_computational_graph(
+            [root], variable_style=self._variable_style, function_style=self._function_style
+        )
+        with atomic_write(Path(trainer.out) / self._filename) as file:
+            file.write(graph.dump().encode())
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read whether the picture has been made."""
+        self._original_flag = serializer("_original_flag", self._original_flag)
+        self._flag_called = bool(serializer("_flag_called", self._flag_called))
+
+
+dump_graph = DumpGraph
