@@ -609,7 +609,7 @@ class Sequential(ChainList):
             x = y if isinstance(y, tuple) else (y,)
         return y
 
-    def __add__(self, other: Sequential) -> Sequential:
+    def __add__(self, other: Any) -> Sequential:
         return Sequential(*self, *_check_sequential(other))
 
     def __iadd__(self, other: Any) -> Sequential:

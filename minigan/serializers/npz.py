@@ -46,9 +46,9 @@ _EVERY_PICKLED_NONE = frozenset(
     for old in (_PICKLED_NONE_2, _PICKLED_NONE, _PICKLED_NONE_4, b"\x80\x05" + _PICKLED_NONE_4[2:])
     for variant in (
         old,
-        old.replace(b"\x95\x86", b"\x95\x87").replace(b"\x15numpy.core", b"\x16numpy._core").replace(
-            b"cnumpy.core", b"cnumpy._core"
-        ),
+        old.replace(b"\x95\x86", b"\x95\x87")
+        .replace(b"\x15numpy.core", b"\x16numpy._core")
+        .replace(b"cnumpy.core", b"cnumpy._core"),
     )
 )
 _PLAIN = (bool, int, float, complex, str, np.generic, list, tuple)
@@ -95,49 +95,20 @@ class DictionarySerializer(Serializer):
         return value
 
 
-class NpzDeserializer(Deserializer):
-    """Loads from a mapping from path to array, such as `DictionarySerializer.target` or `numpy.load(file)`.
+class _DeserializerOfArrays(Deserializer):
+    """What the file formats share: how a stored array becomes the value that an object asks for."""
 
-    Args:
-        npz: The mapping; a `numpy.lib.npyio.NpzFile` is read without its pickles.
-        path: What every key starts with.
-        strict: Raise `KeyError` for a key that is not there; otherwise the value stays as it is.
-        ignore_names: Path, function from path to bool, or a list of them: what is left as it is.
-    """
-
-    def __init__(
-        self,
-        npz: Mapping[str, Any],
-        path: str = "",
-        strict: bool = True,
-        ignore_names: str | Callable[[str], bool] | Iterable[str | Callable[[str], bool]] | None = None,
-    ) -> None:
-        self.npz: Mapping[str, Any] = npz
-        if isinstance(npz, np.lib.npyio.NpzFile) and npz.zip is not None:
-            self.npz = _Archive(npz.zip, "the file")
-        self.path = path
+    def __init__(self, strict: bool) -> None:
         self.strict = strict
-        single = isinstance(ignore_names, str) or callable(ignore_names)
-        self.ignore_names: list[Any] = [ignore_names] if single else list(ignore_names or ())  # type: ignore[arg-type]
         self._undo: list[tuple[Any, Any]] | None = None
 
-    def __getitem__(self, key: str) -> NpzDeserializer:
-        child = NpzDeserializer(self.npz, _child_path(self.path, key), self.strict, self.ignore_names)
-        child._undo = self._undo
-        return child
-
-    def __call__(self, key: str, value: Any) -> Any:
-        path = self.path + key.lstrip("/")
-        if any(name(path) if callable(name) else name == path for name in self.ignore_names):
-            return value
-        if path not in self.npz:
-            if not self.strict:
-                return value
+    def _missing(self, path: str, value: Any) -> Any:
+        if self.strict:
             raise KeyError(f"{path} is not in the file; pass strict=False to keep the present value of what is missing")
-        stored = self.npz[path]
-        if stored is None or (stored.dtype == object and stored.shape == () and stored[()] is None):
-            return None
-        if value is None:
+        return value
+
+    def _fit(self, path: str, stored: np.ndarray | None, value: Any) -> Any:
+        if stored is None or value is None:
             return stored
         if is_array(value):
             self._fill(path, value, stored)
@@ -155,6 +126,57 @@ class NpzDeserializer(Deserializer):
         if self._undo is not None:
             self._undo.append((value, value.copy()))
         copyto(value, stored)
+
+    def _load_all_or_nothing(self, obj: Any) -> None:
+        self._undo = []
+        try:
+            self.load(obj)
+        except BaseException:
+            for array, old in reversed(self._undo):
+                array[...] = old
+            raise
+
+
+class NpzDeserializer(_DeserializerOfArrays):
+    """Loads from a mapping from path to array, such as `DictionarySerializer.target` or `numpy.load(file)`.
+
+    Args:
+        npz: The mapping; a `numpy.lib.npyio.NpzFile` is read without its pickles.
+        path: What every key starts with.
+        strict: Raise `KeyError` for a key that is not there; otherwise the value stays as it is.
+        ignore_names: Path, function from path to bool, or a list of them: what is left as it is.
+    """
+
+    def __init__(
+        self,
+        npz: Mapping[str, Any],
+        path: str = "",
+        strict: bool = True,
+        ignore_names: str | Callable[[str], bool] | Iterable[str | Callable[[str], bool]] | None = None,
+    ) -> None:
+        super().__init__(strict)
+        self.npz: Mapping[str, Any] = npz
+        if isinstance(npz, np.lib.npyio.NpzFile) and npz.zip is not None:
+            self.npz = _Archive(npz.zip, "the file")
+        self.path = path
+        single = isinstance(ignore_names, str) or callable(ignore_names)
+        self.ignore_names: list[Any] = [ignore_names] if single else list(ignore_names or ())  # type: ignore[arg-type]
+
+    def __getitem__(self, key: str) -> NpzDeserializer:
+        child = NpzDeserializer(self.npz, _child_path(self.path, key), self.strict, self.ignore_names)
+        child._undo = self._undo
+        return child
+
+    def __call__(self, key: str, value: Any) -> Any:
+        path = self.path + key.lstrip("/")
+        if any(name(path) if callable(name) else name == path for name in self.ignore_names):
+            return value
+        if path not in self.npz:
+            return self._missing(path, value)
+        stored = self.npz[path]
+        if stored is not None and stored.dtype == object and stored.shape == () and stored[()] is None:
+            stored = None
+        return self._fit(path, stored, value)
 
 
 def save_npz(file: str | os.PathLike[str] | IO[bytes], obj: Any, compression: bool = True) -> None:
@@ -202,14 +224,7 @@ def load_npz(
     npz = _read_archive(file, path)
     if path and strict and not npz:
         raise KeyError(f"load_npz: nothing in {_describe(file)} is below {path!r}")
-    deserializer = NpzDeserializer(npz, path, strict, ignore_names)
-    deserializer._undo = []
-    try:
-        deserializer.load(obj)
-    except BaseException:
-        for array, old in reversed(deserializer._undo):
-            array[...] = old
-        raise
+    NpzDeserializer(npz, path, strict, ignore_names)._load_all_or_nothing(obj)
 
 
 def _child_path(path: str, key: str) -> str:

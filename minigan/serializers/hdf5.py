@@ -1,0 +1,131 @@
+"""Models and optimizers as HDF5 files, in Chainer's format and both ways: a group per level, a dataset per value.
+
+None is an empty dataset, an array of more than one element is compressed by gzip. h5py is needed only when one of these
+names is used. Strings become HDF5 strings, which Chainer can read, too, though not write.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+from typing import Any
+
+import numpy as np
+
+from minigan.serializer import Serializer
+from minigan.serializers.npz import DictionarySerializer, FileError, _DeserializerOfArrays
+from minigan.utils.files import atomic_write
+
+_available = importlib.util.find_spec("h5py") is not None
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise RuntimeError("HDF5 files need h5py; install it by `python -m pip install h5py`, or use npz") from error
+    return h5py
+
+
+class HDF5Serializer(Serializer):
+    """Saves into a group of an open HDF5 file.
+
+    Args:
+        group: An `h5py.Group`, or the file.
+        compression: gzip level, 0 to 9, of arrays of more than one element.
+    """
+
+    def __init__(self, group: Any, compression: int = 4) -> None:
+        self._empty = _h5py().Empty("f")
+        self.group = group
+        self.compression = compression
+
+    def __getitem__(self, key: str) -> HDF5Serializer:
+        return HDF5Serializer(self.group.require_group(key.strip("/")), self.compression)
+
+    def __call__(self, key: str, value: Any) -> Any:
+        key = key.lstrip("/")
+        as_npz = DictionarySerializer()
+        as_npz(key, value)  # one rule for both formats of what can be saved
+        array = as_npz.target[key]
+        data = self._empty if value is None else str(array) if array.dtype.kind == "U" and not array.ndim else array
+        self.group.create_dataset(key, data=data, compression=self.compression if array.size > 1 else None)
+        return value
+
+
+class HDF5Deserializer(_DeserializerOfArrays):
+    """Loads from a group of an open HDF5 file.
+
+    Args:
+        group: An `h5py.Group`, or the file; None stands for a group that is not there.
+        strict: Raise `KeyError` for what is not there; otherwise the value stays as it is.
+    """
+
+    def __init__(self, group: Any, strict: bool = True) -> None:
+        super().__init__(strict)
+        self._string_dtype = _h5py().check_string_dtype
+        self.group = group
+
+    def __getitem__(self, key: str) -> HDF5Deserializer:
+        key = key.strip("/")
+        if self.strict and key not in self.group:
+            raise KeyError(f"{self.group.name}/{key} is not in the file")
+        child = HDF5Deserializer(self.group.get(key) if self.group is not None else None, self.strict)
+        child._undo = self._undo
+        return child
+
+    def __call__(self, key: str, value: Any) -> Any:
+        key = key.lstrip("/")
+        if self.group is None or key not in self.group:
+            return self._missing(key, value)
+        dataset = self.group[key]
+        return self._fit(dataset.name, None if dataset.shape is None else self._read(dataset), value)
+
+    def _read(self, dataset: Any) -> np.ndarray:
+        return np.asarray(dataset.asstr()[()] if self._string_dtype(dataset.dtype) else dataset[()])
+
+
+def _read_through(name: str, entry: Any) -> None:
+    if hasattr(entry, "dtype"):
+        entry[()]  # damage shows when the bytes are read
+
+
+def save_hdf5(filename: str | os.PathLike[str], obj: Any, compression: int = 4) -> None:
+    """Save a link, an optimizer or anything else with `serialize` as an HDF5 file, readable by Chainer too.
+
+    Args:
+        filename: Name of the file, which is written whole or not at all.
+        obj: What is saved.
+        compression: gzip level, 0 to 9, of arrays of more than one element.
+
+    Raises `RuntimeError` without h5py.
+    """
+    content = io.BytesIO()
+    with _h5py().File(content, "w") as file:
+        HDF5Serializer(file, compression).save(obj)
+    with atomic_write(filename) as stream:
+        stream.write(content.getbuffer())
+
+
+def load_hdf5(filename: str | os.PathLike[str], obj: Any) -> None:
+    """Load an HDF5 file of this library or of Chainer into `obj`.
+
+    Raises:
+        FileError: the file is damaged or is not an HDF5 file.
+        KeyError: an entry is missing.
+        ValueError, TypeError: an entry has another shape, or a type that cannot be converted.
+        RuntimeError: h5py is not installed.
+
+    The file is read as a whole before `obj` is touched; if a later step fails, every array gets its old content back.
+    """
+    h5py = _h5py()
+    with open(filename, "rb") as stream:  # a missing file is an error of its own
+        try:
+            file = h5py.File(stream, "r")
+            file.visititems(_read_through)
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            name = os.fspath(filename)
+            raise FileError(f"{name!r} is not an HDF5 file, is damaged or is cut short ({error})") from error
+        with file:
+            HDF5Deserializer(file)._load_all_or_nothing(obj)
