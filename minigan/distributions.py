@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from minigan.core import Variable, as_array, as_variable, exp, log, reshape, sum
+import numpy as np
+
+from minigan.core import Variable, as_array, as_variable, broadcast_to, exp, log, reshape, sum
 from minigan.functions.activation import sigmoid, softplus
 from minigan.functions.math import log_ndtr, ndtr, ndtri
 from minigan.functions.reduction import Select, prod
@@ -204,21 +206,22 @@ class Bernoulli(Distribution):
         logit, x = self.logit, as_array(x)
         # the usual x * logit - softplus(logit) with the large part of softplus, max(logit, 0), taken into the product
         y = _times(logit, x - (logit.array > 0)) - softplus(-logit * _sign(logit))
-        return y + log(self._allowed(x)) if self.binary_check else y
+        return y + self.xp.where(_is_binary(x), 0, -math.inf) if self.binary_check else y
 
     def prob(self, x: Any) -> Variable:
         """p where x is 1, 1 - p where x is 0."""
         x = as_array(x)
         y = self.p * x + (1 - self.p) * (1 - x)
-        return y * self._allowed(x) if self.binary_check else y
-
-    def _allowed(self, x: Any) -> Any:
-        return ((x == 0) | (x == 1)).astype(self.p.dtype)
+        return y * _is_binary(x) if self.binary_check else y
 
     def sample_n(self, n: int) -> Variable:
         """Draw n times: integers without a gradient."""
         p = self.p.array
         return Variable(self.xp.random.binomial(1, p, (n, *p.shape)), requires_grad=False)
+
+
+def _is_binary(x: Any) -> Any:
+    return (x == 0) | (x == 1)
 
 
 def _sign(x: Variable) -> Any:
@@ -227,6 +230,7 @@ def _sign(x: Variable) -> Any:
 
 def _times(x: Variable, factor: Any) -> Variable:
     """x * factor, which is 0 where the factor is, also if x is infinite there."""
+    x = broadcast_to(x, np.broadcast_shapes(x.shape, factor.shape))
     return Select(as_array(factor) != 0).apply((x,))[0] * factor
 
 
