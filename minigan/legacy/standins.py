@@ -14,6 +14,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.dataset.dataset_mixin import DatasetMixin
+from minigan.functions.linear_algebra import CooMatrix, get_order, to_coo  # noqa: F401 (Chainer's are in utils)
 from minigan.links.normalization import BatchNormalization
 
 # -- chainermn: one process ------------------------------------------------------------------------------------------
