@@ -4,7 +4,15 @@ import pytest
 from minigan.configuration import no_backprop_mode, using_config
 from minigan.core import Variable, grad
 from minigan.core import sum as sum_all
-from minigan.functions.normalization import BatchNormalization, batch_normalization, fixed_batch_normalization
+from minigan.functions.normalization import (
+    BatchNormalization,
+    batch_normalization,
+    batch_renormalization,
+    fixed_batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+)
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
@@ -226,3 +234,81 @@ def test_fixed_errors_are_sentences():
         fixed_batch_normalization(x, one, one, one[:2], one)
     with pytest.raises(InvalidType, match="gamma is float32 but var is float64"):
         fixed_batch_normalization(x, one, one, one, one.astype("d"))
+
+
+@pytest.mark.parametrize(
+    "shape, keys, axis, warns",
+    [((1, 3), 3, None, True), ((1, 3, 1, 1), 3, None, True), ((2, 3, 1), (2, 3), (2,), True),
+     ((1, 3, 2), 3, None, False), ((2, 1), 1, None, False)],
+)  # fmt: skip
+def test_statistics_of_a_single_value_are_warned_of(shape, keys, axis, warns, recwarn):
+    # Chainer 7.8.1 warns of the same.
+    batch_normalization(np.ones(shape, "f"), np.ones(keys, "f"), np.zeros(keys, "f"), axis=axis)
+    assert [w.category for w in recwarn] == [UserWarning] * warns
+
+
+def test_what_scripts_find_on_the_node():
+    mean, var = np.zeros(3, "f"), np.ones(3, "f")
+    node = BatchNormalization(2e-5, mean, var, 0.8, None)
+    x = ints(4, 3, 2)
+    node.apply((x, np.ones(3, "f"), np.zeros(3, "f")))
+    assert node.running_mean is mean and node.running_var is var
+    assert (node.axis, node.key_axis, node.expander) == ((0, 2), (1,), (None, slice(None), None))
+    np.testing.assert_allclose(node.mean, x.mean((0, 2)), rtol=1e-6)
+    np.testing.assert_allclose(node.inv_std, (x.var((0, 2)) + 2e-5) ** -0.5, rtol=1e-6)
+
+
+def test_renormalization_uses_the_running_statistics_before_it_moves_them(rng):
+    x, gamma, beta = rng.standard_normal((5, 3)), np.ones(3), np.zeros(3)
+    mean, var = np.full(3, 0.2), np.full(3, 1.5)
+    y = batch_renormalization(x, gamma, beta, 100.0, 100.0, running_mean=mean, running_var=var)
+    np.testing.assert_allclose(y.array, (x - 0.2) / np.sqrt(1.5 + 2e-5), rtol=1e-10)  # nothing clipped
+    np.testing.assert_array_equal((mean, var), ([0.2] * 3, [1.5] * 3))
+    batch_renormalization(x, gamma, beta, 1, 0, running_mean=mean, running_var=var, decay=0.5, update_statistics=True)
+    np.testing.assert_allclose(mean, 0.1 + 0.5 * x.mean(0), rtol=1e-10)
+    np.testing.assert_allclose(var, 0.75 + 0.5 * x.var(0, ddof=1), rtol=1e-10)
+    with pytest.raises(TypeError, match="running_var is required"):
+        batch_renormalization(x, gamma, beta, 1, 0, running_mean=mean)
+
+
+@pytest.mark.parametrize("function", [group_normalization, batch_normalization], ids=["group", "batch"])
+@pytest.mark.parametrize("x_dtype", "efd")
+@pytest.mark.parametrize("dtype", "efd")
+def test_scale_and_shift_may_be_of_another_dtype(function, x_dtype, dtype):
+    x, gamma, beta = (Variable(v) for v in (ints(3, 4).astype(x_dtype), np.ones(4, dtype), np.zeros(4, dtype)))
+    y = function(x, 2, gamma, beta) if function is group_normalization else function(x, gamma, beta)
+    y.grad = np.ones_like(y.array)
+    y.backward()
+    assert [v.dtype.char for v in (y, gamma, beta)] == [x_dtype, dtype, dtype]
+    assert [v.grad.dtype.char for v in (x, gamma, beta)] == [x_dtype, dtype, dtype]
+
+
+def test_groups_of_one_channel_are_instances(rng):
+    x = rng.standard_normal((2, 3, 4, 4)).astype(np.float32)
+    ones, zeros = np.ones(3, "f"), np.zeros(3, "f")
+    want = (x - x.mean((2, 3), keepdims=True)) / np.sqrt(x.var((2, 3), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(instance_normalization(x).array, want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(instance_normalization(x).array, group_normalization(x, 3, ones, zeros).array)
+    assert instance_normalization(x[:0]).shape == (0, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda x, one: batch_normalization(x, one, one, axis=0.5), RuntimeError, "axis is 0.5; wanted an int"),
+        (lambda x, one: batch_normalization(x, one, one, train=True), ValueError, "using_config"),
+        (lambda x, one: batch_normalization(x, one, one, 1e-5), TypeError, "positional"),
+        (lambda x, one: batch_normalization(x, one, one, test=True), TypeError, "unexpected keyword"),
+        (lambda x, one: group_normalization(x, 2.0, one, one), TypeError, "groups is 2.0"),
+        (lambda x, one: group_normalization(x, 2, one, one), ValueError, "3 channels, which groups=2 does not divide"),
+        (lambda x, one: group_normalization(x, 3, one, one.astype("d")), InvalidType, "beta is float64"),
+        (lambda x, one: group_normalization(x, 3, one[:2], one), InvalidType, r"gamma has shape \(2,\)"),
+        (lambda x, one: layer_normalization(x[None], one, one), InvalidType, "wanted .N, C."),
+        (lambda x, one: layer_normalization(x, *[one.astype("d")] * 2), InvalidType, "but gamma is float64"),
+        (lambda x, one: layer_normalization(x.astype("i"), one, one), InvalidType, "x is int32"),
+        (lambda x, one: instance_normalization(x, one, one), InvalidType, "axes to average"),
+    ],
+)
+def test_errors_of_the_others(call, error, words):
+    with pytest.raises(error, match=words):
+        call(ints(4, 3), np.ones(3, "f"))

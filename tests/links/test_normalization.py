@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minigan.configuration import using_config
+from minigan.configuration import mixed16, using_config
 from minigan.core import Variable
 from minigan.functions.normalization import fixed_batch_normalization
 from minigan.initializers import Constant
@@ -276,3 +276,13 @@ def test_errors_of_layers_without_statistics():
         GroupNormalization(2)(images[0, 0])
     with pytest.raises(TypeError, match="wanted an int or a tuple of ints"):
         BatchNormalization({})
+
+
+def test_mixed_precision_keeps_parameters_in_float32():
+    # Chainer 7.8.1: the same; layer normalisation wants one dtype.
+    x = np.random.RandomState(0).randn(4, 4).astype(np.float16)
+    with using_config("dtype", mixed16):
+        links = BatchNormalization(4), BatchRenormalization(4), GroupNormalization(2, 4), LayerNormalization(4)
+        assert [link(x).dtype for link in links] == [np.float16] * 4
+    assert [link.gamma.dtype for link in links] == [np.float32] * 3 + [np.float16]
+    assert links[0].avg_mean.dtype == np.float32
