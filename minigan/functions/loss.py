@@ -37,7 +37,7 @@ from minigan.utils.type_check import InvalidType
 
 __all__ = [
     "absolute_error", "bernoulli_nll", "black_out", "contrastive", "cross_covariance", "decov",
-    "gaussian_kl_divergence", "gaussian_nll", "hinge", "huber_loss",
+    "discriminative_margin_based_clustering_loss", "gaussian_kl_divergence", "gaussian_nll", "hinge", "huber_loss",
     "mean_absolute_error", "mean_squared_error", "sigmoid_cross_entropy", "softmax_cross_entropy",
     "squared_difference", "squared_error", "triplet",
 ]  # fmt: skip
@@ -427,6 +427,47 @@ def decov(h: Any, reduce: str = "half_squared_sum") -> Variable:
     c = cross_covariance(h, h, "no")
     c = c * (1 - c.xp.identity(len(c), c.dtype))
     return sum(square(c)) * 0.5 if reduce == "half_squared_sum" else c
+
+
+def discriminative_margin_based_clustering_loss(
+    embeddings: Any, labels: Any, delta_v: float, delta_d: float, max_embedding_dim: int, norm: int = 1,
+    alpha: float = 1.0, beta: float = 1.0, gamma: float = 0.001,
+) -> tuple[Variable, Variable, Variable]:  # fmt: skip
+    """Pull the embeddings of an instance within delta_v of their mean, push means 2 delta_d apart, hold means near 0.
+
+    De Brabandere et al., 2017: three terms, times ``alpha``, ``beta`` and ``gamma``. ``ValueError`` for another norm.
+
+    Args:
+        embeddings: (N, C, ...), floating.
+        labels: instances, integers (N, ...): 1 ... max_embedding_dim; anything else is left out. An instance that
+            does not occur counts with the mean 0.
+        norm: 1 or 2, for the length of a vector.
+    """
+    name = "discriminative_margin_based_clustering_loss"
+    if norm not in (1, 2):
+        raise ValueError(f"{name}: norm is {norm} but must be 1 or 2")
+    x, t = as_variable(embeddings), as_array(labels)
+    _check_floating(name, x)
+    _check_labels(name, t)
+    if x.ndim < 2 or t.shape != x.shape[:1] + x.shape[2:]:
+        raise InvalidType(f"{name}: shapes are {x.shape} and {t.shape}; wanted (N, C, ...) and (N, ...)")
+
+    def length(vectors: Variable) -> Variable:
+        return sum(absolute(vectors), axis=-1) if norm == 1 else _root(sum(square(vectors), axis=-1))
+
+    n, m = len(x), max_embedding_dim
+    member = (t.reshape(n, 1, -1) == x.xp.arange(1, m + 1)[:, None]).astype(x.dtype)  # (N, m, places)
+    share = member / x.xp.maximum(member.sum(axis=2, keepdims=True), 1)
+    x = transpose(reshape(x, (n, x.shape[1], -1)), (0, 2, 1))
+    means = matmul(share, x)
+    spread = relu(length(x - matmul(member.transpose(0, 2, 1), means)) - delta_v)
+    between = reshape(means, (n, m, 1, -1)) - reshape(means, (n, 1, m, -1))
+    near = square(relu(2 * delta_d - length(between))) * (1 - x.xp.identity(m, x.dtype))
+    return (
+        sum(square(spread) * share.sum(axis=1)) * (alpha / (n * m)),
+        sum(near) * (beta / (n * max(m * (m - 1), 1))),
+        sum(length(means)) * (gamma / (n * m)),
+    )
 
 
 def _centered(x: Variable) -> Variable:

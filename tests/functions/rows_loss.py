@@ -99,7 +99,27 @@ def divergence(mean, ln_var, **arguments):
     return total((mean**2 + np.exp(ln_var) - ln_var - 1) / 2, **arguments)
 
 
+def clusters(x, labels, delta_v, delta_d, max_embedding_dim, norm=1, alpha=1.0, beta=1.0, gamma=0.001):
+    spread = apart = near = 0
+    m = max_embedding_dim
+    for embeddings, t in zip(x, labels, strict=True):
+        means = []
+        for instance in range(1, m + 1):
+            vectors = [embeddings[:, i, j] for i, j in np.argwhere(t == instance)]
+            means.append(np.mean(vectors, axis=0) if vectors else np.zeros(x.shape[1]))
+            near += np.linalg.norm(means[-1], norm) / m
+            for v in vectors:
+                spread += np.maximum(np.linalg.norm(v - means[-1], norm) - delta_v, 0) ** 2 / len(vectors) / m
+        for a, b in np.argwhere(1 - np.eye(m)):
+            apart += np.maximum(2 * delta_d - np.linalg.norm(means[a] - means[b], norm), 0) ** 2 / (m * (m - 1))
+    return alpha * spread / len(x), beta * apart / len(x), gamma * near / len(x)
+
+
 ROWS = [
+    row("discriminative_margin_based_clustering_loss", (normal(2, 3, 2, 5), labels(0, 5, 2, 2, 5)), clusters,
+        delta_v=0.5, delta_d=1.5, max_embedding_dim=3),
+    row("discriminative_margin_based_clustering_loss", (normal(2, 2, 2, 5), labels(1, 4, 2, 2, 5)), clusters,
+        delta_v=0.25, delta_d=2.0, max_embedding_dim=3, norm=2, alpha=2.0, beta=0.5, gamma=0.25),
     row("absolute_error", (distinct(2, 3), distinct(2, 3, shift=1 / 32)), lambda x, y: np.abs(x - y)),
     row("squared_error", (normal(2, 3), normal(2, 3)), lambda x, y: (x - y) ** 2),
     row("squared_difference", (normal(2, 3), normal(2, 3)), lambda x, y: (x - y) ** 2),
