@@ -39,15 +39,20 @@ def _read_surface() -> dict[str, tuple[str, ...]]:
 
 SURFACE = _read_surface()
 KNOWN = {name for names in SURFACE.values() for name in names} | {path.rpartition(".")[2] for path in SURFACE}
+_originals: dict[tuple[str, str], Any] = {}  # what was written over under the old names
 adapters: list[Callable[[str, Any], Any]] = []  # `older.chainer1` puts one here: (path, object) -> object
 
 
 def _import(name: str) -> types.ModuleType | None:
-    """The module of minigan of that name, None where there is none."""
-    parent = name.rpartition(".")[0]
-    if parent and not hasattr(_import(parent), "__path__"):
+    """The module of minigan of that name, or under that name (``minigan.cuda``); None where there is none."""
+    parent, _, last = name.rpartition(".")
+    package = _import(parent) if parent else None
+    if parent and not hasattr(package, "__path__"):
         return None
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    if importlib.util.find_spec(name):
+        return importlib.import_module(name)
+    module = getattr(package, last, None)
+    return module if isinstance(module, types.ModuleType) else None
 
 
 def _chapters(package: types.ModuleType) -> list[types.ModuleType]:
@@ -115,8 +120,16 @@ def sentence(path: str, name: str) -> str:
     return f"{text}{f'; the nearest is {near}' if near else ''}; {HINT}"
 
 
+@functools.cache
+def _there() -> dict[str, str]:
+    """Every name that is there, with the shortest path to it."""
+    paths = sorted(SURFACE, key=len, reverse=True)
+    return {name: path for path in paths for name in SURFACE[path] if find(path, name) is not MISSING}
+
+
+@functools.cache
 def _nearest(path: str, name: str) -> str | None:
-    there = {n: p for p in sorted(SURFACE, key=len, reverse=True) for n in SURFACE[p] if find(p, n) is not MISSING}
+    there = _there()
     if name in there:  # the very name, at another place
         return f"{there[name]}.{name}"
     if not isinstance(getattr(places(path)[0], name, minigan), types.ModuleType):
@@ -129,7 +142,7 @@ def _nearest(path: str, name: str) -> str | None:
 
 
 class AliasModule(types.ModuleType):
-    """A module of Chainer's: reads, writes and deletions go to the module of minigan that holds the name."""
+    """A module of Chainer's: reads and writes go to the module of minigan that holds the name; deleting undoes a write."""
 
     def __getattr__(self, name: str) -> Any:
         path = self.__name__
@@ -150,13 +163,14 @@ class AliasModule(types.ModuleType):
         if isinstance(value, types.ModuleType) and f"{self.__name__}.{name}" in SURFACE:
             return  # the import system ties a module to its package; here packages find them by name
         if place := self._place(name):
+            _originals.setdefault((place.__name__, name), getattr(place, name))
             setattr(place, name, value)
         else:
             super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        if place := self._place(name):
-            delattr(place, name)
+        if place := self._place(name):  # what a test patched goes back; minigan itself loses no name
+            setattr(place, name, _originals.pop((place.__name__, name), getattr(place, name)))
         else:
             super().__delattr__(name)
 

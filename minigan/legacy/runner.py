@@ -28,6 +28,7 @@ Run a script that was written for Chainer.
   --coverage  print which names of Chainer are there
 """
 VARIABLE = "MINIGAN_LEGACY"
+MAIN = "MINIGAN_LEGACY_MAIN"  # tells spawned processes where the script is
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _print_error = sys.excepthook
 
@@ -76,6 +77,7 @@ def run_script(path: str, arguments: list[str]) -> None:
     """Run the file `path` as ``__main__``."""
     sys.argv[:] = [path, *arguments]
     sys.path[0] = os.path.dirname(os.path.realpath(path))
+    path = os.path.abspath(path)
     main = types.ModuleType("__main__")
     vars(main).update(
         __file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=__builtins__, __cached__=None
@@ -97,7 +99,8 @@ def _let_children_know() -> None:
 
     def prepare(name: str) -> dict[str, Any]:
         data = plain(name)
-        if data.pop("init_main_from_path", None):
+        if path := data.pop("init_main_from_path", None):
+            os.environ[MAIN] = path
             data["init_main_from_name"] = "minigan.legacy.child"
         return data
 
