@@ -143,7 +143,7 @@ class Zeta(Elementwise):
         return _special("zeta")(xp, xp.asarray(self.x), x)
 
     def gradient(self, gy: Variable, x: Variable) -> Variable:  # noqa: D102
-        return gy * zeta(self.x + 1, x) * as_array(-self.x).astype(gy.dtype)
+        return gy * zeta(self.x + 1, x) * gy.xp.asarray(-self.x, gy.dtype)
 
 
 def zeta(x: Any, q: Any) -> Variable:
