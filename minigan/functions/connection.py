@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_array_module
+from minigan.configuration import config
 from minigan.core import FunctionNode, Variable, as_variable, cast, reshape, sum, transpose
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 from minigan.kernels.im2col import get_conv_outsize, get_deconv_outsize
@@ -152,6 +153,8 @@ class EmbedIDFunction(FunctionNode):
                 f"embed_id: x is {x.dtype} {x.shape} and W is {W.dtype} {W.shape}; "
                 "wanted signed integers with one axis or more, and floating point (V, D)"
             )
+        if config.debug and not bool(((x == self.ignore_label) | ((x >= 0) & (x < len(W)))).all()):
+            raise ValueError(f"embed_id: x has numbers outside of 0..{len(W) - 1} (checked because config.debug is on)")
         self.retain_inputs((0,))
         self._w_shape = W.shape
         if self.ignore_label is None:
@@ -196,7 +199,8 @@ def embed_id(x: Any, W: Any, ignore_label: int | None = None) -> Variable:
     """Return W[x]: row number x of a table of vectors, zeros where x is `ignore_label`.
 
     x: signed integers of any shape; W: (V, D), floating. Returns the shape of x with D behind. Raises `InvalidType` for
-    other dtypes or shapes, `IndexError` for numbers that are not below V.
+    other dtypes or shapes, `IndexError` for numbers that are not below V; in debug mode `ValueError`, for negative ones
+    too.
     """
     return EmbedIDFunction(ignore_label).apply((x, W))[0]
 

@@ -17,7 +17,7 @@ from minigan.functions.pooling import average_pooling_2d, max_pooling_2d
 from minigan.link import Chain, ChainList, Link
 from minigan.links.connection import Convolution2D, Linear, _bias
 from minigan.links.normalization import BatchNormalization
-from minigan.utils.conv_nd import as_tuple
+from minigan.utils.conv_nd import WrongSize, as_tuple
 
 __all__ = [
     "Bias", "DeformableConvolution2D", "Highway", "Inception", "InceptionBN", "MLPConvolution2D", "Parameter", "Scale",
@@ -81,7 +81,7 @@ def _pair_with(link: Link, name: str, xs: tuple) -> tuple:
     own = getattr(link, name, None)
     wanted = 1 if own is not None else 2
     if len(xs) != wanted:
-        raise ValueError(f"{type(link).__name__}: got {len(xs)} inputs; wanted {wanted}, as {name} is {own}")
+        raise WrongSize(f"{type(link).__name__}: got {len(xs)} inputs; wanted {wanted}, as {name} is {own}")
     return xs if own is None else (*xs, own)
 
 

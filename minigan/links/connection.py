@@ -105,16 +105,15 @@ class Bilinear(Link):
         self.nobias = nobias
         if initial_bias is not None and not (isinstance(initial_bias, tuple) and len(initial_bias) == 3):
             raise ValueError(f"Bilinear: initial_bias is {initial_bias!r}; wanted a tuple for V1, V2 and b")
-        shape = (left_size, right_size, out_size)
-        if getattr(initialW, "shape", shape) not in (shape, ()):
-            raise WrongSize(f"Bilinear: initialW has shape {initialW.shape}; wanted {shape}")
         V1, V2, b = initial_bias or (None, None, 0)
+        parameters = [("W", initialW, (left_size, right_size, out_size))]
+        if not nobias:
+            parameters += [("V1", V1, (left_size, out_size)), ("V2", V2, (right_size, out_size)), ("b", b, (out_size,))]
         with self.init_scope():
-            self.W = Parameter(initializers._get_initializer(initialW), shape)
-            if not nobias:
-                self.V1 = Parameter(initializers._get_initializer(V1), (left_size, out_size))
-                self.V2 = Parameter(initializers._get_initializer(V2), (right_size, out_size))
-                self.b = Parameter(initializers._get_initializer(b), out_size)
+            for name, initial, shape in parameters:
+                if getattr(initial, "shape", shape) not in (shape, ()):
+                    raise WrongSize(f"Bilinear: the array for {name} has shape {initial.shape}; wanted {shape}")
+                setattr(self, name, Parameter(initializers._get_initializer(initial), shape))
 
     def forward(self, e1: Any, e2: Any) -> Variable:
         """e1 (N, left_size) and e2 (N, right_size) to (N, out_size)."""

@@ -3,9 +3,24 @@
 import numpy as np
 import pytest
 
+from minigan.configuration import using_config
 from minigan.core import Variable, grad, sum
 from minigan.functions import connection
-from minigan.functions.connection import convolution_2d, deconvolution_2d, linear
+from minigan.functions.connection import (
+    Convolution2DFunction,
+    ConvolutionND,
+    DeconvolutionND,
+    bilinear,
+    convolution_1d,
+    convolution_2d,
+    convolution_nd,
+    deconvolution_1d,
+    deconvolution_2d,
+    deconvolution_nd,
+    embed_id,
+    linear,
+)  # fmt: skip
+from minigan.functions.convolution_variants import depthwise_convolution_2d, local_convolution_2d
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
@@ -154,6 +169,72 @@ def test_results_are_channels_last_in_memory(rng):
 def test_wrong_shapes(call, sentence):
     with pytest.raises(InvalidType, match=sentence):
         call(np.ones((2, 3, 5, 5)))
+
+
+def test_embed_id_checks_numbers_in_debug_mode():
+    W = np.ones((3, 2), np.float32)
+    for x, ignored, fits in (([0, 2], None, True), ([0, -1], -1, True), ([-1], None, False), ([3], -1, False)):
+        with using_config("debug", True):
+            if fits:
+                assert embed_id(np.array(x), W, ignored).shape == (len(x), 2)
+            else:
+                with pytest.raises(ValueError, match="embed_id: x has numbers outside of 0..2"):
+                    embed_id(np.array(x), W, ignored)
+    with pytest.raises(IndexError):
+        embed_id(np.array([3]), W)
+    for x in (np.array([0.5]), np.array(1), np.array([1], np.uint8)):  # as in Chainer 7.8.1
+        with pytest.raises(InvalidType, match="embed_id: x is"):
+            embed_id(x, W)
+
+
+@pytest.mark.parametrize("of_x, of_W", [(x, W) for x in "efd" for W in "efd"])
+@pytest.mark.parametrize("function, x, W", [
+    (linear, (3, 4), (2, 4)), (convolution_2d, (2, 3, 5, 4), (2, 3, 3, 2)),
+    (deconvolution_2d, (2, 3, 3, 2), (3, 2, 3, 3)), (convolution_nd, (2, 3, 5), (2, 3, 3)),
+    (deconvolution_nd, (2, 3, 5), (3, 2, 3)),
+    (local_convolution_2d, (1, 2, 3, 3), (2, 2, 2, 2, 2, 2)), (depthwise_convolution_2d, (1, 2, 3, 3), (2, 2, 2, 2)),
+])  # fmt: skip
+def test_mixed_types_are_those_of_chainer(rng, function, x, W, of_x, of_W):
+    """y and gx have the type of x, gW that of W, gradients of gradients too; the numbers are those of float64."""
+    arrays = rng.uniform(-1, 1, x).astype(of_x), rng.uniform(-1, 1, W).astype(of_W)
+    results = []
+    for dtype in (None, np.float64):
+        x, W = (Variable(a if dtype is None else a.astype(dtype)) for a in arrays)
+        y = function(x, W)
+        gx, gW = grad([y * y], [x, W], enable_double_backprop=True)
+        second = grad([gx * gx], [x, W])
+        results.append([v.array for v in (x, W, y, gx, gW, *second)])
+    assert "".join(a.dtype.char for a in results[0]) == of_x + of_W + of_x + 2 * (of_x + of_W)
+    tolerance = 3e-2 if "e" in of_x + of_W else 1e-4
+    for got, expected in zip(*results):
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * abs(expected).max())
+
+
+def test_wrong_sizes_have_the_classes_that_chainer_has():
+    x = np.ones((2, 3, 5, 5))
+    with pytest.raises(AssertionError, match="wanted at least 1"):
+        convolution_2d(x, np.ones((4, 3, 9, 9)))
+    with pytest.raises(AssertionError, match="has 1 numbers; wanted 2"):
+        convolution_nd(x, np.ones((4, 3, 3, 3)), stride=(1,))
+    with pytest.raises(ValueError, match="wanted a multiple of groups=3"):
+        convolution_2d(x, np.ones((4, 1, 3, 3)), groups=3)
+    for function in (convolution_1d, deconvolution_1d):
+        with pytest.raises(ValueError, match=f"{function.__name__}: x has 4 axes .*; wanted 3"):
+            function(x, np.ones((3, 3, 3)))
+    for node in (Convolution2DFunction(), ConvolutionND(2), DeconvolutionND(2)):
+        with pytest.raises(InvalidType, match="got 1 inputs; wanted x, W and perhaps b"):
+            node.apply((x,))
+    with pytest.raises(ValueError, match="some of V1, V2, b"):
+        bilinear(np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4, 5)), np.ones((3, 5)))
+
+
+def test_attributes_of_chainers_nodes():
+    node = Convolution2DFunction((2, 1), (0, 3), dilate=(1, 2))
+    assert (node.sy, node.sx, node.ph, node.pw, node.dy, node.dx, node.groups) == (2, 1, 0, 3, 1, 2, 1)
+    y = deconvolution_2d(np.ones((1, 1, 3, 4)), Variable(np.ones((1, 1, 2, 2))), stride=2)
+    assert (y.creator.outh, y.creator.outw) == (6, 8) and type(y.creator).__name__ == "Deconvolution2DFunction"
+    with pytest.raises(AttributeError, match="no attribute 'sz'"):
+        _ = node.sz
 
 
 @pytest.mark.parametrize("arguments, sentence", [

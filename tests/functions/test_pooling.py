@@ -3,7 +3,26 @@ import pytest
 
 from minigan.core import Variable, grad
 from minigan.core import sum as sum_all
-from minigan.functions.pooling import average_pooling_2d, max_pooling_2d, unpooling_2d
+from minigan.functions.pooling import (
+    AveragePooling2D,
+    AveragePoolingND,
+    MaxPooling2D,
+    MaxPoolingND,
+    average_pooling_1d,
+    average_pooling_2d,
+    average_pooling_3d,
+    average_pooling_nd,
+    max_pooling_1d,
+    max_pooling_2d,
+    max_pooling_3d,
+    max_pooling_nd,
+    spatial_pyramid_pooling_2d,
+    unpooling_1d,
+    unpooling_2d,
+    unpooling_3d,
+    unpooling_nd,
+    upsampling_2d,
+)  # fmt: skip
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
@@ -233,3 +252,48 @@ def test_windows_that_do_not_fit():
             unpooling_2d(ROWS[:, :, :2, :2], 2, outsize=outsize)
     with pytest.raises(InvalidType, match=r"unpooling_2d: the result would be \(-1, -1\)"):
         unpooling_2d(ROWS[:, :, :1, :1], 2, 2, 1)
+
+
+def test_nodes_under_the_names_of_chainer():
+    node = MaxPooling2D((2, 3), (1, 2), (0, 1), cover_all=False)
+    (y,) = node.apply((ROWS,))
+    assert (node.kh, node.kw, node.sy, node.sx, node.ph, node.pw, node.cover_all) == (2, 3, 1, 2, 0, 1, False)
+    assert node.indexes.shape == y.shape == MaxPoolingND(2, (2, 3), (1, 2), (0, 1), False).apply((ROWS,))[0].shape
+    up = upsampling_2d(y, node.indexes, (2, 3), (1, 2), (0, 1), (5, 5), False)
+    assert (up.creator.outh, up.creator.outw) == (5, 5)
+    assert AveragePooling2D(2).apply((ROWS,))[0].shape == (1, 1, 2, 2)  # cover_all means nothing there
+    with pytest.raises(ValueError, match="cover_all is not possible"):
+        AveragePoolingND(2, 2, cover_all=True)
+    with pytest.raises(ValueError, match="pad_value is 1; wanted 0, or None"):
+        average_pooling_nd(ROWS, 2, pad_value=1)
+
+
+def test_an_image_may_be_unpooled_to_nothing():
+    # Chainer 7.8.1: F.unpooling_nd(np.ones((2, 3, 3, 2), "f"), 1, 1, 1).shape
+    x = Variable(np.ones((2, 3, 3, 2), np.float32))
+    y = unpooling_nd(x, 1, 1, 1)
+    assert y.shape == (2, 3, 1, 0)
+    y.grad = np.zeros((2, 3, 1, 0), np.float32)
+    y.backward()
+    assert not x.grad.any()
+
+
+def test_other_numbers_of_axes_are_refused():
+    lines, spaces = (max_pooling_1d, average_pooling_1d, unpooling_1d), (max_pooling_3d, average_pooling_3d, unpooling_3d)
+    for function in lines + spaces:
+        with pytest.raises(ValueError, match=f"{function.__name__}: x has 4 axes"):
+            function(ROWS, 2)
+    with pytest.raises(InvalidType, match="max_pooling_nd: x has 4 axes .*; wanted 5"):
+        MaxPoolingND(3, 2).apply((ROWS,))
+    with pytest.raises(AssertionError, match="has 2 numbers; wanted 3"):
+        max_pooling_nd(ROWS[None], (2, 2))
+    with pytest.raises(InvalidType, match="upsampling_2d: x has shape .* but indexes has"):
+        upsampling_2d(ROWS, np.zeros((1, 1, 5, 4), np.int64), 2)
+
+
+def test_a_pyramid_of_a_small_image():
+    # Chainer 7.8.1: F.spatial_pyramid_pooling_2d(np.ones((2, 3, 5, 5), "f"), 4, "max").shape
+    assert spatial_pyramid_pooling_2d(np.ones((2, 3, 5, 5), np.float32), 4, "max").shape == (2, 210, 1, 1)
+    for pooling in (None, "avg"):
+        with pytest.raises(ValueError, match="wanted 'max'"):
+            spatial_pyramid_pooling_2d(ROWS, 2, pooling)

@@ -225,8 +225,10 @@ def test_parameters_have_the_configured_type(dtype):
     (lambda: Convolution2D(3, 4, 3, wscale=1), TypeError),
     (lambda: L.Bilinear(2, 3, 4, initialW=np.ones((2, 2, 4), "f")), AssertionError),
     (lambda: L.Bilinear(2, 3, 4, initial_bias=1), ValueError),
+    (lambda: L.Bilinear(2, 3, 4, initial_bias=(np.ones((2, 4)), np.ones((3, 3)), 0)), AssertionError),
     (lambda: L.Scale(1, None, True), ValueError),
     (lambda: L.Bias(1, 3)(np.ones((2, 3), "f"), np.ones(3, "f")), ValueError),
+    (lambda: L.Scale(1)(np.ones((2, 3), "f")), AssertionError),  # in debug mode; without it ValueError
     (lambda: L.InceptionBN(3, 4, 5, 6, 7, 8, "min", 9), NotImplementedError),
     (lambda: L.InceptionBN(3, 4, 5, 6, 7, 8, "max", 9, 2), AssertionError),
     (lambda: L.MLPConvolution2D(3, (), 3), AssertionError),
