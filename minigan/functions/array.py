@@ -29,7 +29,7 @@ from minigan.core import (
     sum_to,
     transpose,
 )
-from minigan.functions.math import Select, normalize_axis
+from minigan.functions.reduction import Select, normalize_axis
 from minigan.utils.type_check import InvalidType
 
 __all__ = [

@@ -16,7 +16,7 @@ from minigan import core
 from minigan.backend import get_array_module
 from minigan.core import FunctionNode, Variable, absolute, add, as_array, as_variable, broadcast_to, exp, log, sum_to
 from minigan.functions.elementwise import Elementwise, elementwise
-from minigan.functions.reduction import Select, normalize_axis  # noqa: F401
+from minigan.functions.reduction import Select
 from minigan.utils.type_check import InvalidType
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 from minigan.backend import get_array_module
 from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, matmul, reshape, transpose
 from minigan.core import sum as sum_axes
-from minigan.functions.math import normalize_axis
+from minigan.functions.reduction import normalize_axis
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
