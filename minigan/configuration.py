@@ -69,10 +69,10 @@ class LocalConfig(threading.local):
     """This thread's view: its own values first, then those of the global configuration."""
 
     def __init__(self, global_config: GlobalConfig) -> None:
-        self.__dict__["_global"] = global_config
+        self._global = global_config
 
     def __getattr__(self, key: str) -> Any:
-        return getattr(self.__dict__["_global"], key)
+        return getattr(self._global, key)
 
     def show(self, file: Any = None) -> None:
         """Print every key with its value in this thread."""

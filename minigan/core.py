@@ -24,7 +24,7 @@ import numpy
 from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
 from minigan.configuration import config, using_config
-from minigan.function_hook import FunctionHook, get_function_hooks, register
+from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.utils import type_check
 from minigan.utils.type_check import InvalidType
 
@@ -171,6 +171,10 @@ class Variable:
             node.data = array
 
     data = raw_array = array
+
+    @property
+    def layout(self) -> None:
+        """Chainer's mark of cuDNN's memory layouts, which do not exist here: always None."""
 
     @property
     def chx_array(self) -> Any:
@@ -343,6 +347,8 @@ class Variable:
             enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
             loss_scale: a factor for the first gradient, against underflow in float16.
         """
+        if not self.requires_grad:
+            return
         with using_config("enable_backprop", enable_double_backprop):
             start = {self._node: _first_gradient(self, loss_scale)}
         _backward(start, retain_grad, enable_double_backprop)
@@ -749,9 +755,10 @@ class FunctionNode:
         arrays = tuple([x._array for x in variables])
         if arrays:
             self._check_inputs(arrays, inputs)
-        if config.debug:
+        debug = config.debug
+        if debug:
             self.stack = traceback.extract_stack()
-        hooks = self._hooks()
+        hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
         for hook in hooks:
             hook.forward_preprocess(self, arrays)
         outputs = self.forward(arrays)
@@ -760,7 +767,7 @@ class FunctionNode:
         if type(outputs) is not tuple:
             raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
         outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
-        if config.debug:
+        if debug:
             self._check_nan(outputs, "forward")
         wanted = any([x._node._requires_grad for x in variables])
         results = tuple([Variable(y, requires_grad=wanted) for y in outputs])
@@ -794,6 +801,8 @@ class FunctionNode:
 
     def get_retained_outputs(self) -> tuple[Variable, ...]:
         """Call in ``backward``: the outputs that ``forward`` retained."""
+        if not self._retained_outputs:
+            return ()
         assert self.outputs is not None and self._output_arrays is not None
         results = []
         for i in self._retained_outputs:
@@ -846,10 +855,7 @@ class FunctionNode:
         self.local_function_hooks.pop(name).deleted(self)
 
     def _hooks(self) -> Sequence[FunctionHook]:
-        hooks = get_function_hooks()
-        if self._local_function_hooks:
-            hooks = {**hooks, **self._local_function_hooks}
-        return tuple(hooks.values()) if hooks else ()
+        return tuple({**this_thread.hooks, **(self._local_function_hooks or {})}.values())
 
     # -- checks: one place for all functions
 
@@ -911,7 +917,7 @@ class FunctionNode:
     def _send_back(self, indexes: tuple[int, ...], gradients: tuple, before: list) -> Sequence[Variable | None]:
         """Call ``backward`` (or ``backward_accumulate`` of a user's function, for which ``before`` is) and check it."""
         assert self.inputs is not None
-        hooks = self._hooks()
+        hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
         if hooks:
             data = tuple([x.data for x in self.inputs])
             arrays = tuple([None if g is None else g._array for g in gradients])
@@ -934,12 +940,11 @@ class FunctionNode:
 
     def _check_gradients(self, results: Any, indexes: tuple[int, ...]) -> None:
         assert self.inputs is not None
-        wanted = f"wanted a tuple of {len(indexes)}, one for each input in {indexes}"
-        if results is None:
-            raise TypeError(f"{self._title()}: backward returned None; {wanted}")
-        if len(results) != len(indexes):
-            raise ValueError(
-                f"{self._title()}: number of gradients returned from backward is incorrect: {len(results)}; {wanted}"
+        if results is None or len(results) != len(indexes):
+            raise (TypeError if results is None else ValueError)(
+                f"{self._title()}: number of gradients returned from backward is incorrect: "
+                f"{'None' if results is None else len(results)}; "
+                f"wanted a tuple of {len(indexes)}, one for each input in {indexes}"
             )
         for i, gradient in zip(indexes, results):
             if gradient is None:
@@ -949,7 +954,7 @@ class FunctionNode:
                     f"{self._title()}: type of gradients returned from backward is incorrect: that of "
                     f"{self._argument(i)} is a {type(gradient).__name__}; wanted a Variable"
                 )
-            if gradient.shape != self.inputs[i].shape:
+            if gradient._array.shape != self.inputs[i].shape:
                 raise ValueError(
                     f"{self._title()}: shape of gradients returned from backward is incorrect: that of "
                     f"{self._argument(i)} is {gradient.shape}, but the input's is {self.inputs[i].shape}"
@@ -1075,6 +1080,8 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
         if node in start:
             variable._grad_var = gradient
             return
+        if gradient._array.dtype != node.dtype:
+            variable._check_gradient(gradient._array)
         # a broadcast gradient is a read-only view; users and optimizers change gradients in place
         if not config.enable_backprop and 0 in gradient._array.strides:
             gradient = Variable(gradient._array.copy(), requires_grad=False)
@@ -1547,7 +1554,7 @@ class Transpose(FunctionNode):
         try:
             return (inputs[0].transpose(self.axes),)
         except ValueError as error:
-            raise InvalidType(f"transpose: axes {self.axes} do not fit shape {inputs[0].shape}") from error
+            raise ValueError(f"transpose: axes {self.axes} do not fit shape {inputs[0].shape}") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         (gy,) = grad_outputs

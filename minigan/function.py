@@ -30,7 +30,7 @@ class FunctionAdapter(FunctionNode):
         """The old-style function."""
         return self._function
 
-    creator = function
+    _creator = function
 
     @property
     def label(self) -> str:
@@ -104,10 +104,7 @@ class Function:
     def __call__(self, *inputs: Any) -> Any:
         node = self.node
         if node.inputs is not None or node.outputs is not None:  # it stands for an earlier call
-            hooks = node._local_function_hooks
-            node = FunctionAdapter(self)
-            node._local_function_hooks = hooks
-            self._node = weakref.ref(node)
+            node = self._new_node()
         self._owned_node = None
         outputs = node.apply(inputs)
         if all(y.creator_node is None for y in outputs):
@@ -119,8 +116,13 @@ class Function:
         """The node of the last call."""
         node: FunctionAdapter | None = None if self._node is None else self._node()
         if node is None:
-            node = self._owned_node = FunctionAdapter(self)
-            self._node = weakref.ref(node)
+            node = self._owned_node = self._new_node()
+        return node
+
+    def _new_node(self) -> FunctionAdapter:
+        node = FunctionAdapter(self)
+        node._local_function_hooks = self.local_function_hooks
+        self._node = weakref.ref(node)
         return node
 
     @property
@@ -156,7 +158,7 @@ class Function:
     @property
     def local_function_hooks(self) -> dict:
         """Hooks of this function alone."""
-        return self.node.local_function_hooks
+        return self.__dict__.setdefault("_hooks", {})
 
     def add_hook(self, hook: Any, name: str | None = None) -> None:
         """Call ``hook`` for this function."""

@@ -15,12 +15,12 @@ class _Thread(threading.local):
         self.hooks: dict[str, FunctionHook] = {}
 
 
-_thread = _Thread()
+this_thread = _Thread()
 
 
 def get_function_hooks() -> dict[str, FunctionHook]:
     """Return the hooks of this thread by name, in the order in which they are called."""
-    return _thread.hooks
+    return this_thread.hooks
 
 
 def register(hooks: dict[str, Any], hook: Any, name: str | None, owner: Any) -> None:
@@ -42,12 +42,12 @@ class FunctionHook:
     name = "FunctionHook"
 
     def __enter__(self) -> Any:
-        register(_thread.hooks, self, None, None)
+        register(this_thread.hooks, self, None, None)
         return self
 
     def __exit__(self, *args: Any) -> None:
         self.deleted(None)
-        del _thread.hooks[self.name]
+        del this_thread.hooks[self.name]
 
     def added(self, function: Any) -> None:
         """Called when the hook is added, to a function or (None) to the thread."""

@@ -141,7 +141,7 @@ class PrintHook(FunctionHook):
             if gradient is None:
                 self._print("(removed)")
             else:
-                self._print(Variable(gradient * 0, grad=gradient).debug_print())
+                self._print(Variable(get_array_module(gradient).zeros_like(gradient), grad=gradient).debug_print())
 
 
 class CUDAProfileHook(_Around):

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.backend import get_array_module
+from minigan.backends import cuda
 from minigan.core import Variable, as_array, as_variable, grad
 from minigan.core import sum as sum_all
 
-# Positions, in units of eps, and weights of the central difference of fourth order:
-# f'(0) = (f(-1) - 8 f(-1/2) + 8 f(1/2) - f(1)) / (6 eps) + O(eps^4).
-STENCIL = ((-1.0, 1.0), (-0.5, -8.0), (0.5, 8.0), (1.0, -1.0))
+# Positions, in units of eps, and weights of central differences: the one of fourth order for float64,
+# f'(0) = (f(-1) - 8 f(-1/2) + 8 f(1/2) - f(1)) / (6 eps) + O(eps^4), and for coarser numbers, in which rounding
+# is the larger error, f'(0) = (f(1) - f(-1)) / (2 eps) + O(eps^2).
+FINE = ((-1.0, 1 / 6), (-0.5, -8 / 6), (0.5, 8 / 6), (1.0, -1 / 6))
+COARSE = ((-1.0, -1 / 2), (1.0, 1 / 2))
 
 
 class NondifferentiableError(Exception):
@@ -41,8 +44,10 @@ def numerical_grad(
     back. A `None` in `grad_outputs` leaves that output out. With `detect_nondifferentiable` a kink raises
     `NondifferentiableError`: it is where a parabola misses the outputs by more than
     `diff_atol + diff_rtol * (max - min)`; `center_outputs`, what f() gives unmoved, saves one evaluation.
-    Returns arrays of the shapes and dtypes of `inputs`.
+    Returns arrays of the shapes and dtypes of `inputs`. Raises `AssertionError` unless `eps` is positive.
     """
+    if not eps > 0:
+        raise AssertionError(f"numerical_grad: eps is {eps}; wanted a positive number")
 
     def along(array: Any, index: tuple[int, ...]) -> Callable[[float], list[Any]]:
         original = array[index].copy()
@@ -63,8 +68,8 @@ def numerical_grad(
         for index in np.ndindex(*x.shape):
             move = along(x, index)
             if detect_nondifferentiable:
-                _refuse_kink(move, eps, diff_atol, diff_rtol, center, f"inputs[{i}]{_subscript(index)}")
-            gx[index] = _slope(move, gys, eps)
+                _refuse_kink(move, eps, diff_atol, diff_rtol, center, f"inputs[{i}]{_subscript(index)}", x.dtype)
+            gx[index] = sum(weight * _inner(gys, move(t * eps)) for t, weight in _stencil([x])) / eps
         gradients.append(get_array_module(x).asarray(gx.astype(x.dtype)))
     return tuple(gradients)
 
@@ -86,7 +91,8 @@ def check_backward(
     `func` takes Variables and returns one or a tuple of them; `x_data` are its inputs and `y_grad` the gradients of its
     outputs (arrays or tuples of arrays; `None` if the only output has shape ()). `params` are Variables that `func`
     uses besides. `no_grads` says which inputs have no gradient (by default those not of floating dtype): theirs must be
-    None. `dtype` casts all floating arrays first. Raises `ValueError` if `y_grad` does not fit the outputs.
+    None, else `RuntimeError`. `dtype` casts all floating arrays first. Raises `ValueError` if `y_grad` does not fit the
+    outputs.
     """
     xs = _tuple(x_data)
     names = [f"inputs[{i}]" for i in range(len(xs))]
@@ -113,10 +119,12 @@ def check_double_backward(
     The gradient (x, gy) -> gx is itself a function; this is `check_backward` of it. `x_grad_grad` and
     `params_grad_grad` are the gradients of its outputs, one for each input that has a gradient (`None` entries stand
     for the others) and each of `params`. Only the second order is looked at: a `backward` that is wrong but
-    consistently so passes here and fails in `check_backward`.
+    consistently so passes here and fails in `check_backward`. `no_grads` is for `x_data`, or for those and `y_grad`.
     """
     xs, gys, ggxs, parameters = _tuple(x_data), _tuple(y_grad), _tuple(x_grad_grad), _tuple(params)
-    skipped = _no_grads(xs, no_grads)
+    given = [gy is not None for gy in gys]
+    both = list(no_grads or ()) if no_grads is not None and len(no_grads) == len(xs) + sum(given) else None
+    skipped = _no_grads(xs, no_grads if both is None else both[: len(xs)])
     if len(ggxs) not in (len(xs), len(xs) - sum(skipped)):
         raise ValueError(
             f"check_double_backward: x_grad_grad has {len(ggxs)} entries but there are {len(xs)} inputs, of which "
@@ -124,7 +132,6 @@ def check_double_backward(
         )
     if len(ggxs) == len(xs):
         ggxs = tuple(g for g, skip in zip(ggxs, skipped, strict=True) if not skip)
-    given = [gy is not None for gy in gys]
 
     def gradient(*arguments: Variable) -> tuple[Variable, ...]:
         x, rest = arguments[: len(xs)], iter(arguments[len(xs) :])
@@ -139,9 +146,15 @@ def check_double_backward(
     names = [f"x_data[{i}]" for i in range(len(xs))] + [f"y_grad[{i}]" for i, there in enumerate(given) if there]
     problem = _Problem(
         "check_double_backward", names, gradient, xs + tuple(gy for gy in gys if gy is not None),
-        ggxs + _tuple(params_grad_grad), parameters, [*skipped, *[False] * sum(given)], dtype,
+        ggxs + _tuple(params_grad_grad), parameters, both or [*skipped, *[False] * sum(given)], dtype,
     )  # fmt: skip
     problem.check(eps, atol, rtol, detect_nondifferentiable)
+
+
+def assert_allclose(x: Any, y: Any, atol: float = 1e-5, rtol: float = 1e-4, verbose: bool = True) -> None:
+    """Raise `AssertionError` unless two arrays (or Variables), from whatever device, are nearly equal."""
+    x, y = (cuda.to_cpu(as_array(a)) for a in (x, y))
+    np.testing.assert_allclose(x, y, atol=atol, rtol=rtol, verbose=verbose)
 
 
 class _Target(NamedTuple):
@@ -158,6 +171,8 @@ class _Problem:
     def __init__(
         self, label: str, names: list[str], func: Any, xs: tuple, gys: tuple, params: tuple, no_grads: Any, dtype: Any
     ) -> None:
+        if dtype is not None and np.dtype(dtype).kind != "f":
+            raise ValueError(f"{label}: dtype is {np.dtype(dtype)}; wanted a floating one")
         self.label, self.func = label, func
         self.xs = [Variable(_copy(x, dtype)) for x in xs]
         self.gys = tuple(_copy(gy, dtype) for gy in gys)
@@ -208,7 +223,7 @@ class _Problem:
             if target.wanted:
                 result.append((target, np.zeros(target.variable.shape) if g is None else _host([g])[0]))
             elif g is not None:
-                raise AssertionError(f"{self.label}: {target.name} was to have no gradient, but backward gave it one.")
+                raise RuntimeError(f"{self.label}: {target.name} was to have no gradient, but backward gave it one.")
         return result
 
     def compare(self, gradients: list[tuple[_Target, Any]], eps: float, atol: float, rtol: float, detect: bool) -> None:
@@ -219,18 +234,22 @@ class _Problem:
         length = np.sqrt(sum((d * d).sum() for d in directions)) or 1.0
         directions = [d / length for d in directions]
 
-        def evaluate(t: float) -> list[Any]:
+        def evaluate(t: float) -> tuple[list[Any], list[Any]]:
             for a, original, d in zip(arrays, originals, directions, strict=True):
                 a[...] = original + get_array_module(a).asarray(t * d, dtype=a.dtype)
-            ys = _host([y.array for y in self.outputs()])
+            xs, ys = _host(arrays), _host([y.array for y in self.outputs()])
             for a, original in zip(arrays, originals, strict=True):
                 a[...] = original
-            return ys
+            return xs, ys
 
         if detect:
-            _refuse_kink(evaluate, eps, 0.0, rtol, None, "the inputs, along a random direction")
-        numeric = _slope(evaluate, _host(self.gys), eps)
-        analytic = float(sum((g * d).sum() for (_, g), d in zip(gradients, directions, strict=True)))
+            where = "the inputs, along a random direction"
+            _refuse_kink(lambda t: evaluate(t)[1], eps, 0.0, rtol, None, where, _coarsest(arrays))
+        numeric = analytic = 0.0
+        for position, weight in _stencil(arrays):
+            xs, ys = evaluate(position * eps)  # as far as the inputs really moved, in their rounded numbers
+            numeric += weight * _inner(_host(self.gys), ys) / eps
+            analytic += weight * _inner([g for _, g in gradients], xs) / eps
         if not abs(analytic - numeric) <= atol + rtol * abs(analytic):
             raise AssertionError(
                 f"{self.label}: the gradient is wrong. Along a random direction backward gives {analytic:.9g}, numeric "
@@ -254,18 +273,23 @@ class _Problem:
         )
 
 
-def _slope(evaluate: Callable[[float], list[Any]], gys: list[Any], eps: float) -> float:
-    """d/dt of sum_k <gys[k], evaluate(t)[k]> at t = 0."""
-    total = 0.0
-    for position, weight in STENCIL:
-        ys = evaluate(position * eps)
-        total += weight * sum(float((y * gy).sum()) for y, gy in zip(ys, gys, strict=True) if gy is not None)
-    return total / (6 * eps)
+def _inner(gys: Sequence[Any], ys: Sequence[Any]) -> float:
+    """sum_k <gys[k], ys[k]>, without those that are None."""
+    return sum(float((y * gy).sum()) for y, gy in zip(ys, gys, strict=True) if gy is not None)
+
+
+def _coarsest(arrays: Sequence[Any]) -> Any:
+    return max((a.dtype for a in arrays), key=lambda dtype: np.finfo(dtype).eps, default=np.dtype(np.float64))
+
+
+def _stencil(arrays: Sequence[Any]) -> tuple[tuple[float, float], ...]:
+    return FINE if all(a.dtype == np.float64 for a in arrays) else COARSE
 
 
 def _refuse_kink(
-    evaluate: Callable[[float], list[Any]], eps: float, atol: float, rtol: float, center: list[Any] | None, where: str
-) -> None:
+    evaluate: Callable[[float], list[Any]], eps: float, atol: float, rtol: float, center: list[Any] | None, where: str,
+    dtype: Any,
+) -> None:  # fmt: skip
     """Raise `NondifferentiableError` if no parabola goes through the outputs at five points around t = 0."""
     ts = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     points = [center if t == 0 and center is not None else evaluate(t * eps) for t in ts]
@@ -273,8 +297,10 @@ def _refuse_kink(
     residual = np.eye(5) - basis @ np.linalg.pinv(basis)
     for k, samples in enumerate(zip(*points, strict=True)):
         y = np.stack(samples).reshape(5, -1)
+        finite = np.isfinite(y)
+        y = np.where(finite.any(axis=0), y, 0)  # what is infinite or undefined everywhere says nothing about a kink
         miss = np.abs(residual @ y).max(axis=0)
-        bad = ~(miss <= atol + rtol * (y.max(axis=0) - y.min(axis=0)) + 1e-12 * np.abs(y).max(axis=0))
+        bad = ~(miss <= atol + rtol * (y.max(axis=0) - y.min(axis=0)) + 4 * np.finfo(dtype).eps * np.abs(y).max(axis=0))
         if bad.any():
             j = int(np.argmax(bad))
             raise NondifferentiableError(

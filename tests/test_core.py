@@ -261,7 +261,8 @@ def test_arrays_want_no_gradient_unless_grad_asks_for_it():
 
 def test_debug_mode_names_the_function_that_made_nan():
     x = scalar(0)
-    with using_config("debug", True), np.errstate(invalid="ignore"), pytest.raises(RuntimeError, match="NaN is detected on forward computation of _ / _"):
+    message = "NaN is detected on forward computation of _ / _"
+    with using_config("debug", True), np.errstate(invalid="ignore"), pytest.raises(RuntimeError, match=message):
         x / x
 
 
@@ -425,7 +426,8 @@ def test_bad_forward_and_backward_of_a_users_function():
         NoTuple()(leaf(1))
     with pytest.raises(ValueError, match="TooFew: number of gradients .* is incorrect: 1; wanted a tuple of 2"):
         TooFew()(scalar(1), scalar(1)).backward()
-    with pytest.raises(ValueError, match=r"WrongShape: shape of gradients .* is incorrect: that of input 0 is \(\), but the input's is \(2,\)"):
+    message = r"WrongShape: shape of gradients .* is incorrect: that of input 0 is \(\), but the input's is \(2,\)"
+    with pytest.raises(ValueError, match=message):
         WrongShape()(leaf(1, 2)).backward()
     node = TooFew()
     y = node(scalar(1), scalar(1))
@@ -655,3 +657,106 @@ def test_wrong_index_and_wrong_ends_of_grad_are_named():
 def test_numpy_integers_are_lengths():
     n = np.int64(3)
     assert Parameter(1.0, n).shape == (3,) and core.broadcast_to(leaf(1), n).shape == (3,)
+
+
+# -- what Chainer's own Variables and functions do besides
+
+
+def test_operators_and_their_dtypes():
+    # dtypes and errors as of Chainer 7.8.1
+    x, i = leaf(1, 2), Variable(np.array([1, 2], "int8"))
+    assert (+x) is x and (i + 300).array.tolist() == [45, 46] and (i - 1).dtype == np.int8
+    y = x // 2
+    assert y.array.tolist() == [0, 1] and y.creator is None and not y.requires_grad
+    assert (Variable(np.ones((2, 2), "e")) @ Variable(np.ones((2, 2), "f"))).dtype == np.float32
+    assert (x @ np.ones(2)).dtype == np.float32
+    for f in (lambda: i * i, lambda: 2 / i, lambda: i**2, lambda: i // i, lambda: abs(i), lambda: i @ i,
+              lambda: x + Variable(np.ones(2)), lambda: x + leaf(1, 2, 3)):  # fmt: skip
+        with pytest.raises(InvalidType):
+            f()
+    for f in (lambda: x + None, lambda: x * [1], lambda: x @ [1], lambda: "a" - x, lambda: x**1j):
+        with pytest.raises(TypeError, match="wanted a number, an array or a Variable"):
+            f()
+    with pytest.raises(ValueError, match="axes"):
+        x.transpose(0, 0)
+    assert x.mean().array == 1.5 and x.mean(axis=0, weights=np.array([1, 3], "f"), keepdims=True).shape == (1,)
+
+
+def test_creators_and_ranks():
+    x = leaf(1)
+    y = (x * 2) * 3
+    assert y.rank == 2
+    y.unchain()
+    assert y.creator is None and y.rank == 2  # what came after it keeps its place in the order
+    node = FunctionNode()
+    y.creator = node
+    assert y.creator_node is node and y.rank == 1
+    y.creator_node = None
+    assert y.creator is None
+    with pytest.raises(ValueError, match="'grad' does not exist"):
+        core.VariableNode(x, "", grad=None)
+
+
+def test_gradients_of_parameters_that_come_to_exist_later():
+    p = Parameter(1.0)
+    with pytest.warns(DeprecationWarning):
+        p.zerograd()
+    p.initialize((2,))
+    assert p.grad.tolist() == [0, 0]
+    p, q = Parameter(1.0), Parameter(2.0, (2,))
+    q.grad = np.ones(2, "f")
+    p.addgrad(q)
+    assert p.array.tolist() == [1, 1] and p.grad.tolist() == [1, 1]
+    p = Parameter(1.0)
+    p.copydata(q)
+    assert p.array.tolist() == [2, 2]
+    q.copydata(Parameter(3.0))
+    assert q.array.tolist() == [3, 3]
+    Parameter(1.0).copydata(Parameter(1.0))
+    assert q.grad_var.requires_grad
+
+
+def test_backward_accumulate_of_ones_own():
+    class MulAdd(FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0, 1))
+            return (inputs[0] * inputs[1] + inputs[2],)
+
+        def backward_accumulate(self, indexes, grad_outputs, grad_inputs):
+            a, b = self.get_retained_inputs()
+            (gy,) = grad_outputs
+            new = [(gy * b, gy * a, gy)[i] for i in indexes]
+            return tuple(n if g is None else n + g for n, g in zip(new, grad_inputs))
+
+    a, b = scalar(3), scalar(5)
+    (y,) = MulAdd().apply((a, b, a))
+    (y * a).backward()  # y a = (a b + a) a: 2 a b + 2 a, a a
+    assert a.grad == 36 and b.grad == 9
+
+
+def test_what_user_functions_may_return_and_leave_out():
+    class Echo(FunctionNode):
+        def forward(self, inputs):
+            self.retain_outputs((0,))
+            return inputs
+
+    y, nothing = Echo().apply((leaf(1), None))
+    assert nothing.array is None and y.creator.output_data[0] is y.array and y.creator.output_data[1] is None
+    assert Echo.apply(type("Empty", (FunctionNode,), {"forward": lambda self, inputs: ()})(), ()) == ()
+    with pytest.raises(RuntimeError, match="no output is retained"):
+        print(core.exp(leaf(1)).creator.inputs and core.Sum(None, False).output_data)
+
+
+def test_debug_mode_tells_where_the_function_was_applied():
+    class Bad(FunctionNode):
+        def forward(self, inputs):
+            return inputs
+
+        def backward(self, indexes, grad_outputs):
+            raise ValueError("not today")
+
+    with using_config("debug", True):
+        y = Bad()(scalar(1))  # this line
+        with pytest.raises(ValueError, match=r"(?s)not today\nStacktrace of the function is below:.*# this line"):
+            y.backward()
+    assert Bad().stack is None
