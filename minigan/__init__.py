@@ -14,16 +14,22 @@ if importlib.util.find_spec("minigan.kernels") is None:
 
 from minigan import (
     backend,
+    computational_graph,
     configuration,
     core,
     dataset,
     datasets,
+    distributions,
     function,
+    function_hook,
+    function_hooks,
     functions,
     gradient_check,
     initializers,
     iterators,
     link,
+    link_hook,
+    link_hooks,
     links,
     optimizer,
     optimizer_hooks,
@@ -36,34 +42,62 @@ from minigan import (
     utils,
 )
 from minigan._version import __version__
-from minigan.backend import get_device, using_device
+from minigan.backend import (
+    get_array_types,
+    get_cpu_array_types,
+    get_device,
+    is_arrays_compatible,
+    print_runtime_info,
+    using_device,
+)
 from minigan.backends import cuda
+from minigan.backends.cuda import should_use_cudnn, should_use_cudnn_tensor_core
 from minigan.configuration import (
+    DebugMode,
     config,
     force_backprop_mode,
+    get_compute_mode,
     get_dtype,
     global_config,
     is_debug,
+    mixed16,
     no_backprop_mode,
     set_debug,
     using_config,
 )
 from minigan.core import FunctionNode, Parameter, Variable, as_array, as_variable, backward, grad
+from minigan.distributions import Distribution, cross_entropy, kl_divergence, register_kl
+from minigan.function import Function, FunctionAdapter
+from minigan.function_hook import FunctionHook, get_function_hooks
 from minigan.initializers import Initializer
 from minigan.link import Chain, ChainList, Link, Sequential
+from minigan.link_hook import LinkHook
 from minigan.optimizer import GradientMethod, Optimizer, UpdateRule
 from minigan.reporter import DictSummary, Reporter, Summary, get_current_reporter, report, report_scope
 from minigan.serializer import AbstractSerializer, Deserializer, Serializer
 
 variable = core  # old scripts say chainer.variable.Parameter
 
+
+def _mean(self, axis=None, *, weights=None, keepdims=False):  # type: ignore[no-untyped-def]
+    """Return the mean over ``axis``, weighted if ``weights`` are given; see ``functions.average``."""
+    return functions.average(self, axis, weights, keepdims)
+
+
+Variable.mean = _mean  # type: ignore[attr-defined]  # the one method of Variable that stands above core
+
+
 __all__ = [
-    "AbstractSerializer", "Chain", "ChainList", "Deserializer", "DictSummary", "FunctionNode", "GradientMethod",
-    "Initializer", "Link", "Optimizer", "Parameter", "Reporter", "Sequential", "Serializer", "Summary", "UpdateRule",
-    "Variable", "__version__", "as_array", "as_variable", "backend", "backward", "config", "configuration", "core",
-    "cuda", "dataset", "datasets", "force_backprop_mode", "function", "functions", "get_current_reporter",
-    "get_device", "get_dtype", "global_config", "grad", "gradient_check", "initializers", "is_debug", "iterators",
-    "link", "links", "no_backprop_mode", "optimizer", "optimizer_hooks", "optimizers", "random", "report",
-    "report_scope", "reporter", "serializer", "serializers", "set_debug", "training", "using_config", "using_device",
+    "AbstractSerializer", "Chain", "ChainList", "DebugMode", "Deserializer", "DictSummary", "Distribution", "Function",
+    "FunctionAdapter", "FunctionHook", "FunctionNode", "GradientMethod", "Initializer", "Link", "LinkHook",
+    "Optimizer", "Parameter", "Reporter", "Sequential", "Serializer", "Summary", "UpdateRule", "Variable",
+    "__version__", "as_array", "as_variable", "backend", "backward", "computational_graph", "config", "configuration",
+    "core", "cross_entropy", "cuda", "dataset", "datasets", "distributions", "force_backprop_mode", "function",
+    "function_hook", "function_hooks", "functions", "get_array_types", "get_compute_mode", "get_cpu_array_types",
+    "get_current_reporter", "get_device", "get_dtype", "get_function_hooks", "global_config", "grad", "gradient_check",
+    "initializers", "is_arrays_compatible", "is_debug", "iterators", "kl_divergence", "link", "link_hook",
+    "link_hooks", "links", "mixed16", "no_backprop_mode", "optimizer", "optimizer_hooks", "optimizers",
+    "print_runtime_info", "random", "register_kl", "report", "report_scope", "reporter", "serializer", "serializers",
+    "set_debug", "should_use_cudnn", "should_use_cudnn_tensor_core", "training", "using_config", "using_device",
     "utils", "variable",
 ]  # fmt: skip
