@@ -9,7 +9,7 @@ from minigan.functions.connection import linear
 from minigan.gradient_check import check_backward
 from minigan.link import Chain, Link
 from minigan.link_hooks import SpectralNormalization, TimerHook, WeightStandardization
-from minigan.links.connection import Convolution2D, Deconvolution2D, Linear
+from minigan.links.connection import Convolution2D, ConvolutionND, Deconvolution2D, DeconvolutionND, Linear
 from minigan.serializers.npz import load_npz, save_npz
 from minigan.utils.type_check import InvalidType
 
@@ -17,6 +17,8 @@ LAYERS = {
     "linear": (lambda size=5: Linear(size, 3), (4, 5)),
     "convolution": (lambda size=3: Convolution2D(size, 4, 3, pad=1), (2, 3, 4, 4)),
     "deconvolution": (lambda size=3: Deconvolution2D(size, 4, 3, pad=1), (2, 3, 4, 4)),
+    "convolution_nd": (lambda size=3: ConvolutionND(1, size, 4, 3, pad=1), (2, 3, 4)),
+    "deconvolution_nd": (lambda size=3: DeconvolutionND(3, size, 4, 2), (2, 3, 2, 2, 2)),
 }
 layers = pytest.mark.parametrize("make, shape", LAYERS.values(), ids=LAYERS)
 
@@ -27,8 +29,8 @@ def data(*shape):
 
 def matrix(link):
     """The weight as a matrix of one row for each output."""
-    W = link.W.array
-    return (np.moveaxis(W, 1, 0) if isinstance(link, Deconvolution2D) else W).reshape(link.b.size, -1)
+    W, axis = link.W.array, int(isinstance(link, (Deconvolution2D, DeconvolutionND)))
+    return np.moveaxis(W, axis, 0).reshape(link.b.size, -1)
 
 
 @layers

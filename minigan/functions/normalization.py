@@ -290,7 +290,7 @@ def batch_renormalization(
     x, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
     node = BatchNormalization(eps, decay=decay)
     ones = gamma.xp.ones_like(gamma.array)
-    (xhat,) = node.apply((_wide(x, gamma), ones, ones * 0))
+    (xhat,) = node.apply((_wide(x, gamma), ones, gamma.xp.zeros_like(ones)))
     std = (running_var + eps) ** 0.5
     r = (1 / (node.inv_std * std)).clip(1 / rmax, rmax)
     d = ((node.mean - running_mean) / std).clip(-dmax, dmax)
@@ -370,7 +370,7 @@ def _axes(axis: Axes | None, ndim: int, parameter_ndim: int) -> Axes:
 def _standardize(x: Variable, axis: Axes, eps: float) -> Variable:
     """(x - mean) / sqrt(var + eps) over ``axis``: batch normalisation in which the other axes are the channels."""
     ones = x.xp.ones([n for i, n in enumerate(x.shape) if i not in axis], x.dtype)
-    return BatchNormalization(eps, axis=axis).apply((x, ones, ones * 0))[0]
+    return BatchNormalization(eps, axis=axis).apply((x, ones, x.xp.zeros_like(ones)))[0]
 
 
 def _wide(x: Variable, gamma: Variable) -> Variable:

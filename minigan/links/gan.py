@@ -17,12 +17,12 @@ from minigan.core import Parameter, Variable, as_array, as_variable, cast, get_i
 from minigan.functions.normalization import fixed_batch_normalization, instance_normalization
 from minigan.link import Link
 from minigan.link_hooks import SpectralNormalization
-from minigan.links.connection import Convolution2D, Deconvolution2D, Linear
+from minigan.links.connection import Convolution2D, Deconvolution2D, EmbedID, Linear
 from minigan.links.normalization import BatchNormalization, _parameter
 
 __all__ = [
     "ConditionalBatchNormalization", "ExponentialMovingAverage", "InstanceNormalization", "SNConvolution2D",
-    "SNDeconvolution2D", "SNLinear",
+    "SNDeconvolution2D", "SNEmbedID", "SNLinear",
 ]  # fmt: skip
 
 
@@ -150,6 +150,10 @@ class SNDeconvolution2D(_Spectral, Deconvolution2D):
 
 class SNLinear(_Spectral, Linear):
     """`Linear` with W / sigma(W) for W, sigma being its largest singular value."""
+
+
+class SNEmbedID(_Spectral, EmbedID):
+    """`EmbedID` with W / sigma(W) for W: the labels of a projection discriminator (Miyato & Koyama 2018)."""
 
 
 class ExponentialMovingAverage:

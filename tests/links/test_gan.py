@@ -12,6 +12,7 @@ from minigan.links.gan import (
     InstanceNormalization,
     SNConvolution2D,
     SNDeconvolution2D,
+    SNEmbedID,
     SNLinear,
 )
 from minigan.links.normalization import BatchNormalization
@@ -113,6 +114,8 @@ def test_spectral_layers_have_weights_of_norm_1_and_plain_files(x, tmp_path):
     np.testing.assert_allclose(np.linalg.svd(y)[1][0], 3, rtol=1e-5)
     up = SNDeconvolution2D(3, 4, 2, stride=2)
     assert up(x).shape == (4, 4, 10, 10) and up.W_u.shape == (4,)
+    table = SNEmbedID(6, 2, n_power_iteration=200)
+    np.testing.assert_allclose(np.linalg.svd(table(np.arange(6, dtype=np.int32)).array)[1][0], 1, rtol=1e-5)
 
 
 class Net(Chain):
