@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigan.functions as F
+from minigan.configuration import using_config
 from minigan.core import Variable, grad
 from minigan.utils.type_check import InvalidType
 
@@ -57,6 +58,12 @@ def test_arctan2_of_mixed_dtypes_and_shapes(one, two):
     assert (y.dtype, y.shape) == (np.result_type(one, two), (2, 3))
     F.sum(y).backward()
     assert (a.grad.dtype, b.grad.dtype, a.grad.tolist(), b.grad.tolist()) == (one, two, [[1.5], [1.5]], [-1, -1, -1])
+
+
+def test_without_type_checks_integers_are_not_cut():
+    # Chainer 7.8.1: F.sin(np.arange(3)).dtype with config.type_check False is float64
+    with using_config("type_check", False):
+        np.testing.assert_allclose(F.sin(np.arange(3)).array, np.sin([0.0, 1.0, 2.0]))
 
 
 def test_nodes_are_named_as_chainers():
