@@ -131,21 +131,29 @@ class SoftmaxCrossEntropy(FunctionNode):
                 + ("integer labels" if soft else "a distribution in floats")
             )
         self.retain_inputs((0,))
-        log_y = x - x.max(axis=1, keepdims=True) if x.size else x
-        log_y = log_y - xp.log(xp.exp(log_y).sum(axis=1, keepdims=True))
+        log_y = x - x.max(axis=1, keepdims=True) if x.size else x.copy()
+        y = xp.exp(log_y)
+        total = y.sum(axis=1, keepdims=True)
+        log_y -= xp.log(total)
         if self.cache_score:
-            self.y = xp.exp(log_y)
-        q, count = (t, t.size // max(x.shape[1], 1)) if soft else self._distribution(x, t)
-        self.weight = q.dtype.type(1 / max(count, 1) if self.reduce == "mean" else 1)
-        loss = q * xp.where(q == 0, 0, -log_y)  # 0 log 0 is 0
-        if soft and self.soft_target_loss == "kl-divergence":
-            loss += q * xp.log(xp.where(q > 0, q, 1))
-        self.q = q
-        loss = loss.sum(axis=1, dtype=loss.dtype) * self.weight
+            y /= total
+            self.y = y
+        if soft:
+            self.q, count = t, t.size // max(x.shape[1], 1)
+            loss = -(t * xp.where(t == 0, 0, log_y)).sum(axis=1)  # 0 log 0 is 0
+            if self.soft_target_loss == "kl-divergence":
+                loss += (t * xp.log(xp.where(t > 0, t, 1))).sum(axis=1)
+        else:
+            places, weight, count = self._places(x, t)
+            self.q = xp.zeros_like(x)
+            self.q[places] = weight
+            loss = weight * xp.where(weight == 0, 0, -log_y[places])
+        self.weight = loss.dtype.type(1 / max(count, 1) if self.reduce == "mean" else 1)
+        loss = loss * self.weight
         return (_total(loss) if self.reduce == "mean" else loss,)
 
-    def _distribution(self, x: Any, t: Any) -> tuple[Any, int]:
-        """The labels as distributions, times ``class_weight``, and how many of them count."""
+    def _places(self, x: Any, t: Any) -> tuple[Any, Any, int]:
+        """The index of the right class everywhere, its weight (0 where left out), and how many labels count."""
         _check_labels(self.name, t, " or, for distributions, floats")
         xp, classes = get_array_module(x), x.shape[1]
         counted = xp.ones(t.shape, bool) if self.ignore_label is None else t != self.ignore_label
@@ -156,13 +164,13 @@ class SoftmaxCrossEntropy(FunctionNode):
                     f"{self.name}: t contains {int(t[wrong][0])} but x has {classes} classes, 0 to {classes - 1}; "
                     "correct t, or leave one label out with ignore_label"
                 )
-        numbers = xp.arange(classes).reshape(classes, *[1] * (x.ndim - 2))
-        q = ((numbers == t[:, None]) & counted[:, None]).astype(x.dtype)
+        labels, weight = xp.where(counted, t, 0), counted.astype(x.dtype)
         if self.class_weight is not None:
             if len(self.class_weight) != classes:
                 raise ValueError(f"{self.name}: class_weight has shape {self.class_weight.shape}; wanted ({classes},)")
-            q *= self.class_weight.astype(x.dtype).reshape(numbers.shape)
-        return q, int(counted.sum()) if self.normalize else len(t)
+            weight *= self.class_weight[labels].astype(x.dtype)
+        first, *rest = xp.ogrid[tuple(slice(n) for n in t.shape)]
+        return (first, labels, *rest), weight, int(counted.sum()) if self.normalize else len(t)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         (x,) = self.get_retained_inputs()
@@ -328,9 +336,9 @@ def hinge(x: Any, t: Any, norm: str = "L1", reduce: str = "mean") -> Variable:
         norm: ``"L1"`` or ``"L2"``, else ``NotImplementedError``.
         reduce: ``"mean"``, the sum divided by N, or ``"no"``.
     """
-    _check_reduce("hinge", reduce)
     if norm not in ("L1", "L2"):
         raise NotImplementedError(f"hinge: norm is {norm!r} but must be 'L1' or 'L2'")
+    _check_reduce("hinge", reduce)
     x, t = as_variable(x), as_array(t)
     _check_floating("hinge", x)
     _check_labels("hinge", t)
@@ -367,7 +375,7 @@ def contrastive(x0: Any, x1: Any, y: Any, margin: float = 1, reduce: str = "mean
 def triplet(anchor: Any, positive: Any, negative: Any, margin: float = 0.2, reduce: str = "mean") -> Variable:
     """max(0, |anchor - positive|**2 - |anchor - negative|**2 + margin) of vectors (N, K, ...) (Schroff et al., 2015).
 
-    ``reduce`` is ``"mean"`` or ``"no"``. ``ValueError`` unless margin > 0.
+    ``reduce`` is ``"mean"``, the sum divided by N, or ``"no"``. ``ValueError`` unless margin > 0.
     """
     _check_reduce("triplet", reduce)
     if margin <= 0:
@@ -375,7 +383,8 @@ def triplet(anchor: Any, positive: Any, negative: Any, margin: float = 0.2, redu
     anchor, positive, negative = _alike("triplet", anchor, positive, negative)
     if anchor.ndim < 2 or not len(anchor):
         raise InvalidType(f"triplet: the shape is {anchor.shape}; wanted (N, K) with N > 0")
-    return _reduced(relu(sum(square(anchor - positive) - square(anchor - negative), axis=1) + margin), reduce)
+    loss = relu(sum(square(anchor - positive) - square(anchor - negative), axis=1) + margin)
+    return loss if reduce == "no" else sum(loss) / len(anchor)
 
 
 # Likelihoods ---------------------------------------------------------------------------------------------------------
