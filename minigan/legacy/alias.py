@@ -114,6 +114,8 @@ def sentence(path: str, name: str) -> str:
     if name in SURFACE.get(path, ()) or full in SURFACE:
         why = notes.reason(path, name)
         text = f"minigan has no {full}, which Chainer has{f' ({why})' if why else ''}"
+    elif name.startswith("_"):
+        text = f"minigan has no {full}"
     else:
         text = f"there is no {full}, in Chainer {VERSION} neither"
     near = _nearest(path, name)

@@ -15,6 +15,8 @@ import numpy as np
 from minigan.backend import Device
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.functions.linear_algebra import CooMatrix, get_order, to_coo  # noqa: F401 (Chainer's are in utils)
+from minigan.gradient_check import check_backward
+from minigan.initializers import Initializer as AbstractInitializer  # noqa: F401  (chainer.types)
 from minigan.links.normalization import BatchNormalization
 
 # -- chainermn: one process ------------------------------------------------------------------------------------------
@@ -222,3 +224,29 @@ def static_graph(*args: Any, **kwargs: Any) -> Callable[..., Any]:
 
 
 static_code = static_graph
+
+
+# -- private names that Chainer's own `testing` package uses --------------------------------------------------------
+
+
+def _raise_from(exc_type: type[BaseException], message: str, orig_exc: BaseException) -> None:
+    raise exc_type(message) from orig_exc
+
+
+def _check_is_initializer_like(initializer: Any) -> None:
+    if not (initializer is None or np.isscalar(initializer) or callable(initializer) or hasattr(initializer, "shape")):
+        raise TypeError(f"initializer: got {initializer!r}; wanted an initializer, a number, an array or None")
+
+
+def _format_array_props(arrays: Any) -> str:
+    return ", ".join(f"{a.shape}:{a.dtype.name}" for a in arrays)
+
+
+def _check_backward_with_params(
+    func: Any, x_data: Any, y_grad: Any, params: Any = (), *args: Any, no_grads: Any = None, **kwargs: Any
+) -> None:
+    n = len(x_data)
+    if no_grads is not None:
+        no_grads = [*no_grads, *[False] * len(params)]
+    arrays = (*x_data, *params)
+    check_backward(lambda *xs: func(xs[:n], xs[n:]), arrays, y_grad, (), *args, no_grads=no_grads, **kwargs)
