@@ -46,7 +46,7 @@ class Initializer:
 
 
 class Constant(Initializer):
-    """Every element is ``fill_value``: a number, or an array of the same shape."""
+    """Every element is ``fill_value``: a number, or an array of the same shape or one that broadcasts to it."""
 
     def __init__(self, fill_value: Any, dtype: Any = None) -> None:
         super().__init__(dtype)
@@ -55,12 +55,13 @@ class Constant(Initializer):
     def __call__(self, array: Any) -> None:
         self._check_dtype(array)
         if is_array(self.fill_value):
-            if self.fill_value.shape not in ((), array.shape):
+            try:
+                copyto(array, self.fill_value)
+            except ValueError as error:
                 raise ValueError(
                     f"Constant: fill_value has shape {self.fill_value.shape} but the array has shape {array.shape}; "
                     "pass a number or an array of that shape"
-                )
-            copyto(array, self.fill_value)
+                ) from error
         else:
             array[...] = self.fill_value
 
@@ -250,6 +251,42 @@ class Orthogonal(_Random):
         array[...] = (q if rows >= columns else q.T).reshape(array.shape)
 
 
+class _Interpolation(Initializer):
+    """A pyramid over the receptive field, of width ``(k + 1) // 2`` on each side, 1 at its top."""
+
+    _averages = False
+
+    def __init__(self, interpolation: str = "linear", dtype: Any = None) -> None:
+        super().__init__(dtype)
+        if interpolation != "linear":
+            raise ValueError(f"{type(self).__name__}: interpolation is {interpolation!r} but must be 'linear'")
+        self.interpolation = interpolation
+
+    def __call__(self, array: Any) -> None:
+        self._check_dtype(array)
+        out, into, *sizes = array.shape
+        if len(set(sizes)) != 1 or into not in (1, out):
+            raise ValueError(
+                f"{type(self).__name__}: the array has shape {array.shape}; wanted (channels, channels or 1, k, k, ...)"
+            )
+        half = (sizes[0] + 1) // 2
+        ramp = 1.0 - np.abs(np.arange(sizes[0]) - (sizes[0] - 1) / 2) / half
+        pyramid = math.prod(np.ix_(*[ramp / half if self._averages else ramp] * len(sizes)))
+        array[...] = 0
+        for channel in range(out):
+            array[channel, channel if into > 1 else 0] = get_array_module(array).asarray(pyramid)
+
+
+class UpsamplingDeconvFilter(_Interpolation):
+    """Weights of a deconvolution (kernel 2 n, stride n) that enlarges every channel by linear interpolation."""
+
+
+class DownsamplingConvFilter(_Interpolation):
+    """Weights of a convolution that averages every channel by the same pyramid; they sum to one."""
+
+    _averages = True
+
+
 def get_fans(shape: Sequence[int]) -> tuple[int, int]:
     """Return ``(fan_in, fan_out)`` of a weight of that shape: (out, in, ...), where ... is the receptive field."""
     if len(shape) < 2:
@@ -285,7 +322,7 @@ _NAMED = {
     cls.__name__.lower(): cls
     for cls in (
         Zero, One, NaN, Identity, Normal, LeCunNormal, GlorotNormal, HeNormal, Uniform, LeCunUniform, GlorotUniform,
-        HeUniform, Orthogonal,
+        HeUniform, Orthogonal, UpsamplingDeconvFilter, DownsamplingConvFilter,
     )
 }  # fmt: skip
 _NAMED |= {"zeros": Zero, "ones": One}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import initializers
-from minigan.configuration import using_config
+from minigan.configuration import mixed16, using_config
 from minigan.initializers import _get_initializer, generate_array, get_fans
 
 # Chainer 7.8.1: numpy.random.seed(1); x = numpy.zeros((2, 3, 1, 2), 'f'); I.<name>(**arguments)(x); x.ravel()[:3]
@@ -134,3 +134,36 @@ def test_what_stands_for_an_initializer():
 def test_error_sentences(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+# Chainer 7.8.1: numpy.full((2, 2, 3, 3), 7, "f") and so on, filled by initializers.UpsamplingDeconvFilter()
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_filters_that_interpolate(dtype):
+    array = np.full((2, 2, 3, 3), 7, dtype)
+    initializers.UpsamplingDeconvFilter(dtype=dtype)(array)
+    assert array[0, 0].tolist() == [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
+    assert (array[1, 1] == array[0, 0]).all() and (array[0, 1] == 0).all() and (array[1, 0] == 0).all()
+    array = np.full((3, 1, 4), 7, dtype)
+    initializers.DownsamplingConvFilter()(array)
+    assert array.tolist() == [[[0.125, 0.375, 0.375, 0.125]]] * 3
+    with pytest.raises(ValueError, match="must be 'linear'"):
+        initializers.UpsamplingDeconvFilter("nearest")
+    for shape in ((2, 3, 4, 4), (2, 2, 3, 4), (2, 2)):
+        with pytest.raises(ValueError, match="wanted \\(channels"):
+            initializers.UpsamplingDeconvFilter()(np.zeros(shape))
+
+
+def test_a_constant_array_is_broadcast():
+    array = np.zeros((3, 2), np.float32)
+    initializers.Constant(np.array([1, 2]))(array)
+    assert array.tolist() == [[1, 2]] * 3
+    with pytest.raises(ValueError, match="fill_value has shape"):
+        initializers.Constant(np.ones(3))(array)
+
+
+def test_mixed16():
+    assert initializers.generate_array(initializers.Zero(mixed16), (2,), np).dtype == np.float16
+    array = np.zeros((2, 2), np.float16)
+    initializers.Normal(dtype=mixed16)(array)
+    with using_config("dtype", mixed16):
+        assert initializers.generate_array(initializers.One(), (2,), np).dtype == np.float16
