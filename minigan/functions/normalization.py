@@ -48,12 +48,19 @@ class _Normalization(FunctionNode):
         return ("x", *self.parameters)[index]
 
     def _set_axes(self, ndim: int, parameter_ndim: int) -> Axes:
-        """Name the axes as Chainer's nodes do: reduced ones, the others, and an index that broadcasts a parameter."""
-        axis = _axes(self.axis, ndim, parameter_ndim)
-        self.axis = axis
-        self.key_axis = tuple(i for i in range(ndim) if i not in axis)
-        self.expander = tuple(None if i in axis else slice(None) for i in range(ndim))
-        return axis
+        """Say which axes of x are reduced."""
+        self.axis, self._ndim = _axes(self.axis, ndim, parameter_ndim), ndim
+        return self.axis
+
+    @property
+    def key_axis(self) -> Axes:
+        """The axes that are not reduced, those of the parameters."""
+        return tuple(i for i in range(self._ndim) if i not in (self.axis or ()))
+
+    @property
+    def expander(self) -> tuple[slice | None, ...]:
+        """The index that makes a parameter broadcast against x."""
+        return tuple(slice(None) if i in self.key_axis else None for i in range(self._ndim))
 
     def check_type_forward(self, in_types: Any) -> None:
         """Raise unless the parameters are of one floating dtype and have the shape of the axes not reduced."""
