@@ -308,7 +308,8 @@ class LayerNormalization(_Affine):
 def _parameter(initial: Any, dtype: Any) -> Parameter:
     """A parameter without a shape yet, which will be of that dtype (None: of ``config.dtype`` then)."""
     initializer = copy.copy(initializers._get_initializer(initial))
-    initializer.dtype = dtype
+    if dtype is not None:
+        initializer.dtype = dtype
     return Parameter(initializer)
 
 
