@@ -248,10 +248,12 @@ class HardSigmoid(Elementwise):
     name = "hard_sigmoid"
 
     def value(self, xp: Any, x: Any) -> Any:
-        return xp.clip(x * x.dtype.type(0.2) + x.dtype.type(0.5), 0, 1)
+        y = _as_out(x * x.dtype.type(0.2))
+        y += 0.5
+        return xp.clip(y, 0, 1, out=y)
 
     def gradient(self, gy: Variable, x: Variable) -> Variable:
-        return gy * 0.2 * (abs(x.array) < 2.5)
+        return gy * ((abs(x.array) < 2.5) * x.dtype.type(0.2))
 
 
 class RReLU(FunctionNode):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,27 +49,25 @@ class VGGLayers(Chain):
         channels = 3
         with self.init_scope():
             for block, layers in enumerate(self.blocks, 1):
-                for layer in range(1, layers + 1):
-                    out = min(32 << block, 512)
-                    setattr(self, f"conv{block}_{layer}", Convolution2D(channels, out, 3, pad=1, initialW=W))
-                    channels = out
+                for layer in range(layers):
+                    conv = Convolution2D(channels, min(32 << block, 512), 3, pad=1, initialW=W)
+                    setattr(self, f"conv{block}_{layer + 1}", conv)
+                    channels = min(32 << block, 512)
             self.fc6 = Linear(512 * 7 * 7, 4096, initialW=W)
             self.fc7 = Linear(4096, 4096, initialW=W)
             self.fc8 = Linear(4096, 1000, initialW=W)
         if pretrained_model:
-            self._load(self._file() if pretrained_model == "auto" else Path(pretrained_model))
-
-    def _file(self) -> Path:
-        root = os.environ.get("CHAINER_DATASET_ROOT", Path.home() / ".chainer" / "dataset")
-        return Path(root) / "pfnet" / "chainer" / "models" / self.file
+            root = os.environ.get("CHAINER_DATASET_ROOT", Path.home() / ".chainer" / "dataset")
+            own = Path(root, "pfnet", "chainer", "models", self.file)
+            self._load(own if pretrained_model == "auto" else Path(pretrained_model))
 
     def _load(self, path: Path) -> None:
         kind = type(self).__name__
         if path.suffix == ".caffemodel":
             raise ValueError(f"{kind}: {path} is a Caffe model; convert it with Chainer's convert_caffemodel_to_npz")
         if not path.is_file():
-            raise FileNotFoundError(f"{kind}: there are no weights at {path}; put them there, or pass the path of an "
-                                    "npz file, or pretrained_model=None for random weights")  # fmt: skip
+            cure = "put them there, or pass the path of an npz file, or pretrained_model=None for random weights"
+            raise FileNotFoundError(f"{kind}: there are no weights at {path}; {cure}")
         with np.load(path) as arrays:
             for name, parameter in self.namedparams():
                 copyto(parameter.array, arrays[name[1:]])
@@ -80,7 +79,7 @@ class VGGLayers(Chain):
         for block, count in enumerate(self.blocks, 1):
             for name in [f"conv{block}_{layer}" for layer in range(1, count + 1)]:
                 layers[name] = [getattr(self, name), relu]
-            layers[f"pool{block}"] = [_halved]
+            layers[f"pool{block}"] = [partial(max_pooling_2d, ksize=2, stride=2)]
         layers |= {"fc6": [self.fc6, relu, dropout], "fc7": [self.fc7, relu, dropout]}
         return layers | {"fc8": [self.fc8], "prob": [softmax]}
 
@@ -94,12 +93,11 @@ class VGGLayers(Chain):
         wanted = set(["prob"] if layers is None else layers)
         found: dict[str, Variable] = {}
         for name, functions in self.functions.items():
-            if len(found) == len(wanted):
-                break
-            for function in functions:
-                x = function(x)
-            if name in wanted:
-                found[name] = x
+            if len(found) < len(wanted):
+                for function in functions:
+                    x = function(x)
+                if name in wanted:
+                    found[name] = x
         return found
 
     def extract(self, images: Sequence[Any], layers: Sequence[str] | None = None, size: Any = (224, 224)) -> dict:
@@ -107,8 +105,8 @@ class VGGLayers(Chain):
 
         As in Chainer, this neither leaves training mode, which means dropout, nor stops recording the graph.
         """
-        x = self.xp.asarray(np.stack([prepare(image, size) for image in images]))
-        return self(x, layers=["fc7"] if layers is None else layers)
+        x = np.stack([prepare(image, size) for image in images])
+        return self(self.xp.asarray(x), layers=["fc7"] if layers is None else layers)
 
     def predict(self, images: Sequence[Any], oversample: bool = True) -> Variable:
         """Probabilities (N, 1000), the mean over ten parts of each picture or, without ``oversample``, its middle."""
@@ -135,10 +133,6 @@ class VGG19Layers(VGGLayers):
     file = "VGG_ILSVRC_19_layers.npz"
 
 
-def _halved(x: Any) -> Variable:
-    return max_pooling_2d(x, ksize=2, stride=2)
-
-
 def prepare(image: Any, size: Any = (224, 224)) -> Any:
     """A picture as VGG wants it: float32 (3, height, width), blue first, without the mean colour of ImageNet.
 
@@ -148,8 +142,8 @@ def prepare(image: Any, size: Any = (224, 224)) -> Any:
     from PIL import Image
 
     if isinstance(image, np.ndarray):
-        if image.ndim == 3 and image.shape[0] in (1, 3):
-            image = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
+        if image.ndim == 3 and len(image) in (1, 3):
+            image = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
         image = Image.fromarray(image.astype(np.uint8))
     image = image.convert("RGB")
     if size:
