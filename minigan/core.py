@@ -137,6 +137,7 @@ class Variable:
     """
 
     __array_priority__ = 200  # ndarray + Variable asks the Variable
+    _has_chainerx_array = False
 
     def __init__(self, data: Any = None, *, name: str | None = None, grad: Any = None, requires_grad: bool = True,
                  **old: Any) -> None:  # fmt: skip
