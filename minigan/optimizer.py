@@ -424,6 +424,11 @@ class GradientMethod(Optimizer):
             if param.grad is None:
                 param._zerograd()
 
+    def call_hook(self, hook: Callable) -> None:
+        """Call one hook, once or for each parameter; gradients that it clears become zeros for the next one."""
+        super().call_hook(hook)
+        self.reallocate_cleared_grads()
+
     def update(self, lossfun: Callable | None = None, *args: Any, **kwds: Any) -> None:
         """Make one step along the gradients.
 
@@ -445,11 +450,12 @@ class GradientMethod(Optimizer):
             loss.backward(loss_scale=self._loss_scale)
             del loss
         self.reallocate_cleared_grads()
-        if self._loss_scale is not None:
-            for param in self.target.params(False):
-                param.grad = param.grad * (1.0 / self._loss_scale)
-            if self._loss_scale_interval is not None:
-                self.check_nan_in_grads()
+        for param in self.target.params(False):
+            scale = getattr(param, "_loss_scale", self._loss_scale)  # the script may have called backward itself
+            if scale is not None:
+                param.grad = param.grad * (1.0 / scale)
+        if self._loss_scale_interval is not None:
+            self.check_nan_in_grads()
         self.call_hooks("pre")
         self.t += 1
         if self.is_safe_to_update():

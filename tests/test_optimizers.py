@@ -615,3 +615,23 @@ def test_loss_scaling_refuses_what_cannot_be():
         optimizers.SGD().loss_scaling(interval=0)
     with pytest.raises(ValueError, match="scale is -1"):
         optimizers.SGD().loss_scaling(scale=-1)
+
+
+def test_a_hook_that_clears_gradients_leaves_zeros_to_the_next():
+    link = Pair()
+    optimizer = optimizers.SGD(1).setup(link)
+    seen = []
+    optimizer.add_hook(lambda opt: opt.target.cleargrads(), name="clear")
+    optimizer.add_hook(lambda opt: seen.extend(param.grad for param in opt.target.params()), name="see")
+    optimizer.update()
+    assert len(seen) == 2 and all((gradient == 0).all() for gradient in seen)
+
+
+def test_a_parameter_may_bring_its_own_loss_scale():
+    # Chainer 7.8.1: p.array = p.grad = [1, 2], p._loss_scale = 10, SGD(10): p.array after one update is [0, 0]
+    link = Link()
+    with link.init_scope():
+        link.p = Parameter(np.array([1.0, 2.0]))
+    link.p.grad, link.p._loss_scale = np.array([1.0, 2.0]), 10
+    optimizers.SGD(10).setup(link).update()
+    np.testing.assert_allclose(link.p.array, 0, atol=1e-15)
