@@ -34,6 +34,8 @@ def _in_one_type(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def compute(x: Any, other: Any, *args: Any, b: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
+        if x.dtype == other.dtype != np.float16 and (dtype is None or dtype == x.dtype):
+            return function(x, other, *args, **kwargs) if b is None else function(x, other, *args, b=b, **kwargs)
         wide = np.result_type(x.dtype, other.dtype, np.float32)
         if b is not None:
             kwargs["b"] = b.astype(wide, copy=False)
@@ -145,7 +147,7 @@ def _columns(
 ) -> Any:  # fmt: skip
     """The im2col matrix of these output rows; the first window of all starts at `start` in x."""
     size = (rows.stop - rows.start, *width)
-    reach = tuple((m - 1) * s + d * (k - 1) + 1 for m, k, s, d in zip(size, ksize, stride, dilate))
+    reach = tuple([(m - 1) * s + d * (k - 1) + 1 for m, k, s, d in zip(size, ksize, stride, dilate)])
     part = crop(x, (start[0] + rows.start * stride[0], *start[1:]), reach)
     return im2col(part, ksize, size, stride, dilate, groups)
 
@@ -226,6 +228,6 @@ def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths,
             size = (some.stop - some.start, strip.stop - strip.start, *width)
             col = borrow(xp, "im2col", (groups, *size, places, o), x.dtype)
             xp.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], places * o))
-            add_col2im(by_group[some], col, strip.start, ksize, stride, pad, dilate)
+            add_col2im(by_group[some], col, strip.start, tuple(ksize), stride, pad, dilate)
 
     spread(fill, images)

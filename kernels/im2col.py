@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,21 +69,26 @@ def crop(x: Any, start: Lengths, size: Lengths) -> Any:
     A view if nothing lies outside and the channels are contiguous, otherwise a copy in a borrowed buffer.
     """
     n, *lengths, channels = x.shape
-    inner = [(max(a, 0), min(a + m, length)) for a, m, length in zip(start, size, lengths)]
-    inside = all(stop - first == m for (first, stop), m in zip(inner, size))
+    source, target = [_ALL], [_ALL]
+    inside, outside = True, False
+    for a, m, length in zip(start, size, lengths):
+        first, stop = max(a, 0), min(a + m, length)
+        inside = inside and stop - first == m
+        outside = outside or stop <= first
+        source.append(slice(first, stop))
+        target.append(slice(first - a, stop - a))
     if inside and (channels == 1 or x.strides[-1] == x.itemsize):
-        return x[(_ALL, *(slice(first, stop) for first, stop in inner))]
+        return x[tuple(source)]
     part = borrow(array_module(x), "crop", (n, *size, channels), x.dtype)
-    if any(stop <= first for first, stop in inner):
+    if outside:
         part[...] = 0
         return part
-    before: tuple = (_ALL,)
-    for a, (first, stop) in zip(start, inner):
-        part[(*before, slice(first - a))] = 0
-        part[(*before, slice(stop - a, None))] = 0
-        before += (_ALL,)
-    there = tuple(slice(first - a, stop - a) for a, (first, stop) in zip(start, inner))
-    part[(_ALL, *there)] = x[(_ALL, *(slice(first, stop) for first, stop in inner))]
+    for axis, inner in enumerate(target):
+        if axis and inner.start:
+            part[(_ALL,) * axis + (slice(inner.start),)] = 0
+        if axis and inner.stop < size[axis - 1]:
+            part[(_ALL,) * axis + (slice(inner.stop, None),)] = 0
+    part[tuple(target)] = x[tuple(source)]
     return part
 
 
@@ -135,8 +140,9 @@ class Windows(NamedTuple):
     size: Lengths
     out_size: Lengths
 
-    def offsets(self) -> Iterator[tuple[int, tuple, tuple]]:
-        """Yield (number, slices of the windows, slices of the image) for each offset that meets the image.
+    @lru_cache(maxsize=256)  # noqa: B019 - the same few geometries come again and again
+    def offsets(self) -> list[tuple[int, tuple, tuple]]:
+        """(number, slices of the windows, slices of the image) for each offset that meets the image.
 
         Offset (u, v) of all windows at once is a strided slice of the image; its number is u kw + v. The slices are for
         arrays with two axes before those of the image.
@@ -145,11 +151,14 @@ class Windows(NamedTuple):
             [(u, *meet) for u in range(k) if (meet := _overlap(u * d - p, s, count, length))]
             for k, s, p, d, length, count in zip(*self)
         ]
+        found: list[tuple[int, tuple, tuple]] = []
         for places in itertools.product(*axes):
             number = 0
             for (u, _, _), k in zip(places, self.ksize):
                 number = number * k + u
-            yield number, (_ALL, _ALL, *(here for _, here, _ in places)), (_ALL, _ALL, *(there for *_, there in places))
+            here, there = [place[1] for place in places], [place[2] for place in places]
+            found.append((number, (_ALL, _ALL, *here), (_ALL, _ALL, *there)))
+        return found
 
 
 def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, slice] | None:

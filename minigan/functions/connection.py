@@ -40,21 +40,22 @@ class _Weighted(FunctionNode):
     def _argument(self, index: int) -> str:
         return ("x", "W", "b")[index] if index < 3 else f"input {index}"
 
-    def check(self, inputs: Sequence[Any], size: int | None = None) -> None:
-        """Raise unless there are x, W and perhaps b, of floating types; `size` is the length of b."""
+    def check(self, inputs: Sequence[Any]) -> None:
+        """Raise unless there are x, W and perhaps b, of floating types."""
         if not 2 <= len(inputs) <= 3:
             raise InvalidType(f"{self._title()}: got {len(inputs)} inputs; wanted x, W and perhaps b")
         for i, array in enumerate(inputs):
             if array.dtype.kind != "f":
                 raise InvalidType(f"{self._title()}: {self._argument(i)} is {array.dtype}; wanted floating point")
-        if len(inputs) == 3:
-            (b,) = inputs[2:]
-            if size is not None and b.shape != (size,):
-                raise InvalidType(
-                    f"{self._title()}: b has shape {b.shape}; wanted ({size},), one number per output channel"
-                )
-            if self.one_type_with_bias and b.dtype != inputs[0].dtype:
-                raise InvalidType(f"{self._title()}: x is {inputs[0].dtype} but b is {b.dtype}; cast one of them")
+        if self.one_type_with_bias and inputs[-1].dtype != inputs[0].dtype and len(inputs) == 3:
+            raise InvalidType(f"{self._title()}: x is {inputs[0].dtype} but b is {inputs[2].dtype}; cast one of them")
+
+    def check_bias(self, inputs: Sequence[Any], size: int) -> None:
+        """Raise unless b, if there is one, has that length."""
+        if len(inputs) == 3 and inputs[2].shape != (size,):
+            raise InvalidType(
+                f"{self._title()}: b has shape {inputs[2].shape}; wanted ({size},), one number per output channel"
+            )
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -79,11 +80,14 @@ class LinearFunction(_Weighted):
                 f"linear: x has shape {x.shape} and W has shape {W.shape}; wanted x (N, K) and W (O, K) with the same "
                 "K; check the sizes of the layer and n_batch_axes"
             )
-        self.check(inputs, W.shape[0])
+        self.check_bias(inputs, W.shape[0])
         self.retain_inputs((0, 1))
-        wide = np.result_type(x.dtype, W.dtype, np.float32)
-        y = product(x.astype(wide, copy=False), W.T.astype(wide, copy=False))
-        y = y.astype(self.dtype or x.dtype, copy=False)
+        dtype = self.dtype or x.dtype
+        if x.dtype == W.dtype == dtype != np.float16:
+            y = product(x, W.T)
+        else:
+            wide = np.result_type(x.dtype, W.dtype, np.float32)
+            y = product(x.astype(wide, copy=False), W.T.astype(wide, copy=False)).astype(dtype, copy=False)
         if b:
             y += b[0]
         return (y,)
@@ -257,7 +261,7 @@ class _Convolution(_Weighted):
         assert self.inputs is not None
         return cast(sum(gy, axis=(0, *range(2, gy.ndim))), self.inputs[2].dtype)
 
-    def check(self, inputs: Sequence[Any], size: int | None = None) -> None:
+    def check(self, inputs: Sequence[Any]) -> None:
         """Raise unless the shapes of x, W and b fit."""
         super().check(inputs)
         x, W, axis = inputs[0], inputs[1], self.x_axis
@@ -274,7 +278,7 @@ class _Convolution(_Weighted):
             )
         if W.shape[0] % self.groups:
             raise WrongSize(f"{self.name}: W.shape[0] is {W.shape[0]}; wanted a multiple of groups={self.groups}")
-        super().check(inputs, W.shape[1 - axis] * (1 if axis else self.groups))
+        self.check_bias(inputs, W.shape[1 - axis] * (1 if axis else self.groups))
 
     def _sizes(self, x: Any, W: Any) -> list[tuple[int, int, int, int, int]]:
         """(size, k, s, p, d) of each axis."""

@@ -96,6 +96,11 @@ class Bilinear(Link):
     `initialW` is for W, V1 and V2, where an array is for W only; `initial_bias` is a tuple of three, for V1, V2 and b.
     """
 
+    W: Parameter
+    V1: Parameter
+    V2: Parameter
+    b: Parameter
+
     def __init__(
         self, left_size: int, right_size: int, out_size: int, nobias: bool = False, initialW: Any = None,
         initial_bias: Any = None,
@@ -106,7 +111,7 @@ class Bilinear(Link):
         if initial_bias is not None and not (isinstance(initial_bias, tuple) and len(initial_bias) == 3):
             raise ValueError(f"Bilinear: initial_bias is {initial_bias!r}; wanted a tuple for V1, V2 and b")
         V1, V2, b = initial_bias or (None, None, 0)
-        parameters = [("W", initialW, (left_size, right_size, out_size))]
+        parameters: list[tuple[str, Any, tuple[int, ...]]] = [("W", initialW, (left_size, right_size, out_size))]
         if not nobias:
             parameters += [("V1", V1, (left_size, out_size)), ("V2", V2, (right_size, out_size)), ("b", b, (out_size,))]
         with self.init_scope():

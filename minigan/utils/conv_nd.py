@@ -24,7 +24,7 @@ class WrongSize(InvalidType, ValueError, AssertionError):
 
 def as_tuple(x: Any, n: int) -> tuple:
     """n numbers from one number or n. Raises `AssertionError` if there are not n."""
-    values = tuple(x) if np.iterable(x) else (x,) * n
+    values = (x,) * n if type(x) is int or not np.iterable(x) else tuple(x)
     if len(values) != n:
         raise WrongSize(f"as_tuple: {x!r} has {len(values)} numbers; wanted {n}, one for each axis, or a single number")
     return values

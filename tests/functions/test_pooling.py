@@ -279,8 +279,8 @@ def test_an_image_may_be_unpooled_to_nothing():
 
 
 def test_other_numbers_of_axes_are_refused():
-    lines, spaces = (max_pooling_1d, average_pooling_1d, unpooling_1d), (max_pooling_3d, average_pooling_3d, unpooling_3d)
-    for function in lines + spaces:
+    lines = (max_pooling_1d, average_pooling_1d, unpooling_1d)
+    for function in (*lines, max_pooling_3d, average_pooling_3d, unpooling_3d):
         with pytest.raises(ValueError, match=f"{function.__name__}: x has 4 axes"):
             function(ROWS, 2)
     with pytest.raises(InvalidType, match="max_pooling_nd: x has 4 axes .*; wanted 5"):
