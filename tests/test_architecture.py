@@ -20,7 +20,7 @@ FLOORS = [
     ["minigan.link_hook", "minigan.link", "minigan.distributions"],
     ["minigan.links", "minigan.link_hooks", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
     ["minigan.dataset", "minigan.datasets", "minigan.iterators", "minigan.serializers", "minigan.training"],
-    ["minigan.gans", "minigan.pictures", "minigan.run_folder"],
+    ["minigan.gans", "minigan.pictures", "minigan.run_folder", "minigan.testing"],
     ["minigan.legacy", "minigan.cli", "minigan.__main__"],
 ]  # fmt: skip
 OPTIONAL = {"cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "tomllib", "tomli", "click"}

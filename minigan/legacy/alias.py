@@ -144,7 +144,7 @@ def _nearest(path: str, name: str) -> str | None:
 
 
 class AliasModule(types.ModuleType):
-    """A module of Chainer's: reads and writes go to the module of minigan that holds the name; deleting undoes a write."""
+    """A module of Chainer's: reads and writes go to the module of minigan with the name; deleting undoes a write."""
 
     def __getattr__(self, name: str) -> Any:
         path = self.__name__

@@ -243,10 +243,10 @@ def _format_array_props(arrays: Any) -> str:
 
 
 def _check_backward_with_params(
-    func: Any, x_data: Any, y_grad: Any, params: Any = (), *args: Any, no_grads: Any = None, **kwargs: Any
+    func: Any, x_data: Any, y_grad: Any, params: Any = (), *, no_grads: Any = None, **kwargs: Any
 ) -> None:
     n = len(x_data)
     if no_grads is not None:
         no_grads = [*no_grads, *[False] * len(params)]
     arrays = (*x_data, *params)
-    check_backward(lambda *xs: func(xs[:n], xs[n:]), arrays, y_grad, (), *args, no_grads=no_grads, **kwargs)
+    check_backward(lambda *xs: func(xs[:n], xs[n:]), arrays, y_grad, no_grads=no_grads, **kwargs)

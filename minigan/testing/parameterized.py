@@ -1,0 +1,48 @@
+"""One test case for every set of parameters."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def product(parameter: Any) -> list[dict[str, Any]]:
+    """Every combination: of ``{"name": [values]}``, or of a list of lists of dicts."""
+    if isinstance(parameter, dict):
+        keys = sorted(parameter)
+        return [dict(zip(keys, values)) for values in itertools.product(*(parameter[key] for key in keys))]
+    return product_dict(*parameter)
+
+
+def product_dict(*parameters: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every combination of one dict of each list, merged."""
+    return [{k: v for part in parts for k, v in part.items()} for parts in itertools.product(*parameters)]
+
+
+class _Bundle(list):
+    """The cases that a decorator made; the next decorator takes each of them."""
+
+
+def bundle(variants: Callable[[type], Iterable[tuple[str, dict[str, Any], Callable[[Any], Any]]]]) -> Any:
+    """Decorator that puts, for each ``(suffix, members, mark)``, a derived test case into the module of the first."""
+
+    def decorator(cases: Any) -> _Bundle:
+        made = _Bundle()
+        for case in cases if isinstance(cases, _Bundle) else [cases]:
+            scope = vars(sys.modules[case.__module__])
+            scope.pop(case.__name__, None)
+            for suffix, members, mark in variants(case):
+                name = f"{case.__name__}_{suffix}"
+                derived = mark(type(name, (case,), {"__module__": case.__module__, **members}))
+                scope[name] = derived
+                made.append(derived)
+        return made
+
+    return decorator
+
+
+def parameterize(*params: dict[str, Any]) -> Any:
+    """Decorator: run a test case once for each dict, whose entries are attributes of the case."""
+    return bundle(lambda case: [(f"param_{i}", dict(p), lambda c: c) for i, p in enumerate(params)])

@@ -1,0 +1,187 @@
+"""The helpers for tests: right functions pass, wrong ones fail, and cases multiply."""
+
+import sys
+import types
+import unittest
+import warnings
+
+import numpy as np
+import pytest
+
+import minigan.functions as F
+import minigan.links as L
+from minigan import FunctionNode, initializers, testing
+from minigan.testing import attr, condition
+
+
+class Halved(FunctionNode):
+    """x / 2, with a gradient that is wrong where `wrong` is not 0."""
+
+    def __init__(self, wrong=0.0, forward=0.5):
+        self.wrong, self.factor = wrong, forward
+
+    def forward(self, inputs):
+        return (inputs[0] * inputs[0].dtype.type(self.factor),)
+
+    def backward(self, indexes, gys):
+        return (gys[0] * (0.5 + self.wrong),)
+
+
+def outcome(case):
+    """Names of the tests of a case that pass, fail and are skipped."""
+    result = unittest.TestResult()
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
+    names = {test._testMethodName for test in suite}
+    suite.run(result)
+    bad = {t._testMethodName for t, _ in result.failures + result.errors}
+    skipped = {t._testMethodName for t, _ in result.skipped}
+    return sorted(names - bad - skipped), sorted(bad), sorted(skipped)
+
+
+def function_case(wrong=0.0, forward=0.5, **members):
+    def inputs(self):
+        return (np.random.uniform(-1, 1, (2, 3)).astype("f"),)
+
+    return type("Case", (testing.FunctionTestCase,), {
+        "generate_inputs": inputs,
+        "forward": lambda self, xs, device: Halved(wrong, forward).apply(xs)[0],
+        "forward_expected": lambda self, xs: (xs[0] / 2,), **members,
+    })  # fmt: skip
+
+
+ALL = ["test_backward", "test_double_backward", "test_forward"]
+
+
+def test_a_right_function_passes():
+    assert outcome(function_case()) == (ALL, [], [])
+    assert outcome(function_case(skip_forward_test=True))[2] == ["test_forward"]
+
+
+def test_a_wrong_function_fails():
+    assert "test_backward" in outcome(function_case(wrong=0.1))[1]
+    assert "test_forward" in outcome(function_case(forward=0.6))[1]
+    assert outcome(function_case(forward_expected=lambda self, xs: (np.float64(xs[0]) / 2,)))[1] == ["test_forward"]
+
+
+def test_kinks_are_dodged():
+    draws = [np.array([0.0, 1.0]), np.array([0.5, 1.0])]
+    case = function_case(
+        generate_inputs=lambda self: (draws.pop(0),), forward=lambda self, xs, device: F.relu(xs[0]),
+        forward_expected=lambda self, xs: (np.maximum(xs[0], 0),), dodge_nondifferentiable=True,
+    )  # fmt: skip
+    result = unittest.TestResult()
+    case("test_backward").run(result)
+    assert result.wasSuccessful() and not draws, result.errors
+
+
+def link_case(base=testing.LinkTestCase, scale=1.0, **members):
+    return type("Case", (base,), {
+        "param_names": ("W", "b"),
+        "generate_params": lambda self: (initializers.Normal(), initializers.Normal()),
+        "create_link": lambda self, inits: L.Linear(4, 200, initialW=inits[0], initial_bias=inits[1]),
+        "generate_inputs": lambda self: (np.random.uniform(-1, 1, (5, 4)).astype("f"),),
+        "forward_expected": lambda self, link, xs: (scale * xs[0] @ link.W.array.T + link.b.array,), **members,
+    })  # fmt: skip
+
+
+def test_links():
+    assert outcome(link_case()) == (["test_backward", "test_forward"], [], [])
+    assert outcome(link_case(scale=1.5))[1] == ["test_forward"]
+
+
+@pytest.mark.parametrize("expected, fails", [(2, []), (1, ["test_initializers"])])
+def test_initializers_of_links(expected, fails):
+    arguments = [initializers.Normal(0.5), testing.InitializerArgument(None, initializers.LeCunNormal())]
+    bias = [testing.InitializerArgument(2, initializers.Constant(expected))]
+    case = link_case(testing.LinkInitializersTestCase, get_initializers=lambda self: (arguments, bias))
+    assert outcome(case)[1] == fails
+
+
+@pytest.mark.parametrize("func, wrong", [(F.exp, False), (F.sqrt, False), (F.sqrt, True)])
+def test_unary_math_functions(func, wrong):
+    expected = (lambda x, dtype: np.cbrt(x, dtype=dtype)) if wrong else None
+    case = testing.unary_math_function_unittest(func, expected)(type("Case", (unittest.TestCase,), {}))
+    good, bad, _ = outcome(case)
+    assert len(bad if wrong else good) == 6
+
+
+def in_module(decorate, case):
+    """Decorate a case as in a module of its own; return what the module then holds."""
+    module = types.ModuleType("a_module_of_tests")
+    sys.modules[module.__name__] = module
+    try:
+        case.__module__ = module.__name__
+        module.Case = case
+        decorate(case)
+        return {k: v for k, v in vars(module).items() if isinstance(v, type)}
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_cases_multiply():
+    seen = []
+    case = type("Case", (unittest.TestCase,), {
+        "test_it": lambda self, config: seen.append((self.shape, self.dtype, config.xp))
+    })  # fmt: skip
+    params = testing.product({"shape": [(), (2,)], "dtype": ["f", "d"]})
+    backends = testing.inject_backend_tests(["test_it"], [{}, {"use_cuda": True, "cuda_device": 99}])
+    cases = in_module(lambda c: testing.parameterize(*params)(backends(c)), case)
+    assert len(cases) == 8 and "Case" not in cases
+    results = [outcome(c) for c in cases.values()]
+    assert sorted(seen, key=str) == sorted([(s, d, np) for s in ((), (2,)) for d in "fd"], key=str)
+    assert sum(bool(skipped) for _, _, skipped in results) == 4 and not any(bad for _, bad, _ in results)
+    with pytest.raises(ValueError, match="got the key 'use_coda'"):
+        testing.BackendConfig({"use_coda": True})
+
+
+def test_products():
+    assert testing.product([[{"a": 1}, {"a": 2}], [{"b": 3}]]) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}]
+    assert testing.product_dict([{"a": 1}], [{"b": 3}, {"b": 4}]) == [{"a": 1, "b": 3}, {"a": 1, "b": 4}]
+
+
+def test_fixed_random_numbers_and_seeds():
+    draw = testing.fix_random()(lambda: np.random.rand())
+    np.random.seed(5)
+    first = np.random.rand()
+    np.random.seed(5)
+    assert draw() == draw() == 0.5488135039273248 != first == np.random.rand()
+    assert testing.generate_seed() != testing.generate_seed()
+
+
+def test_retries():
+    for decorator, good in ((condition.retry(3), True), (condition.retry(2), False), (condition.repeat(2), False)):
+        tries = iter([False, False, True])
+
+        @decorator
+        def test(tries=tries):
+            assert next(tries)
+
+        if good:
+            test()
+        else:
+            with pytest.raises(AssertionError, match="runs passed"):
+                test()
+
+
+def test_marks_and_requirements():
+    for mark in (attr.ideep, attr.chainerx, attr.multi_gpu(99), testing.with_requires("numpy>=1.0", "no-such-package"),
+                 testing.with_requires("numpy<1.0"), testing.without_requires("numpy>=1.26")):  # fmt: skip
+        with pytest.raises(unittest.SkipTest):
+            mark(lambda: None)()
+    assert testing.with_requires("numpy>=1.26,<9")(lambda: 3)() == attr.slow(lambda: 3)() == 3
+
+
+def test_small_helpers():
+    with testing.assert_warns(DeprecationWarning):
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    with pytest.raises(AssertionError, match="DeprecationWarning was not given"):
+        with testing.assert_warns(DeprecationWarning):
+            warnings.warn("other", UserWarning, stacklevel=1)
+    a, b = L.Linear(2, 3), L.Linear(2, 3)
+    testing.save_and_load_npz(a, b)
+    np.testing.assert_array_equal(a.W.array, b.W.array)
+    x = testing.generate_matrix((2, 3, 4), singular_values=[3, 2, 1])
+    np.testing.assert_allclose(np.linalg.svd(x, compute_uv=False), [[3, 2, 1]] * 2)
+    trainer = testing.get_trainer_with_mock_updater((3, "epoch"), iter_per_epoch=4)
+    trainer.run()
+    assert trainer.updater.iteration == 12 and trainer.updater.is_new_epoch
