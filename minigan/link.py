@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigan import initializers
-from minigan.backend import CpuDevice, Device, copyto, get_device, is_array
+from minigan.backend import copyto, is_array
 from minigan.core import Parameter
+from minigan.device_resident import DeviceResident, DeviceResidentsVisitor
 from minigan.function_hook import register
 from minigan.link_hook import LinkHook, _ForwardCallbackArgs, _get_link_hooks
 
@@ -25,7 +26,7 @@ Self = TypeVar("Self", bound="Link")
 _MODES = ("share", "copy", "init")
 
 
-class Link:
+class Link(DeviceResident):
     """A function with parameters of its own, and with persistent values that are saved but not trained.
 
     Args:
@@ -39,7 +40,6 @@ class Link:
         self._params: set[str] = set()
         self._persistent: set[str] = set()
         self._within_init_scope = False
-        self._device: Device = CpuDevice()
         self.name = None
         for name, value in params.items():
             with_dtype = isinstance(value, tuple) and len(value) == 2 and not isinstance(value[1], int | np.integer)
@@ -243,53 +243,18 @@ class Link:
 
     # Devices
 
-    @property
-    def device(self) -> Device:
-        """The device that `to_device` was last given; the CPU at first."""
-        return self._device
-
-    @property
-    def xp(self) -> Any:
-        """The array module of the device: `numpy` or `cupy`."""
-        return self._device.xp
-
-    @property
-    def _device_id(self) -> int | None:
-        return None if isinstance(self._device, CpuDevice) else self._device.id
-
-    def to_device(self: Self, device: Any) -> Self:
-        """Move parameters, gradients and persistent arrays to `device`, here and below; returns this link."""
-        self.device_resident_accept(_ToDevice(get_device(device)))
-        return self
-
-    def device_resident_accept(self, visitor: Any) -> None:
+    def device_resident_accept(self, visitor: DeviceResidentsVisitor) -> None:
         """Show `visitor` all that lives on a device: itself, its parameters, its persistent values, its children.
 
         A link with arrays elsewhere overrides it: `self.x = visitor.visit_array(self.x)`, after `super()`.
         """
-        visitor.visit_device_resident(self)
+        super().device_resident_accept(visitor)
         for name in self._params:
             visitor.visit_variable(self.__dict__[name])
         for name in self._persistent:
             self.__dict__[name] = visitor.visit_array(self.__dict__[name])
         for child in self.children():
-            visitor.visit_child(child)
-
-    def to_cpu(self: Self) -> Self:
-        """Move to NumPy."""
-        return self.to_device("@numpy")
-
-    def to_gpu(self: Self, device: Any = None) -> Self:
-        """Move to CuPy, to the GPU of the number `device` (None: the first)."""
-        return self.to_device(0 if device is None else device)
-
-    def to_intel64(self: Self) -> Self:
-        """As `to_cpu`: there is no iDeep here."""
-        return self.to_cpu()
-
-    def from_chx(self: Self) -> Self:
-        """Nothing to do: there is no ChainerX here."""
-        return self
+            child.device_resident_accept(visitor)
 
     # Copies
 
@@ -386,32 +351,6 @@ class Link:
         text = "".join(f"({name}): {part},\n" for name, part in parts)
         indented = "".join(f"  {line}\n" for line in text.splitlines())
         return f"{type(self).__name__}({chr(10) + indented if indented else ''})"
-
-
-class _ToDevice:
-    """The visitor of `Link.to_device`."""
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-
-    def visit_device_resident(self, link: Link) -> None:
-        link._device = self.device
-
-    def visit_variable(self, variable: Any) -> None:
-        variable.to_device(self.device)
-
-    def visit_array(self, array: Any) -> Any:
-        return self.device.send(array)
-
-    def visit_child(self, link: Link) -> None:
-        """Old scripts move arrays of their own in `to_cpu` and `to_gpu`; these are called where they are overridden."""
-        on_cpu = isinstance(self.device, CpuDevice)
-        if on_cpu and type(link).to_cpu is not Link.to_cpu:
-            link.to_cpu()
-        elif not on_cpu and type(link).to_gpu is not Link.to_gpu:
-            link.to_gpu(self.device.id)
-        else:
-            link.device_resident_accept(self)
 
 
 class Chain(Link):

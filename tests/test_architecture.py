@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import from lower floors and from its own; circles are excluded by a test of their own.
 FLOORS = [
     ["minigan.kernels", "minigan._version", "minigan.backends", "minigan.backend", "minigan.configuration",
-     "minigan.utils", "minigan.initializers", "minigan.random", "minigan.serializer", "minigan.function_hook"],
+     "minigan.utils", "minigan.device_resident", "minigan.initializers", "minigan.random", "minigan.serializer",
+     "minigan.function_hook"],
     ["minigan.core"],
     ["minigan.function", "minigan.function_hooks", "minigan.functions", "minigan.gradient_check", "minigan.reporter",
      "minigan.computational_graph"],

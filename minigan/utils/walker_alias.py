@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import CpuDevice, Device, get_device
+from minigan.device_resident import DeviceResident, DeviceResidentsVisitor
 
 
-class WalkerAlias:
+class WalkerAlias(DeviceResident):
     """Draws numbers 0 ... n - 1 with the probabilities `probs`, which need not sum to one.
 
     The unit interval is cut into n columns of equal width; each is shared by at most two values. A uniform number
@@ -33,36 +33,17 @@ class WalkerAlias:
             self.threshold[filled] = rest
             self.values[2 * filled] = value
             filled += 1
-        self._device: Device = CpuDevice()
-
-    @property
-    def device(self) -> Device:
-        """Where the tables are."""
-        return self._device
-
-    @property
-    def xp(self) -> Any:
-        """`numpy` or `cupy`, whichever holds the tables."""
-        return self._device.xp
 
     @property
     def use_gpu(self) -> bool:
         """Whether the tables are on a GPU."""
         return self.xp is not np
 
-    def to_device(self, device: Any) -> WalkerAlias:
-        """Move the tables; returns the sampler."""
-        self._device = get_device(device)
-        self.threshold, self.values = self._device.send((self.threshold, self.values))
-        return self
-
-    def to_cpu(self) -> WalkerAlias:
-        """Move the tables to NumPy."""
-        return self.to_device("@numpy")
-
-    def to_gpu(self, device: Any = None) -> WalkerAlias:
-        """Move the tables to CuPy."""
-        return self.to_device(0 if device is None else device)
+    def device_resident_accept(self, visitor: DeviceResidentsVisitor) -> None:
+        """Show `visitor` the tables."""
+        super().device_resident_accept(visitor)
+        self.threshold = visitor.visit_array(self.threshold)
+        self.values = visitor.visit_array(self.values)
 
     def sample(self, shape: Any) -> Any:
         """An int32 array of that shape, drawn by one uniform number each from NumPy's (CuPy's) global generator."""
