@@ -9,6 +9,7 @@ there again.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import get_array_module
@@ -88,6 +89,23 @@ class _PoolingND(FunctionNode):
             )
 
 
+class _Linear(FunctionNode):
+    """A kernel that is linear in its first argument; its derivative is the transposed kernel, and the other way."""
+
+    arguments = ("x",)
+
+    def __init__(self, kernel: Callable[..., Any], transposed: Callable[..., Any], *geometry: Any) -> None:
+        self.kernel, self.transposed, self.geometry = kernel, transposed, geometry
+
+    def forward(self, inputs: tuple) -> tuple:
+        """Apply the kernel."""
+        return (self.kernel(inputs[0], *self.geometry),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        """Apply the transposed one."""
+        return _Linear(self.transposed, self.kernel, *self.geometry).apply(grad_outputs)
+
+
 class MaxPoolingND(_PoolingND):
     """The largest number of each window; ``indexes`` says where in the window it was."""
 
@@ -103,41 +121,7 @@ class MaxPoolingND(_PoolingND):
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Put each gradient where the maximum was."""
-        return MaxPoolingNDGrad(self.windows, self.indexes).apply(grad_outputs)
-
-
-class MaxPoolingNDGrad(FunctionNode):
-    """The first derivative of max pooling: linear in gy, since the places of the maxima are constants."""
-
-    arguments = ("gy",)
-
-    def __init__(self, windows: Windows, indexes: Any) -> None:
-        self.windows, self.indexes = windows, indexes
-
-    def forward(self, inputs: tuple) -> tuple:
-        """(N, C, out...) -> (N, C, size...)."""
-        return (kernels.put(inputs[0], self.windows, self.indexes),)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        """Pick the numbers where the maxima were."""
-        return MaxPoolingNDWithIndexes(self.windows, self.indexes).apply(grad_outputs)
-
-
-class MaxPoolingNDWithIndexes(FunctionNode):
-    """The numbers at given places of the windows; the derivative of :class:`MaxPoolingNDGrad` and the other way."""
-
-    arguments = ("x",)
-
-    def __init__(self, windows: Windows, indexes: Any) -> None:
-        self.windows, self.indexes = windows, indexes
-
-    def forward(self, inputs: tuple) -> tuple:
-        """(N, C, size...) -> (N, C, out...)."""
-        return (kernels.pick(inputs[0], self.windows, self.indexes),)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        """Put them back."""
-        return MaxPoolingNDGrad(self.windows, self.indexes).apply(grad_outputs)
+        return _Linear(kernels.put, kernels.pick, self.windows, self.indexes).apply(grad_outputs)
 
 
 class AveragePoolingND(_PoolingND):
@@ -169,7 +153,7 @@ class AveragePoolingND(_PoolingND):
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Share each gradient among its window."""
-        return _Scatter(self.windows).apply((grad_outputs[0] * self.scale,))
+        return _Linear(kernels.scatter_sum, kernels.gather_sum, self.windows).apply((grad_outputs[0] * self.scale,))
 
 
 class UnpoolingND(_PoolingND):
@@ -190,37 +174,7 @@ class UnpoolingND(_PoolingND):
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Sum each window of the gradient."""
-        return _Gather(self.windows).apply(grad_outputs)
-
-
-class _Gather(FunctionNode):
-    """The sum of each window."""
-
-    arguments = ("x",)
-
-    def __init__(self, windows: Windows) -> None:
-        self.windows = windows
-
-    def forward(self, inputs: tuple) -> tuple:
-        return (kernels.gather_sum(inputs[0], self.windows),)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        return _Scatter(self.windows).apply(grad_outputs)
-
-
-class _Scatter(FunctionNode):
-    """Each number on all places of its window: the transpose of :class:`_Gather`."""
-
-    arguments = ("x",)
-
-    def __init__(self, windows: Windows) -> None:
-        self.windows = windows
-
-    def forward(self, inputs: tuple) -> tuple:
-        return (kernels.scatter_sum(inputs[0], self.windows),)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        return _Gather(self.windows).apply(grad_outputs)
+        return _Linear(kernels.gather_sum, kernels.scatter_sum, self.windows).apply(grad_outputs)
 
 
 class MaxPooling2D(NamesOfAxes, MaxPoolingND):
@@ -253,7 +207,7 @@ class Unpooling2D(NamesOfAxes, UnpoolingND):
 
 
 class Upsampling2D(Unpooling2D):
-    """Each number at one place of its window, zeros elsewhere: what :class:`MaxPoolingNDGrad` does."""
+    """Each number at one place of its window, zeros elsewhere: the gradient of max pooling."""
 
     name = "upsampling_2d"
 
@@ -271,7 +225,7 @@ class Upsampling2D(Unpooling2D):
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Pick the numbers there."""
-        return MaxPoolingNDWithIndexes(self.windows, self.indexes).apply(grad_outputs)
+        return _Linear(kernels.pick, kernels.put, self.windows, self.indexes).apply(grad_outputs)
 
 
 def _max_pooling(node: MaxPoolingND, x: Any) -> Any:

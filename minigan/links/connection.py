@@ -212,12 +212,11 @@ class _Convolution(Link):
         cls, W: Any, b: Any = None, stride: Any = 1, pad: Any = 0, nobias: bool = False, **kwargs: Any
     ) -> Any:
         """Build it around given parameters; further arguments by name."""
-        out_channels, in_channels, *ksize = W.shape
-        in_channels *= kwargs.get("groups", 1)
-        first = (len(ksize),) if issubclass(cls, ConvolutionND) else ()
+        channels, ksize = [W.shape[0], W.shape[1] * kwargs.get("groups", 1)], tuple(W.shape[2:])
+        first = (len(ksize),) if issubclass(cls, ConvolutionND | DeconvolutionND) else ()
         build: Any = cls
-        return build(*first, in_channels, out_channels, tuple(ksize), stride, pad, nobias, initialW=as_array(W),
-                   initial_bias=as_array(b), **kwargs)  # fmt: skip
+        return build(*first, channels[cls.in_axis], channels[1 - cls.in_axis], ksize, stride, pad, nobias,
+                     initialW=as_array(W), initial_bias=as_array(b), **kwargs)  # fmt: skip
 
 
 class Convolution2D(_Convolution):

@@ -205,6 +205,8 @@ def test_from_params():
                          "nobias=False, dilate=(1, 1), groups=2)")  # fmt: skip
     assert np.array_equal(link.W.array, W) and np.array_equal(link.b.array, b)
     assert Convolution2D.from_params(W, nobias=True).b is None
+    back = Deconvolution2D.from_params(W, b[:2], groups=1)
+    assert back.W.shape == W.shape and (back.in_channels, back.out_channels) == (4, 2)
     line = L.ConvolutionND.from_params(W[:, :, 0], b, stride=2)
     assert line.W.shape == (4, 2, 2) and line.stride == 2
     assert str(Linear.from_params(W[:, 0, 0])) == "Linear(in_size=2, out_size=4, nobias=False)"
