@@ -348,11 +348,8 @@ class Variable:
             enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
             loss_scale: a factor for the first gradient, against underflow in float16.
         """
-        if not self.requires_grad:
-            return
-        with using_config("enable_backprop", enable_double_backprop):
-            start = {self._node: _first_gradient(self, loss_scale)}
-        _backward(start, retain_grad, enable_double_backprop)
+        if self.requires_grad:
+            _backward({self._node: _first_gradient(self)}, retain_grad, enable_double_backprop, loss_scale)
 
     def cleargrad(self) -> None:
         """Forget the gradient: ``grad`` is None."""
@@ -893,15 +890,15 @@ class FunctionNode:
                     f"{self._title()}: {self._argument(0)} is on {first} but {self._argument(i)} is on {second}; "
                     "move the array with backends.cuda.to_gpu(x) or to_cpu(x), or the link with link.to_device(device)"
                 )
-        if self.arguments and config.type_check:
+        if self.arguments:  # config is asked last: reading it takes longer than the rest
             dtype = arrays[0].dtype
-            if self.floating and dtype.kind != "f":
+            if self.floating and dtype.kind != "f" and config.type_check:
                 raise InvalidType(
                     f"{self._title()}: {self._argument(0)} is {dtype}; wanted floating point; "
                     "cast it with x.astype('float32')"
                 )
             for i, x in enumerate(arrays):
-                if x.dtype != dtype:
+                if x.dtype != dtype and config.type_check:
                     raise InvalidType(
                         f"{self._title()}: {self._argument(0)} is {dtype} but {self._argument(i)} is {x.dtype}; "
                         f"cast one of them (x.astype({str(dtype)!r}), or F.cast for a Variable)"
@@ -915,7 +912,8 @@ class FunctionNode:
             if x is not None and x.dtype.kind == "f" and bool(get_array_module(x).isnan(x).any()):
                 raise RuntimeError(f"NaN is detected on {way} computation of {self.label}")
 
-    def _send_back(self, indexes: tuple[int, ...], gradients: tuple, before: list) -> Sequence[Variable | None]:
+    def _send_back(self, indexes: tuple[int, ...], gradients: tuple, before: list,
+                   debug: bool) -> Sequence[Variable | None]:  # fmt: skip
         """Call ``backward`` (or ``backward_accumulate`` of a user's function, for which ``before`` is) and check it."""
         assert self.inputs is not None
         hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
@@ -929,7 +927,11 @@ class FunctionNode:
                 results = self.backward_accumulate(indexes, gradients, tuple(before))
             else:
                 results = self.backward(indexes, gradients)
+            if results is not None and len(results) == len(self.inputs or ()):  # those of all inputs are welcome too
+                results = tuple([results[i] for i in indexes])
             self._check_gradients(results, indexes)
+            if debug:
+                self._check_nan([None if g is None else g._array for g in results], "backward")
         except Exception as error:
             if self.stack is None:
                 raise
@@ -960,8 +962,6 @@ class FunctionNode:
                     f"{self._title()}: shape of gradients returned from backward is incorrect: that of "
                     f"{self._argument(i)} is {gradient.shape}, but the input's is {self.inputs[i].shape}"
                 )
-        if config.debug:
-            self._check_nan([None if g is None else g._array for g in results], "backward")
 
 
 def _without_axes(y: numpy.generic, dtype: numpy.dtype) -> numpy.ndarray:
@@ -990,6 +990,7 @@ def _walk(
     gradient)`` is told the complete gradient of every node.
     """
     pending = dict(start)
+    debug = config.debug
     order = itertools.count()
     heap: list[tuple[int, int, FunctionNode]] = []
     seen: set[int] = set()
@@ -1018,7 +1019,7 @@ def _walk(
         before = []
         if type(function).backward_accumulate is not FunctionNode.backward_accumulate:
             before = [pending.pop(function.inputs[i], None) for i in indexes]
-        for i, gradient in zip(indexes, function._send_back(indexes, gradients, before)):
+        for i, gradient in zip(indexes, function._send_back(indexes, gradients, before, debug)):
             if gradient is not None:
                 node = function.inputs[i]
                 pending[node] = _plus(pending.get(node), gradient)  # type: ignore[assignment]
@@ -1031,7 +1032,7 @@ def _plus(a: Variable | None, b: Variable | None) -> Variable | None:
     return b if a is None else a if b is None else a + b
 
 
-def _first_gradient(variable: Variable, loss_scale: float | None) -> Variable:
+def _first_gradient(variable: Variable) -> Variable:
     gradient = variable._grad_var
     if gradient is None:
         if variable._array is None:
@@ -1042,7 +1043,7 @@ def _first_gradient(variable: Variable, loss_scale: float | None) -> Variable:
                 "set its grad first, or reduce it to one number (F.sum, F.mean)"
             )
         gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
-    return gradient if loss_scale is None else gradient * loss_scale
+    return gradient
 
 
 def backward(
@@ -1054,19 +1055,18 @@ def backward(
     An output without either is left out, with a warning. See ``Variable.backward``.
     """
     _check_lists("backward", outputs=outputs, grad_outputs=grad_outputs)
-    with using_config("enable_backprop", enable_double_backprop):
-        start: dict[VariableNode, Variable] = {}
-        for i, y in enumerate(outputs):
-            gradient = y._grad_var if grad_outputs is None else grad_outputs[i]
-            if gradient is None:
-                warnings.warn(f"backward: outputs[{i}] has no grad, so nothing starts from it", RuntimeWarning, 2)
-            else:
-                gradient = gradient if loss_scale is None else gradient * loss_scale
-                start[y._node] = _plus(start.get(y._node), gradient)  # type: ignore[assignment]
-    _backward(start, retain_grad, enable_double_backprop)
+    start: dict[VariableNode, Variable] = {}
+    for i, y in enumerate(outputs):
+        gradient = y._grad_var if grad_outputs is None else grad_outputs[i]
+        if gradient is None:
+            warnings.warn(f"backward: outputs[{i}] has no grad, so nothing starts from it", RuntimeWarning, 2)
+        elif y.requires_grad:
+            start[y._node] = _plus(start.get(y._node), gradient)  # type: ignore[assignment]
+    _backward(start, retain_grad, enable_double_backprop, loss_scale)
 
 
-def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_double_backprop: bool) -> None:
+def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_double_backprop: bool,
+              loss_scale: float | None) -> None:  # fmt: skip
     def wants(function: FunctionNode, node: VariableNode) -> bool:
         return node._requires_grad
 
@@ -1089,7 +1089,9 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
         variable.grad_var = _plus(variable._grad_var, gradient)
 
     with using_config("enable_backprop", enable_double_backprop):
-        _walk({node: gradient for node, gradient in start.items() if node._requires_grad}, wants, visit)
+        if loss_scale is not None:
+            start = {node: gradient * loss_scale for node, gradient in start.items()}
+        _walk(start, wants, visit)
 
 
 def _check_lists(function: str, **arguments: Any) -> None:
@@ -1474,7 +1476,6 @@ class Sum(FunctionNode):
     """The sum over some axes."""
 
     arguments = ("x",)
-    floating = False
 
     def __init__(self, axis: tuple[int, ...] | None, keepdims: bool) -> None:
         self.axis, self.keepdims = axis, keepdims
