@@ -453,7 +453,7 @@ class GradientMethod(Optimizer):
         for param in self.target.params(False):
             scale = getattr(param, "_loss_scale", self._loss_scale)  # the script may have called backward itself
             if scale is not None:
-                param.grad = param.grad * (1.0 / scale)
+                param.grad = param.xp.asarray(param.grad * (1.0 / scale), param.dtype)
         if self._loss_scale_interval is not None:
             self.check_nan_in_grads()
         self.call_hooks("pre")

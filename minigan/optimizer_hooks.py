@@ -23,7 +23,7 @@ class _ForEach:
 
     def __call__(self, rule: Any, param: Parameter) -> None:
         if param.array is not None and param.grad is not None:
-            param.grad = self._gradient(rule, param).astype(param.dtype, copy=False)
+            param.grad = param.xp.asarray(self._gradient(rule, param), param.dtype)
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
         raise NotImplementedError
@@ -121,7 +121,7 @@ class GradientClipping:
         if norm > self.threshold:
             factor = float(self.threshold) / norm
             for param in params:
-                param.grad = param.grad * factor
+                param.grad = param.xp.asarray(param.grad * factor)
 
 
 def _sum_of_squares(gradient: Any) -> float:

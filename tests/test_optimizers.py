@@ -564,6 +564,19 @@ def test_hooks_equal_chainers(hook, expected, dtype):
     np.testing.assert_allclose(link.p.array, expected, rtol=tolerance, atol=tolerance)
 
 
+def test_hooks_take_parameters_without_axes():
+    for hook in (WeightDecay(0.1), Lasso(0.1), GradientClipping(0.1), GradientHardClipping(0, 1), GradientLARS(),
+                 GradientNoise(0.1)):  # fmt: skip
+        link = Link()
+        with link.init_scope():
+            link.p = Parameter(np.array(2.0, np.float32))
+        optimizer = optimizers.SGD().setup(link)
+        optimizer.set_loss_scale(2.0)
+        optimizer.add_hook(hook)
+        optimizer.update(lambda link=link: link.p * 3)
+        assert isinstance(link.p.grad, np.ndarray) and link.p.grad.dtype == np.float32
+
+
 @pytest.mark.parametrize("name", ["GradientClipping", "GradientHardClipping", "GradientNoise", "Lasso", "WeightDecay"])
 def test_the_old_path_of_a_hook_warns(name):
     arguments = (1, 2) if name == "GradientHardClipping" else (1,)

@@ -187,13 +187,19 @@ def save_npz(file: str | os.PathLike[str] | IO[bytes], obj: Any, compression: bo
         obj: What is saved.
         compression: Deflate the members; weights shrink little (about a tenth) and take longer.
     """
-    serializer = DictionarySerializer()
-    serializer.save(obj)
+    arrays = serialize(obj)
     if isinstance(file, str | os.PathLike):
         with atomic_write(file) as stream:
-            _write_archive(stream, serializer.target, compression)
+            _write_archive(stream, arrays, compression)
     else:
-        _write_archive(file, serializer.target, compression)
+        _write_archive(file, arrays, compression)
+
+
+def serialize(obj: Any) -> dict[str, np.ndarray]:
+    """What an npz file of `obj` would hold, as a dict from path to array."""
+    serializer = DictionarySerializer()
+    serializer.save(obj)
+    return serializer.target
 
 
 def load_npz(
@@ -219,6 +225,7 @@ def load_npz(
     The file is read as a whole before `obj` is touched, and if a later step fails, every array that was already
     overwritten gets its old content back (numbers and strings may be those of the file).
     """
+    path = path or ""
     if path and not path.endswith("/"):
         path += "/"
     npz = _read_archive(file, path)

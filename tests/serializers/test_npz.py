@@ -9,7 +9,7 @@ from minigan.core import Parameter
 from minigan.link import Chain, Link
 from minigan.serializer import AbstractSerializer, Deserializer, Serializer
 from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz, save_npz
-from minigan.serializers.npz import FileError
+from minigan.serializers.npz import FileError, serialize
 
 # python -c "import pickle, numpy; print(pickle.dumps(numpy.asarray(None), protocol=3))", NumPy 1.23.5
 NONE_1 = (
@@ -332,3 +332,14 @@ def test_protocol_classes():
         AbstractSerializer()("key", 1)
     with pytest.raises(NotImplementedError):
         AbstractSerializer()["key"]
+
+
+def test_the_contents_of_a_file_as_a_dict(tmp_path):
+    link = Link(W=2)
+    link.W.array[...] = 3
+    assert {path: array.tolist() for path, array in serialize(link).items()} == {"W": [3, 3]}
+    save_npz(tmp_path / "model", link)
+    link.cleargrads()
+    link.W.array[...] = 0
+    load_npz(tmp_path / "model", link, False)  # old scripts pass `strict` where `path` is now
+    assert link.W.array.tolist() == [3, 3]
