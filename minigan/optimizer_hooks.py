@@ -121,7 +121,7 @@ class GradientClipping:
         if norm > self.threshold:
             factor = float(self.threshold) / norm
             for param in params:
-                param.grad = param.xp.asarray(param.grad * factor)
+                param.grad = param.xp.asarray(param.grad * factor, param.dtype)
 
 
 def _sum_of_squares(gradient: Any) -> float:
