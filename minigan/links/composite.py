@@ -254,9 +254,9 @@ class DeformableConvolution2DSampler(Link):
         )
         with self.init_scope():
             self.W = CoreParameter(initializers._get_initializer(0 if initialW is None else initialW))
+            if in_channels is not None:
+                self._initialize_params(in_channels)
             self.b = _bias(nobias, initial_bias, out_channels)
-        if in_channels is not None:
-            self._initialize_params(in_channels)
 
     def _initialize_params(self, in_channels: int) -> None:
         self.W.initialize((self.out_channels, in_channels, *as_tuple(self.ksize, 2)))

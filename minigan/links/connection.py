@@ -58,9 +58,9 @@ class Linear(Link):
         self.out_size = _positive("Linear", "out_size", out_size)
         with self.init_scope():
             self.W = Parameter(initializers._get_initializer(initialW))
+            if in_size is not None:  # before b: both may be random, and Chainer draws W first
+                self._initialize_params(_positive("Linear", "in_size", in_size))
             self.b = _bias(nobias, initial_bias, self.out_size)
-        if in_size is not None:
-            self._initialize_params(_positive("Linear", "in_size", in_size))
 
     def _initialize_params(self, in_size: int) -> None:
         self.W.initialize((self.out_size, in_size))
@@ -177,9 +177,9 @@ class _Convolution(Link):
         self.in_channels, self.ksize, self._lengths = in_channels, ksize, lengths
         with self.init_scope():
             self.W = Parameter(initializers._get_initializer(initialW))
+            if in_channels is not None:
+                self._initialize_params(_positive(kind, "in_channels", in_channels))
             self.b = _bias(nobias, initial_bias, self.out_channels)
-        if in_channels is not None:
-            self._initialize_params(_positive(kind, "in_channels", in_channels))
 
     def _initialize_params(self, in_channels: int) -> None:
         if in_channels % self.groups:

@@ -7,6 +7,7 @@ import minigan.links as L
 from minigan.configuration import using_config
 from minigan.functions.activation import tanh
 from minigan.functions.connection import convolution_2d, deconvolution_2d, linear
+from minigan.initializers import Normal
 from minigan.links.connection import Convolution2D, Deconvolution2D, Linear
 from minigan.serializers.npz import load_npz, save_npz
 from minigan.utils.type_check import InvalidType
@@ -89,6 +90,19 @@ def test_a_link_is_its_function():
 def test_initial_weights_of_chainer(make, expected):
     np.random.seed(0)
     np.testing.assert_allclose(make().W.array.ravel()[:4], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [
+    lambda b: Linear(2, 3, initial_bias=b), lambda b: Convolution2D(2, 3, 1, initial_bias=b),
+    lambda b: L.DeconvolutionND(1, 2, 3, 1, initial_bias=b), lambda b: L.DilatedConvolution2D(2, 3, 1, initial_bias=b),
+])  # fmt: skip
+def test_weights_are_drawn_before_biases(make):
+    np.random.seed(0)
+    W, b = np.random.normal(size=6), np.random.normal(size=3)
+    np.random.seed(0)
+    link = make(Normal(1.0))
+    np.testing.assert_allclose(link.W.array.ravel(), W / np.sqrt(link.W.array[0].size), rtol=1e-6)
+    np.testing.assert_allclose(link.b.array, b, rtol=1e-6)
 
 
 @pytest.mark.parametrize("make, error, sentence", [
