@@ -576,6 +576,7 @@ class Parameter(Variable):
     def __init__(self, initializer: Any = None, shape: Any = None, name: str | None = None, *,
                  layout: Any = None) -> None:  # fmt: skip
         self.update_rule: Any = None
+        self._twins: list[Parameter] = []  # copies made by ``Link.copy("share")`` before there was an array to share
         self._zerograd_later = False
         self._device: Device = CpuDevice()
         array = None
@@ -610,6 +611,9 @@ class Parameter(Variable):
         self.array = initializers.generate_array(self.initializer, shape, device.xp, device=device)
         if self._zerograd_later:
             self._zerograd()
+        for twin in self._twins:
+            if twin._array is None and twin._device == device:
+                twin.array = self._array
 
     def cleargrad(self) -> None:
         """Forget the gradient: ``grad`` is None."""

@@ -281,8 +281,11 @@ class Link(DeviceResident):
         other._params, other._persistent = set(self._params), set(self._persistent)
         other.name = None
         for name in self._params:
-            other.__dict__[name] = copy.copy(self.__dict__[name])
-            other.__dict__[name].cleargrad()
+            param, shared = self.__dict__[name], copy.copy(self.__dict__[name])
+            shared.cleargrad()
+            if not param.is_initialized:  # whichever gets its shape first makes the array of both
+                shared._twins.extend([shared] if param._twins else [param, shared])
+            other.__dict__[name] = shared
         return other
 
     def repeat(self, n_repeat: int, mode: str = "init") -> Sequential:

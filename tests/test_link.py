@@ -516,3 +516,17 @@ def test_devices_visit_the_whole_tree():
     assert net.old.moved == 2 and net.list[0].memory == [1]
     with pytest.raises(NotImplementedError, match="Own does not define from_params"):
         Own.from_params()
+
+
+def test_shared_copies_without_a_shape_share_the_array_that_comes():
+    # Chainer 7.8.1: e = L.Linear(None, 3); s = e.copy(); e(x); s.W.array is e.W.array
+    first = Affine(None, 3)
+    second, third = first.copy(), first.copy()
+    second(np.ones((1, 2)))
+    assert first.W.array is second.W.array is third.W.array is not None
+    fourth = Chain(a=Affine(None, 3))
+    fifth, separate = fourth.copy(), fourth.copy("copy")
+    fourth.a(np.ones((1, 2)))
+    assert fifth.a.W.array is fourth.a.W.array and separate.a.W.array is None
+    separate.a(np.ones((1, 4)))
+    assert fourth.a.W.shape == (2, 3) and pickle.loads(pickle.dumps(fourth)).a.W.shape == (2, 3)
