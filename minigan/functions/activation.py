@@ -155,24 +155,21 @@ class TanhGrad(FunctionNode):
         return tuple(TanhGrad().apply((y, ggx))[0] if i else ggx * gy * y * -2 for i in indexes)
 
 
-class Softplus(FunctionNode):
+class Softplus(Elementwise):
     """log(1 + exp(beta * x)) / beta."""
 
     name = "softplus"
-    arguments = ("x",)
 
     def __init__(self, beta: float = 1.0) -> None:
         self.beta = float(beta)
         if self.beta == 0:
             raise ValueError("softplus: beta is 0, but the function divides by it; give a positive number")
 
-    def forward(self, inputs: tuple) -> tuple:
-        self.retain_inputs((0,))
-        return (_softplus(inputs[0], self.beta),)
+    def value(self, xp: Any, x: Any) -> Any:
+        return _softplus(x, self.beta)
 
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        (x,) = self.get_retained_inputs()
-        return (grad_outputs[0] * sigmoid(x if self.beta == 1 else x * self.beta),)
+    def gradient(self, gy: Variable, x: Variable) -> Variable:
+        return gy * sigmoid(x if self.beta == 1 else x * self.beta)
 
 
 class ELU(FunctionNode):

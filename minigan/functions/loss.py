@@ -29,7 +29,7 @@ from minigan.core import (
     reshape,
     sum,
     transpose,
-)
+)  # fmt: skip
 from minigan.functions.activation import log_softmax, relu, sigmoid, softmax, softplus
 from minigan.functions.math import clip, sqrt, square
 from minigan.functions.reduction import average
@@ -183,16 +183,10 @@ class SoftmaxCrossEntropy(FunctionNode):
 
 
 def softmax_cross_entropy(
-    x: Any,
-    t: Any,
-    normalize: bool = True,
-    cache_score: bool = True,
-    class_weight: Any = None,
-    ignore_label: int | None = -1,
-    reduce: str = "mean",
-    enable_double_backprop: bool = False,
+    x: Any, t: Any, normalize: bool = True, cache_score: bool = True, class_weight: Any = None,
+    ignore_label: int | None = -1, reduce: str = "mean", enable_double_backprop: bool = False,
     soft_target_loss: str = "cross-entropy",
-) -> Variable:
+) -> Variable:  # fmt: skip
     """-log(softmax(x)[t]), or -sum(t * log(softmax(x))) for a distribution t over the classes.
 
     Args:
