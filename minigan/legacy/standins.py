@@ -203,6 +203,7 @@ class ndarray:
 
 
 mdarray = ndarray
+disable_experimental_feature_warning = False  # scripts set it
 
 
 class _AbsentDevice(Device):

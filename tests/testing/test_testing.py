@@ -17,8 +17,8 @@ from minigan.testing import attr, condition
 class Halved(FunctionNode):
     """x / 2, with a gradient that is wrong where `wrong` is not 0."""
 
-    def __init__(self, wrong=0.0, forward=0.5):
-        self.wrong, self.factor = wrong, forward
+    def __init__(self, wrong=0.0, factor=0.5):
+        self.wrong, self.factor = wrong, factor
 
     def forward(self, inputs):
         return (inputs[0] * inputs[0].dtype.type(self.factor),)
@@ -38,13 +38,13 @@ def outcome(case):
     return sorted(names - bad - skipped), sorted(bad), sorted(skipped)
 
 
-def function_case(wrong=0.0, forward=0.5, **members):
+def function_case(wrong=0.0, factor=0.5, **members):
     def inputs(self):
         return (np.random.uniform(-1, 1, (2, 3)).astype("f"),)
 
     return type("Case", (testing.FunctionTestCase,), {
         "generate_inputs": inputs,
-        "forward": lambda self, xs, device: Halved(wrong, forward).apply(xs)[0],
+        "forward": lambda self, xs, device: Halved(wrong, factor).apply(xs)[0],
         "forward_expected": lambda self, xs: (xs[0] / 2,), **members,
     })  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_a_right_function_passes():
 
 def test_a_wrong_function_fails():
     assert "test_backward" in outcome(function_case(wrong=0.1))[1]
-    assert "test_forward" in outcome(function_case(forward=0.6))[1]
+    assert "test_forward" in outcome(function_case(factor=0.6))[1]
     assert outcome(function_case(forward_expected=lambda self, xs: (np.float64(xs[0]) / 2,)))[1] == ["test_forward"]
 
 
