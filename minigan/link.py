@@ -527,9 +527,9 @@ class Sequential(ChainList):
             self._number_children()
         self._layers.insert(index, layer)
 
-    def extend(self, layers: Iterable[Any]) -> None:
+    def extend(self, sequential: Iterable[Any]) -> None:
         """Append each one; nothing is appended if one of them cannot be."""
-        layers = list(layers)
+        layers = list(sequential)
         for layer in layers:
             _check_callable(layer)
         for layer in layers:
