@@ -81,17 +81,27 @@ def places(path: str) -> tuple[types.ModuleType, ...]:
     return tuple(dict.fromkeys([*found, standins]))
 
 
-def find(path: str, name: str) -> Any:
-    """What `path.name` of Chainer's is here; `MISSING` where minigan has it not, or Chainer has no such name there."""
-    if not name.startswith("_") and name not in (SURFACE[path] if is_package(path) else KNOWN):
-        return MISSING
+@functools.cache
+def _holder(path: str, name: str) -> types.ModuleType | None:
+    """The module of minigan that has Chainer's `path.name`; modules of others (``collections_abc``) are let through."""
+    listed = name.startswith("_") or name in (SURFACE[path] if is_package(path) else KNOWN)
     for place in places(path):
         value = getattr(place, name, MISSING)
-        if value is not MISSING and not (isinstance(value, types.ModuleType) and value.__name__.startswith("minigan")):
-            for adapt in adapters:
-                value = adapt(path, value)
-            return value
-    return MISSING
+        if isinstance(value, types.ModuleType):
+            if place is places(path)[0] and not value.__name__.startswith("minigan"):
+                return place
+        elif listed and value is not MISSING:
+            return place
+    return None
+
+
+def find(path: str, name: str) -> Any:
+    """What `path.name` of Chainer's is here; `MISSING` where minigan has it not, or Chainer has no such name there."""
+    place = _holder(path, name)
+    value = MISSING if place is None else getattr(place, name, MISSING)
+    for adapt in adapters:
+        value = adapt(path, value)
+    return value
 
 
 @functools.cache

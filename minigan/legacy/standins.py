@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import Device
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.functions.linear_algebra import CooMatrix, get_order, to_coo  # noqa: F401 (Chainer's are in utils)
 from minigan.gradient_check import check_backward
@@ -204,19 +203,6 @@ class ndarray:
 
 mdarray = ndarray
 disable_experimental_feature_warning = False  # scripts set it
-
-
-class _AbsentDevice(Device):
-    def __init__(self, *args: Any) -> None:
-        raise RuntimeError(f"{type(self).__name__}: its library is not installed; use @numpy or @cupy:N")
-
-
-class ChainerxDevice(_AbsentDevice):
-    """A device of ChainerX: there is none."""
-
-
-class Intel64Device(_AbsentDevice):
-    """The CPU with iDeep: there is none."""
 
 
 def static_graph(*args: Any, **kwargs: Any) -> Callable[..., Any]:
