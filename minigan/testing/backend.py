@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import Any
 
 from minigan.backend import Device, get_device
@@ -69,15 +70,17 @@ class BackendConfig:
 def inject_backend_tests(method_names: list[str] | None, params: list[dict[str, Any]]) -> Any:
     """Decorator: run a test case once for each configuration.
 
-    The methods named take it as their argument; with None all tests find it as ``self.backend_config``.
+    It is the argument of the methods named, with None of every test that takes one, and ``self.backend_config``.
     """
 
     def variants(case: type) -> list[tuple[str, dict[str, Any], Any]]:
         found = []
+        tests = {n: getattr(case, n) for n in dir(case) if n.startswith("test") and callable(getattr(case, n))}
+        names = method_names or [n for n, test in tests.items() if len(inspect.signature(test).parameters) > 1]
         for i, param in enumerate(params):
             config = BackendConfig(param)
             members: dict[str, Any] = {"backend_config": config}
-            for name in method_names or ():
+            for name in names:
                 members[name] = _with_config(getattr(case, name), config)
             found.append((f"backend_{i}", members, config.mark))
         return found

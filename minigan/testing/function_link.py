@@ -20,10 +20,17 @@ def _arrays(values: Any) -> tuple[Any, ...]:
 
 class _Case(unittest.TestCase):
     backend_config = BackendConfig({})
-    check_forward_options: dict[str, Any] = {}
-    check_backward_options: dict[str, Any] = {}
+    check_forward_options: dict[str, Any]
+    check_backward_options: dict[str, Any]
+    check_double_backward_options: dict[str, Any]
     skip_forward_test = skip_backward_test = False
     dodge_nondifferentiable = False
+
+    def __init__(self, methodName: str = "runTest") -> None:
+        super().__init__(methodName)
+        # dicts of each test's own: `setUp` may update them
+        for name in ("check_forward_options", "check_backward_options", "check_double_backward_options"):
+            setattr(self, name, dict(getattr(self, name, None) or {}))
 
     def before_test(self, test_name: str) -> None:
         """Called before each test; may raise `unittest.SkipTest`."""
@@ -61,7 +68,6 @@ class FunctionTestCase(_Case):
     """
 
     skip_double_backward_test = False
-    check_double_backward_options: dict[str, Any] = {}
 
     def forward(self, inputs: Any, device: Any) -> Any:
         """Return the outputs of the function, a Variable or a tuple."""

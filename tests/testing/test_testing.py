@@ -134,6 +134,29 @@ def test_cases_multiply():
         testing.BackendConfig({"use_coda": True})
 
 
+def test_backends_reach_every_test_that_asks_for_them():
+    seen = []
+
+    class Case(unittest.TestCase):
+        def test_asks(self, backend_config):
+            seen.append(backend_config is self.backend_config)
+
+        def test_asks_not(self):
+            seen.append(self.backend_config.xp is np)
+
+    (case,) = in_module(testing.inject_backend_tests(None, [{}]), Case).values()
+    assert outcome(case)[1:] == ([], []) and seen == [True, True]
+
+
+def test_options_of_the_checks_are_each_tests_own():
+    class Case(testing.FunctionTestCase):
+        def setUp(self):
+            self.check_forward_options.update(atol=0.5)
+
+    Case("test_forward").setUp()
+    assert Case("test_forward").check_forward_options == testing.FunctionTestCase().check_forward_options == {}
+
+
 def test_products():
     assert testing.product([[{"a": 1}, {"a": 2}], [{"b": 3}]]) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}]
     assert testing.product_dict([{"a": 1}], [{"b": 3}, {"b": 4}]) == [{"a": 1, "b": 3}, {"a": 1, "b": 4}]
