@@ -39,6 +39,7 @@ def _read_surface() -> dict[str, tuple[str, ...]]:
 
 SURFACE = _read_surface()
 KNOWN = {name for names in SURFACE.values() for name in names} | {path.rpartition(".")[2] for path in SURFACE}
+_REACHED = {"chainer.array": "chainer.functions.array", "chainer.basic_math": "chainer.functions.math.basic_math"}
 _originals: dict[tuple[str, str], Any] = {}  # what was written over under the old names
 adapters: list[Callable[[str, Any], Any]] = []  # `older.chainer1` puts one here: (path, object) -> object
 
@@ -169,6 +170,10 @@ class AliasModule(types.ModuleType):
                     return importlib.import_module(full)
             elif (value := find(path, name)) is not MISSING:
                 return value
+            # what Chainer's files import is reached through them too: convolution_2d.cuda, chainer.array
+            other = _REACHED.get(full, "" if is_package(path) else name if name == "chainer" else f"chainer.{name}")
+            if other in SURFACE and exists(other):
+                return importlib.import_module(other)
         raise AttributeError(sentence(path, name))
 
     def __setattr__(self, name: str, value: Any) -> None:

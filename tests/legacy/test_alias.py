@@ -61,6 +61,15 @@ def test_a_module_is_not_a_function_of_the_same_name():
     assert chainer.functions.pooling.max_pooling_2d.__name__ == "chainer.functions.pooling.max_pooling_2d"
 
 
+def test_modules_that_are_reached_through_others():
+    import chainer
+    from chainer.functions.connection import convolution_2d
+
+    assert convolution_2d.cuda is chainer.cuda and convolution_2d.chainer is chainer
+    assert chainer.array.reshape is chainer.functions.array.reshape and chainer.basic_math.Add is minigan.core.Add
+    assert chainer.utils.collections_abc.Sequence
+
+
 def test_import_star_gives_what_is_there():
     scope = {}
     exec("from chainer.functions import *", scope)
