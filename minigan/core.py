@@ -348,7 +348,8 @@ class Variable:
             enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
             loss_scale: a factor for the first gradient, against underflow in float16.
         """
-        if self.requires_grad:
+        whole = self._array is not None and self.dtype.kind != "f" and self._grad_var is None
+        if self.requires_grad and not whole:  # places and counts have no gradient: nothing to do
             _backward({self._node: _first_gradient(self)}, retain_grad, enable_double_backprop, loss_scale)
 
     def cleargrad(self) -> None:
@@ -749,10 +750,9 @@ class FunctionNode:
         """Compute the outputs and, if a gradient may be wanted, record this function as their creator.
 
         ``inputs`` are Variables or arrays. Raises ``TypeError`` for inputs on different devices,
-        ``utils.type_check.InvalidType`` for wrong shapes and dtypes.
+        ``utils.type_check.InvalidType`` for wrong shapes and dtypes. Applied again, the function forgets its first
+        inputs and outputs; what was drawn for them, a mask say, stays.
         """
-        if self.outputs is not None and self._is_in_use():
-            raise RuntimeError(f"{self._title()}: a FunctionNode is applied once only; make a new one")
         variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
         arrays = tuple([x._array for x in variables])
         if arrays:
@@ -776,10 +776,6 @@ class FunctionNode:
         if config.enable_backprop:
             self._connect(variables, results)
         return results
-
-    def _is_in_use(self) -> bool:
-        nodes = [reference() for reference in self.outputs or ()]
-        return any([node is not None and node.creator_node is self for node in nodes])
 
     def _connect(self, variables: tuple[Variable, ...], results: tuple[Variable, ...]) -> None:
         self.inputs = tuple([x._node for x in variables])
@@ -1029,6 +1025,8 @@ def _walk(
                 pending[node] = _plus(pending.get(node), gradient)  # type: ignore[assignment]
                 push(node)
     for node, gradient in pending.items():
+        if node.creator_node is not None and id(node.creator_node) in seen and node.creator_node.inputs is not None:
+            raise RuntimeError(f"{node.creator_node._title()} was applied again after the output that has a gradient")
         visit(node, gradient)
 
 
@@ -1742,18 +1740,30 @@ def reshape(x: Any, shape: Any) -> Variable:
 
 
 def transpose(x: Any, axes: Any = None) -> Variable:
-    """Return ``x`` with its axes in the order ``axes``; reversed for None."""
+    """Return ``x`` with its axes in the order ``axes``; reversed for None. ``ValueError`` for others than it has."""
+    if isinstance(axes, (int, numpy.integer)):
+        axes = (axes,)
     return Transpose(None if axes is None else tuple(axes)).apply((x,))[0]
 
 
 def get_item(x: Any, slices: Any) -> Variable:
-    """Return ``x[slices]``: numbers, slices, None, ``...``, integer or boolean arrays, as in NumPy."""
-    if isinstance(slices, list) and any(part is None or isinstance(part, slice) for part in slices):
+    """Return ``x[slices]``: numbers, slices, None, ``...``, integer or boolean arrays, as in NumPy.
+
+    A list of anything but numbers counts as a tuple, as in Chainer.
+    """
+    return GetItem(as_index("get_item", slices)).apply((x,))[0]
+
+
+def as_index(function: str, slices: Any) -> Any:
+    """Return the index for NumPy: a list of anything but numbers as a tuple. Raises for a Variable in it."""
+    if isinstance(slices, list) and not all(isinstance(part, (int, numpy.generic)) for part in slices):
         slices = tuple(slices)
-    for part in slices if isinstance(slices, tuple) else (slices,):
-        if isinstance(part, Variable):
-            raise IndexError("get_item: a Variable cannot be an index; use its array")
-    return GetItem(slices).apply((x,))[0]
+    parts = slices if isinstance(slices, tuple) else (slices,)
+    if any(isinstance(part, Variable) for part in parts):
+        raise IndexError(f"{function}: a Variable cannot be an index; use its array")
+    if len([part for part in parts if part is Ellipsis]) > 1:
+        raise (ValueError if config.debug else IndexError)(f"{function}: the index has more than one '...'")
+    return slices
 
 
 def cast(x: Any, typ: Any) -> Variable:

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.backends import cuda
-from minigan.core import Variable, as_array, as_variable, grad
+from minigan.core import Variable, as_array, as_variable, cast, grad
 from minigan.core import sum as sum_all
 
 # Positions, in units of eps, and weights of central differences: the one of fourth order for float64,
@@ -173,7 +173,7 @@ class _Problem:
     ) -> None:
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise ValueError(f"{label}: dtype is {np.dtype(dtype)}; wanted a floating one")
-        self.label, self.func = label, func
+        self.label, self.func, self.dtype = label, func, dtype
         self.xs = [Variable(_copy(x, dtype)) for x in xs]
         self.gys = tuple(_copy(gy, dtype) for gy in gys)
         self.params = [(p, p.array, _copy(p.array, dtype)) for p in params]
@@ -195,6 +195,8 @@ class _Problem:
 
     def outputs(self) -> tuple[Variable, ...]:
         ys = _tuple(self.func(*self.xs))
+        if self.dtype is not None:  # `func` may have casted
+            ys = tuple(cast(y, self.dtype) if y.dtype.kind == "f" else y for y in ys)
         if len(self.gys) == 1 and self.gys[0] is None:
             if [y.shape for y in ys] != [()]:
                 raise ValueError(
@@ -213,7 +215,7 @@ class _Problem:
         total: Any = None
         for y, gy in zip(self.outputs(), self.gys, strict=True):
             if gy is not None:
-                term = sum_all(y * gy)
+                term = cast(sum_all(y * gy), np.float64)
                 total = term if total is None else total + term
         if total is not None and total.requires_grad:
             total.backward()

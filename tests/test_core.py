@@ -429,12 +429,44 @@ def test_bad_forward_and_backward_of_a_users_function():
     message = r"WrongShape: shape of gradients .* is incorrect: that of input 0 is \(\), but the input's is \(2,\)"
     with pytest.raises(ValueError, match=message):
         WrongShape()(leaf(1, 2)).backward()
-    node = TooFew()
-    y = node(scalar(1), scalar(1))
-    with pytest.raises(RuntimeError, match="once only"):
-        node(scalar(1), scalar(1))
-    del y  # nobody can go back through the first application any more
-    assert node(scalar(1), scalar(1)).array == 2
+
+
+def test_a_function_applied_again_goes_back_to_its_last_inputs():
+    class Double(FunctionNode):
+        def forward(self, inputs):
+            return (2 * inputs[0],)
+
+        def backward(self, indexes, grad_outputs):
+            return (2 * grad_outputs[0],)
+
+    node, first, last = Double(), leaf(1, 2), leaf(3, 4)
+    y, z = node(first), node(last)
+    core.sum(z).backward()
+    assert last.grad.tolist() == [2, 2] and first.grad is None
+    with pytest.raises(RuntimeError, match="Double was applied again after the output that has a gradient"):
+        core.sum(y + z).backward()
+
+
+def test_whole_numbers_have_no_gradient_to_go_back_with():
+    x = Variable(np.array([1, 2]))
+    x.backward()
+    (x + 1).backward()
+    assert x.grad is None
+
+
+def test_lists_as_indexes():
+    # python -c "import chainer, numpy as np; x = np.arange(24).reshape(4, 3, 2);
+    # print([chainer.functions.get_item(x, i).shape for i in ([], [1, 0], [[0, 1]], [[0, 1], [1, 0]], [None, 0])])"
+    # (Chainer 7.8.1, NumPy 1.23.5)
+    x = np.arange(24.0).reshape(4, 3, 2)
+    shapes = [core.get_item(x, index).shape for index in ([], [1, 0], [[0, 1]], [[0, 1], [1, 0]], [None, 0])]
+    assert shapes == [(0, 3, 2), (2, 3, 2), (2, 3, 2), (2, 2), (1, 3, 2)]
+    with pytest.raises(IndexError, match=r"more than one '\.\.\.'"):
+        core.get_item(x, (..., ...))
+    with using_config("debug", True), pytest.raises(ValueError, match="more than one"):
+        core.get_item(x, (..., ...))
+    with pytest.raises(ValueError, match="transpose: axes"):
+        core.transpose(x, 0)
 
 
 def test_gradients_are_checked():

@@ -133,6 +133,13 @@ def test_dtype_casts_what_is_too_coarse_for_differences(rng):
     check_backward(cube(), x, gy, dtype=np.float64, atol=1e-9, rtol=1e-9)
     check_backward(cube(), x, gy, atol=1e-2, rtol=1e-2)
 
+    def mixed(a, b):
+        return core.cast(a * a, "e"), core.cast(b * b, "f")
+
+    for options in ({"dtype": np.float64}, {}):  # `func` casts; the terms of the loss are of several dtypes
+        gys = (gy.astype("e"), gy)
+        check_backward(mixed, (x, x.astype("d")), gys, eps=0.25, atol=1e-2, rtol=1e-2, **options)
+
 
 def test_the_inputs_of_the_caller_are_left_alone(rng):
     x, gy = rng.standard_normal((2, 2, 3))

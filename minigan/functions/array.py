@@ -21,6 +21,7 @@ from minigan.core import (
     GetItemGrad,
     Variable,
     add,
+    as_index,
     as_variable,
     broadcast_to,
     cast,
@@ -313,9 +314,18 @@ def select_item(x: Any, t: Any) -> Variable:
 
 
 def scatter_add(a: Any, slices: Any, b: Any) -> Variable:
-    """A copy of a with b added at `a[slices]`; a place that is named twice receives both. b may be broadcast."""
-    a = as_variable(a)
-    return add(a, cast(GetItemGrad(slices, a.shape).apply((b,))[0], a.dtype))
+    """A copy of a with b added at `a[slices]`; a place that is named twice receives both.
+
+    Raises `InvalidType` for more indices than a has axes, `ValueError` unless b has the shape of `a[slices]`.
+    """
+    a, b, index = as_variable(a), as_variable(b), as_index("scatter_add", slices)
+    try:
+        shape = a.array[index].shape
+    except IndexError as error:
+        raise InvalidType(f"scatter_add: a has shape {a.shape}: {error}") from error
+    if b.shape != shape:
+        raise ValueError(f"scatter_add: b has shape {b.shape}, but a[slices] has {shape}; wanted the same.")
+    return add(a, GetItemGrad(index, a.shape).apply((b,))[0])
 
 
 # Repetitions ----------------------------------------------------------------------------------------------------------
@@ -533,7 +543,7 @@ class PadSequence(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
         y = get_array_module(*inputs).empty((len(inputs), self.length, *inputs[0].shape[1:]), inputs[0].dtype)
-        y[...] = self.padding
+        y[...] = np.asarray(self.padding).astype(y.dtype)  # -1 in unsigned integers is their largest
         for row, x in zip(y, inputs):
             row[: len(x)] = x
         return (y,)

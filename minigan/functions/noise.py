@@ -116,7 +116,8 @@ def gumbel_softmax(log_pi: Any, tau: float = 0.1, axis: int = 1) -> Variable:
     """
     log_pi = as_variable(log_pi)
     noise = log_pi.xp.random.gumbel(size=log_pi.shape).astype(log_pi.dtype)
-    return softmax((log_pi + noise) * (1 / tau), axis=axis)
+    scores = (log_pi + noise) * (1 / tau)
+    return softmax(scores, axis=axis) if scores.ndim else exp(scores - scores)
 
 
 class SimplifiedDropconnect(FunctionNode):

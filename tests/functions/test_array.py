@@ -129,6 +129,8 @@ def test_no_axes_and_zero_dimensions():
         (lambda x: F.pad(x, 1, "no"), ValueError, "mode 'no' is not supported"),
         (lambda x: F.sum(F.pad(Variable(x), 1, "mean")).backward(), NotImplementedError, "pad: mode 'mean' has no"),
         (lambda x: F.as_strided(x, (7,), (1,)), ValueError, "as_strided: shape (7,), strides (1,) and offset 0 reach"),
+        (lambda x: F.scatter_add(x, (0, 0, 0), x), InvalidType, "scatter_add: a has shape (2, 3): too many indices"),
+        (lambda x: F.scatter_add(x, slice(2), x[0]), ValueError, "b has shape (3,), but a[slices] has (2, 3)"),
         (lambda x: F.pad_sequence([]), InvalidType, "pad_sequence: shapes []; wanted one array or more"),
         (lambda x: F.pad_sequence([x], 1), InvalidType, "pad_sequence: length is 1 but the longest array has 2"),
         (lambda x: F.transpose_sequence([x[:1], x]), InvalidType, "lengths [1, 2]; wanted the longest first"),
@@ -138,3 +140,7 @@ def test_errors_are_sentences(call, error, sentence):
     with pytest.raises(error) as caught:
         call(np.ones((2, 3)))
     assert sentence in str(caught.value)
+
+
+def test_padding_outside_of_the_type_wraps_around():
+    assert F.pad_sequence([np.array([1], "B")], 2, -1).array.tolist() == [[1, 255]]

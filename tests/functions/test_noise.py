@@ -130,3 +130,7 @@ def test_errors_of_the_others():
             simplified_dropconnect(x, W, b, mask=mask)
     with pytest.raises(ValueError, match="simplified_dropconnect: ratio is 1"):
         simplified_dropconnect(x, x, ratio=1)
+
+
+def test_gumbel_softmax_of_one_number_is_one():
+    assert gumbel_softmax(np.array(3.0, "f")).array == np.float32(1)  # as in Chainer 7.8.1
