@@ -28,7 +28,13 @@ def table() -> str:
         yes = [name for _, name, there, _ in here if there]
         lines.append(f"{path}: {len(yes)} of {len(here)}")
         lines += textwrap.wrap(" ".join(yes), 110, initial_indent="    yes  ", subsequent_indent="         ")
-        lines += [f"    no   {name}{note and ': '}{note}" for _, name, there, note in here if not there]
+        absent: dict[str, list[str]] = {}
+        for _, name, there, note in here:
+            if not there:
+                absent.setdefault(note, []).append(name)
+        for note, names in absent.items():
+            text = " ".join([*names, f"({note})"])
+            lines += textwrap.wrap(text, 110, initial_indent="    no   ", subsequent_indent="         ")
         lines += [f"    note {name}: {note}" for _, name, there, note in here if there and note]
     count = sum(there for _, _, there, _ in every)
     return "\n".join([*lines, "", f"{count} of {len(every)} names are there."])
