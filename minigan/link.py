@@ -270,10 +270,14 @@ class Link(DeviceResident):
             return self._share()
         other = copy.deepcopy(self)
         if mode == "init":
-            for param in other.params(include_uninit=False):
+            other._draw_again()
+        return other
+
+    def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
+        for param in self.params() if params is None else params:
+            if param.is_initialized:
                 param.cleargrad()
                 param.initialize(param.shape)
-        return other
 
     def _share(self: Self) -> Self:
         other = object.__new__(type(self))
@@ -403,6 +407,11 @@ class Chain(Link):
     def _named_children(self) -> Iterator[tuple[str, Link]]:
         return ((name, self.__dict__[name]) for name in sorted(self._children))
 
+    def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
+        super()._draw_again(params)
+        for _, child in self._named_children():  # a second time, as Chainer: a seed gives the numbers it gives there
+            child._draw_again()
+
     def _share(self: Self) -> Self:
         other: Any = super()._share()
         other._children = {name for name, _ in self._named_children()}
@@ -467,6 +476,11 @@ class ChainList(Link, MutableSequence):
 
     def _named_children(self) -> Iterator[tuple[str, Link]]:
         return ((str(i), link) for i, link in enumerate(self._children))
+
+    def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
+        super()._draw_again([self.__dict__[name] for name in sorted(self._params)])
+        for link in self._children:
+            link._draw_again()
 
     def _share(self: Self) -> Self:
         other: Any = super()._share()

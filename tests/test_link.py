@@ -278,6 +278,34 @@ def test_copy_and_init_share_nothing():
         net.copy("all")
 
 
+def test_copies_drawn_anew_take_as_many_random_numbers_as_in_chainer():
+    # Chainer 7.8.1, PYTHONHASHSEED=1: a Chain draws all parameters of its tree and then each child's once more.
+    sizes = []
+
+    class Noted(initializers.Initializer):
+        def __call__(self, array):
+            sizes.append(len(array))
+            array[...] = len(sizes)
+
+    class Pair(Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.a, self.b, self.w = Link(W=(2,)), Link(W=(3,)), Parameter(Noted(), (5,))
+            for link in (self.a, self.b):
+                link.W.initializer = Noted()
+
+    net = Pair()
+    for link, wanted in (
+        (net, [5, 2, 3, 2, 3]),
+        (ChainList(net), [5, 2, 3, 2, 3]),
+        (Sequential(net, net.a), [5, 2, 3, 2, 3, 2]),
+    ):
+        sizes.clear()
+        link.copy("init")
+        assert sizes == wanted
+
+
 def test_repeat():
     link = Affine(2, 2)
     shared, copied, fresh = link.repeat(2, "share"), link.repeat(2, "copy"), link.repeat(2)
