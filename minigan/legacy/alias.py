@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import minigan
 from minigan.legacy import notes, standins
 
 MISSING = object()
@@ -145,7 +144,7 @@ def _nearest(path: str, name: str) -> str | None:
     there = _there()
     if name in there:  # the very name, at another place
         return f"{there[name]}.{name}"
-    if not isinstance(getattr(places(path)[0], name, minigan), types.ModuleType):
+    if not isinstance(getattr(places(path)[0], name, notes), types.ModuleType):
         return f"minigan's own {path.replace('chainer', 'minigan')}.{name}"
     here = [n for n in SURFACE.get(path, ()) if n in there]
     for names, cutoff in ((here, 0.6), (there, 0.75)):
@@ -219,7 +218,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Nothing to run."""
-        module.__dict__["__file__"] = minigan.__file__
+        module.__dict__["__file__"] = sys.modules["minigan"].__file__
 
 
 def install() -> None:
