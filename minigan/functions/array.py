@@ -543,7 +543,7 @@ class PadSequence(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
         y = get_array_module(*inputs).empty((len(inputs), self.length, *inputs[0].shape[1:]), inputs[0].dtype)
-        y[...] = np.asarray(self.padding).astype(y.dtype)  # -1 in unsigned integers is their largest
+        y[...] = np.asarray(self.padding).astype(y.dtype)[()]  # -1 in unsigned integers is their largest
         for row, x in zip(y, inputs):
             row[: len(x)] = x
         return (y,)

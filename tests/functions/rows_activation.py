@@ -1,9 +1,10 @@
 """Rows of the test table: functions.activation."""
 
 import numpy as np
-from functions.table import distinct, normal, off_zero, row
+from functions.table import distinct, like, normal, off_zero, row
 
 import minigan.functions as F
+from minigan.core import as_array
 
 
 def softmax(x, axis=1):
@@ -17,7 +18,7 @@ def along(x, axis, pool_size):
 
 
 def with_given_slopes(x):
-    return F.rrelu(x, r=SLOPES.astype(x.dtype))
+    return F.rrelu(x, r=like(SLOPES, as_array(x)))
 
 
 SLOPES = np.array([[0.125, 0.25, 0.5], [0.75, 0.25, 0.125]])

@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from functions.table import normal, row
+from functions.table import like, normal, row
 
 import minigan.functions as F
+from minigan.core import as_array
 from minigan.functions.linear_algebra import CooMatMul, DiagEinSum
 
 
@@ -67,10 +68,8 @@ def dense(data):
 
 def sparse_product(**transposed):
     def call(data, b):
-        shape = data.shape
-        return CooMatMul(np.broadcast_to(ROW, shape), np.broadcast_to(COL, shape), (3, 2), **transposed).apply(
-            (data, b)
-        )[0]
+        row, col = (like(np.broadcast_to(index, data.shape), as_array(data)) for index in (ROW, COL))
+        return CooMatMul(row, col, (3, 2), **transposed).apply((data, b))[0]
 
     return call
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 from functions.rows_activation import softmax
-from functions.table import distinct, labels, normal, row
+from functions.table import distinct, labels, like, normal, row
 
 import minigan.functions as F
+from minigan.core import as_array
 
 
 def binary_cross_entropy(x, t, normalize=True, reduce="mean"):
@@ -30,7 +31,7 @@ def soft_cross_entropy(x, soft_target_loss="cross-entropy", reduce="mean"):
 
 
 def against_soft_targets(x, **arguments):
-    return F.softmax_cross_entropy(x, SOFT.astype(x.dtype), **arguments)
+    return F.softmax_cross_entropy(x, like(SOFT, as_array(x)), **arguments)
 
 
 SOFT = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])

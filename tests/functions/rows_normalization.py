@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from functions.table import normal, positive, row
+from functions.table import like, normal, positive, row
 
 import minigan.functions as F
+from minigan.core import as_array
 
 
 def normalize(x, gamma, beta, eps=2e-5, axis=None):
@@ -47,6 +48,7 @@ def renormalize(x, gamma, beta, mean, var, rmax, dmax, eps=2e-5):
 
 
 def renormalization(x, gamma, beta, mean, var, **arguments):
+    mean, var = (like(v, as_array(x)) for v in (mean, var))
     return F.batch_renormalization(x, gamma, beta, running_mean=mean, running_var=var, **arguments)
 
 

@@ -13,11 +13,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigan.functions as F
+from minigan.backend import get_array_module, is_array
 from minigan.configuration import using_config
+from minigan.core import as_array
 
 
 def is_float(x):
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    """Whether x is an array of floats, on whatever device."""
+    return is_array(x) and x.dtype.kind == "f"
+
+
+def like(v, x):
+    """An argument beside the inputs: arrays go where x is; floats take its dtype."""
+    if not is_array(v):
+        return v
+    return get_array_module(x).asarray(v.astype(x.dtype) if is_float(v) else v)
 
 
 class Row(NamedTuple):
@@ -30,8 +40,8 @@ class Row(NamedTuple):
     note: str
 
     def function(self, *xs):
-        """F's answer, always a tuple; arrays among the arguments (weights, masks) follow the inputs' dtype."""
-        arguments = {k: v.astype(xs[0].dtype) if is_float(v) else v for k, v in self.arguments.items()}
+        """F's answer, always a tuple; arrays among the arguments (weights, masks) follow the inputs."""
+        arguments = {k: like(v, as_array(xs[0])) for k, v in self.arguments.items()}
         ys = (self.call or getattr(F, self.name))(*xs, **arguments)
         return ys if isinstance(ys, tuple) else (ys,)
 
