@@ -20,7 +20,7 @@ import numpy
 
 from minigan import serializers
 from minigan.gradient_check import assert_allclose
-from minigan.testing import attr, backend, condition, function_link, parameterized
+from minigan.testing import array, attr, backend, condition, function_link, parameterized
 from minigan.testing.backend import BackendConfig, inject_backend_tests
 from minigan.testing.function_link import (
     FunctionTestCase,
@@ -34,9 +34,9 @@ from minigan.training import Trainer
 
 __all__ = [
     "BackendConfig", "FunctionTestCase", "InitializerArgument", "LinkInitializersTestCase", "LinkTestCase",
-    "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "function_link", "generate_matrix",
-    "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests", "parameterize", "parameterized", "patch",
-    "product", "product_dict", "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz",
+    "array", "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "function_link",
+    "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests", "parameterize", "parameterized",
+    "patch", "product", "product_dict", "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz",
     "unary_math_function_unittest", "with_requires", "without_requires",
 ]  # fmt: skip
 

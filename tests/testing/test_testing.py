@@ -208,3 +208,13 @@ def test_small_helpers():
     trainer = testing.get_trainer_with_mock_updater((3, "epoch"), iter_per_epoch=4)
     trainer.run()
     assert trainer.updater.iteration == 12 and trainer.updater.is_new_epoch
+
+
+def test_noncontiguous_copies():
+    whole = np.arange(6.0).reshape(2, 3)
+    copies = testing.array._as_noncontiguous_array((whole, None, np.ones(1)))
+    assert isinstance(copies, tuple)
+    np.testing.assert_array_equal(copies[0], whole)
+    assert copies[0].strides == (-96, -16)  # Chainer 7.8.1: print(_as_noncontiguous_array(whole).strides)
+    assert copies[1] is None
+    assert copies[2].shape == (1,)
