@@ -94,6 +94,9 @@ class Device(contextlib.AbstractContextManager):
     def __int__(self) -> int:
         return self.id
 
+    def __reduce__(self) -> Any:  # copies and pickles of a link carry the name, not the module behind it
+        return get_device, (self.name,)
+
     def __str__(self) -> str:
         return self.name
 
