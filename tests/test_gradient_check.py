@@ -5,6 +5,7 @@ import pytest
 
 import minigan.functions as F
 from minigan import core
+from minigan.configuration import config
 from minigan.core import FunctionNode, Parameter, Variable
 from minigan.gradient_check import (
     NondifferentiableError,
@@ -13,6 +14,7 @@ from minigan.gradient_check import (
     check_double_backward,
     numerical_grad,
 )
+from minigan.utils.type_check import InvalidType
 
 
 class Cube(FunctionNode):
@@ -126,6 +128,14 @@ def test_integer_inputs_and_no_grads(rng):
     check_backward(lambda a, b: a * b.array, (x, x), gy, no_grads=[False, True])
     with pytest.raises(RuntimeError, match=r"inputs\[1\] was to have no gradient"):
         check_backward(lambda a, b: a * b, (x, x), gy, no_grads=[False, True])
+
+
+def test_with_a_dtype_what_the_function_holds_keeps_its_own(rng):
+    x, held = rng.standard_normal((2, 2, 3)).astype(np.float32)
+    check_backward(lambda x: x * Variable(held), x, x, dtype=np.float64)
+    assert config.type_check
+    with pytest.raises(InvalidType):
+        check_backward(lambda x: x * Variable(held), x.astype(np.float64), x.astype(np.float64))
 
 
 def test_dtype_casts_what_is_too_coarse_for_differences(rng):

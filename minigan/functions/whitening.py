@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_array_module
+from minigan.configuration import config
 from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, matmul, reshape, transpose
 from minigan.core import sum as sum_axes
 from minigan.functions.reduction import normalize_axis
@@ -100,7 +101,7 @@ def fixed_decorrelated_batch_normalization(x: Any, mean: Any, projection: Any, g
     mean, projection = as_variable(mean), as_variable(projection)
     shape = z.shape[:2]
     for label, given, wanted in (("mean", mean, shape), ("projection", projection, (*shape, shape[1]))):
-        if given.shape != wanted or given.dtype != x.dtype:
+        if given.shape != wanted or (given.dtype != x.dtype and config.type_check):
             raise InvalidType(
                 f"fixed_decorrelated_batch_normalization: {label} is {given.shape}, {given.dtype}; x ({x.shape}, "
                 f"{x.dtype}) and groups={groups} want {wanted}, {x.dtype}"

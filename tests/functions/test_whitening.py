@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minigan.configuration import using_config
 from minigan.core import Variable
 from minigan.functions.whitening import (
     decorrelated_batch_normalization,
@@ -78,6 +79,9 @@ def test_errors_are_sentences():
         fixed_decorrelated_batch_normalization(x, mean[:1], projection, groups=2)
     with pytest.raises(InvalidType, match="projection is .* float64"):
         fixed_decorrelated_batch_normalization(x, mean, projection.astype("d"), groups=2)
+    with using_config("type_check", False):
+        y = fixed_decorrelated_batch_normalization(x, mean, projection.astype("d"), groups=2)
+    assert y.dtype == np.float32
     for function in (decorrelated_batch_normalization, local_response_normalization, normalize):
         with pytest.raises(InvalidType, match="x is int64; wanted floating point"):
             function(x.astype(np.int64))
