@@ -7,6 +7,7 @@ and multiply then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,17 @@ def local_convolution_2d(x: Any, W: Any, b: Any = None, stride: Any = 1) -> Vari
     weights = reshape(transpose(cast(W, wide), (1, 2, 3, 4, 5, 0)), (oh, ow, c * kh * kw, o))
     y = cast(transpose(matmul(transpose(columns, (2, 3, 0, 1)), weights), (2, 3, 0, 1)), x.dtype)
     return y if b is None else y + expand_dims(b, 0)
+
+
+class LocalConvolution2DFunction:
+    """`local_convolution_2d` in the call form of a FunctionNode; its graph is that of the functions it is made of."""
+
+    def __init__(self, stride: Any = 1) -> None:
+        self.stride = stride
+
+    def apply(self, inputs: Sequence[Any]) -> tuple[Variable]:
+        """Call it on (x, W) or (x, W, b)."""
+        return (local_convolution_2d(*inputs, stride=self.stride),)
 
 
 def deformable_convolution_2d_sampler(

@@ -203,6 +203,9 @@ class ndarray:
 
 mdarray = ndarray
 disable_experimental_feature_warning = False  # scripts set it
+# the marks of cuDNN's memory layouts: no array here has any but the first ones, None
+CUDNN_CHANNEL_FIRST_X = CUDNN_CHANNEL_FIRST_W = None
+CUDNN_CHANNEL_LAST_X, CUDNN_CHANNEL_LAST_W = "CUDNN_CHANNEL_LAST_X", "CUDNN_CHANNEL_LAST_W"
 
 
 def static_graph(*args: Any, **kwargs: Any) -> Callable[..., Any]:

@@ -29,14 +29,20 @@ from minigan.testing.function_link import (
     LinkTestCase,
     unary_math_function_unittest,
 )
-from minigan.testing.parameterized import parameterize, product, product_dict
+from minigan.testing.parameterized import (
+    from_pytest_parameterize,
+    parameterize,
+    parameterize_pytest,
+    product,
+    product_dict,
+)
 from minigan.training import Trainer
 
 __all__ = [
     "BackendConfig", "FunctionTestCase", "InitializerArgument", "LinkInitializersTestCase", "LinkTestCase",
     "array", "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "function_link",
-    "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests", "parameterize", "parameterized",
-    "patch", "product", "product_dict", "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz",
+    "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests", "parameterize",
+    "parameterized", "patch", "product", "product_dict", "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz",
     "unary_math_function_unittest", "with_requires", "without_requires",
 ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from minigan.functions.connection import (
     embed_id,
     linear,
 )  # fmt: skip
-from minigan.functions.convolution_variants import depthwise_convolution_2d, local_convolution_2d
+from minigan.functions.convolution_variants import LocalConvolution2DFunction, depthwise_convolution_2d, local_convolution_2d
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
@@ -249,3 +249,10 @@ def test_wrong_arguments(arguments, sentence):
         convolution_2d(np.ones((2, 3, 5, 5)), np.ones((4, 3, 3, 3)), **arguments)
     with pytest.raises(ValueError, match="n_batch_axes is 0"):
         linear(np.ones((2, 3)), np.ones((4, 3)), n_batch_axes=0)
+
+
+def test_a_local_convolution_with_one_kernel_is_a_convolution(rng):
+    x, W, b = (rng.standard_normal(shape).astype("f") for shape in ((2, 3, 5, 4), (2, 3, 3, 2), (2,)))
+    everywhere = np.tile(W[:, None, None], (1, 2, 2, 1, 1, 1)), np.tile(b[:, None, None], (1, 2, 2))
+    (y,) = LocalConvolution2DFunction(2).apply((x, *everywhere))
+    np.testing.assert_allclose(y.array, convolution_2d(x, W, b, 2).array, rtol=1e-5, atol=1e-6)

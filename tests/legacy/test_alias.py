@@ -61,6 +61,13 @@ def test_a_module_is_not_a_function_of_the_same_name():
     assert chainer.functions.pooling.max_pooling_2d.__name__ == "chainer.functions.pooling.max_pooling_2d"
 
 
+def test_memory_layouts_are_names():
+    from chainer import links, memory_layouts
+
+    assert links.Linear(2, 3).W.layout is memory_layouts.CUDNN_CHANNEL_FIRST_W is None
+    assert memory_layouts.CUDNN_CHANNEL_LAST_X == "CUDNN_CHANNEL_LAST_X"  # as Chainer 7.8.1 prints it
+
+
 def test_modules_that_are_reached_through_others():
     import chainer
     from chainer.functions.connection import convolution_2d
