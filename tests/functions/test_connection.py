@@ -20,7 +20,11 @@ from minigan.functions.connection import (
     embed_id,
     linear,
 )  # fmt: skip
-from minigan.functions.convolution_variants import LocalConvolution2DFunction, depthwise_convolution_2d, local_convolution_2d
+from minigan.functions.convolution_variants import (
+    LocalConvolution2DFunction,
+    depthwise_convolution_2d,
+    local_convolution_2d,
+)
 from minigan.gradient_check import check_backward, check_double_backward
 from minigan.utils.type_check import InvalidType
 
