@@ -59,9 +59,9 @@ class Device(contextlib.AbstractContextManager):
         return self._send(array)
 
     def send(self, value: Any) -> Any:
-        """Return an array, or a list, tuple or dict of arrays, on this device; anything else stays as it is.
+        """Return an array or a NumPy number, or a list, tuple or dict of them, as arrays on this device.
 
-        Raises ``TypeError`` for a Variable: its method ``to_device`` moves it.
+        Anything else stays as it is. Raises ``TypeError`` for a Variable: its method ``to_device`` moves it.
         """
         if isinstance(value, dict):
             return {k: self.send(v) for k, v in value.items()}
@@ -69,7 +69,7 @@ class Device(contextlib.AbstractContextManager):
             return type(value)(self.send(v) for v in value)
         if hasattr(value, "array"):
             raise TypeError(f"{self!r}.send: got a {type(value).__name__}; call its to_device, or pass variable.array")
-        return self._send(value) if is_array(value) else value
+        return self._send(value) if is_array(value) or isinstance(value, numpy.generic) else value
 
     def _send(self, array: Any) -> Any:
         raise NotImplementedError

@@ -34,6 +34,7 @@ def test_sending():
     device = backend.CpuDevice()
     assert device.send(x) is x is device.send_array(x) and device.send([x, (x, None)])[1][0] is x
     assert device.send({"x": x, "n": "name"}) == {"x": x, "n": "name"}
+    assert [(type(y), np.shape(y)) for y in device.send([np.float16(1), 1])] == [(np.ndarray, ()), (int, ())]
     with pytest.raises(TypeError, match="got a Variable; call its to_device"):
         device.send(Variable(x))
     assert backend.CpuDevice.from_array(x) == device and backend.GpuDevice.from_array(x) is None

@@ -65,8 +65,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
             raise ValueError(f"tensordot: axes is {axes}, but a has {a.ndim} axes and b has {b.ndim}.")
     else:
         raise TypeError(f"tensordot: axes is {axes!r}; wanted an int, or a pair of ints or lists of ints.")
-    if [a.shape[i] for i in pair[0]] != [b.shape[i] for i in pair[1]]:
-        raise ValueError(f"tensordot: axes {axes} pair different lengths of {a.shape} and {b.shape}.")
+    missing = any(not -x.ndim <= i < x.ndim for x, numbers in zip((a, b), pair) for i in numbers)
+    if missing or [a.shape[i] for i in pair[0]] != [b.shape[i] for i in pair[1]]:
+        raise ValueError(f"tensordot: axes {axes} do not pair equal lengths of {a.shape} and {b.shape}.")
     left, right = list(string.ascii_lowercase[: a.ndim]), list(string.ascii_uppercase[: b.ndim])
     for i, j in zip(*pair):
         right[j] = left[i]

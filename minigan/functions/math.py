@@ -14,6 +14,7 @@ import numpy as np
 
 from minigan import core
 from minigan.backend import get_array_module
+from minigan.configuration import config
 from minigan.core import FunctionNode, Variable, absolute, add, as_array, as_variable, broadcast_to, exp, log, sum_to
 from minigan.functions.elementwise import Elementwise, elementwise
 from minigan.functions.reduction import Select
@@ -332,4 +333,6 @@ def bias(x: Any, y: Any, axis: int = 1) -> Variable:
 
 def _along(x: Any, y: Any, axis: int) -> Variable:
     y = as_variable(y)
+    if config.debug and y.shape != x.shape[axis : axis + y.ndim]:
+        raise AssertionError(f"y has shape {y.shape}; wanted the axes of x {x.shape} from {axis} on.")
     return broadcast_to(core.reshape(y, (1,) * axis + y.shape + (1,) * (x.ndim - axis - y.ndim)), x.shape)

@@ -39,7 +39,15 @@ class _Remembering(Link):
         self.N = 0
 
     def _decay(self, finetune: bool) -> float:
-        """The decay for this batch, which counts if it is for fine-tuning."""
+        """The decay for this batch, which counts if it is for fine-tuning.
+
+        ``F.forget`` comes a second time with the same batch, and finds the statistics as they were before the first.
+        """
+        if config._will_recompute:
+            self._before = {name: copy.copy(getattr(self, name)) for name in self._persistent}
+        elif config.in_recomputing:
+            for name, value in self._before.items():
+                setattr(self, name, copy.copy(value))
         if not finetune:
             return self.decay
         self.N += 1
@@ -232,9 +240,10 @@ class DecorrelatedBatchNormalization(_Remembering):
         """Whiten x; ``finetune`` counts this batch into the plain mean of the statistics (only while training)."""
         if not config.train:
             return fixed_decorrelated_batch_normalization(x, self.avg_mean, self.avg_projection, self.groups)
+        decay = self._decay(finetune)
         return decorrelated_batch_normalization(
             x, groups=self.groups, eps=self.eps, running_mean=self.avg_mean, running_projection=self.avg_projection,
-            decay=self._decay(finetune),
+            decay=decay,
         )  # fmt: skip
 
 

@@ -71,7 +71,8 @@ SQUARE, WIDE, ONES = np.ones((2, 2)), np.ones((2, 3)), np.ones(2)
     [
         (lambda: F.matmul(WIDE.astype("i"), WIDE.T), InvalidType, "matmul: a is int32, b is float64; wanted"),
         (lambda: F.matmul(np.ones(()), ONES), InvalidType, "matmul: shapes () and (2,)"),
-        (lambda: F.tensordot(WIDE, WIDE, 1), ValueError, "axes 1 pair different lengths of (2, 3) and (2, 3)"),
+        (lambda: F.tensordot(WIDE, WIDE, 1), ValueError, "axes 1 do not pair equal lengths of (2, 3) and (2, 3)"),
+        (lambda: F.tensordot(WIDE, WIDE, (2, 2)), ValueError, "axes (2, 2) do not pair equal lengths"),
         (lambda: F.tensordot(WIDE, WIDE, 3), ValueError, "axes is 3, but a has 2 axes"),
         (lambda: F.tensordot(WIDE, WIDE, 1.0), TypeError, "axes is 1.0; wanted an int"),
         (lambda: F.tensordot(WIDE, WIDE, ((0,),)), ValueError, "wanted an int, or a pair"),

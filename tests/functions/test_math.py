@@ -97,3 +97,10 @@ def test_errors_are_sentences(call, error, sentence):
     with pytest.raises(error) as caught:
         call(np.ones((2, 3)))
     assert sentence in str(caught.value)
+
+
+def test_scale_and_bias_check_their_shapes_in_debug_mode():
+    x = np.ones((3, 2, 3), "f")
+    for function in (F.scale, F.bias):
+        with using_config("debug", True), pytest.raises(AssertionError, match=r"y has shape \(2,\)"):
+            function(x, np.ones(2, "f"), 0)

@@ -1,9 +1,12 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from minigan.configuration import mixed16, using_config
 from minigan.core import Variable
 from minigan.functions.normalization import fixed_batch_normalization
+from minigan.functions.util import forget
 from minigan.initializers import Constant
 from minigan.links.normalization import (
     BatchNormalization,
@@ -286,3 +289,24 @@ def test_mixed_precision_keeps_parameters_in_float32():
         assert [link(x).dtype for link in links] == [np.float16] * 4
     assert [link.gamma.dtype for link in links] == [np.float32] * 3 + [np.float16]
     assert links[0].avg_mean.dtype == np.float32
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+@pytest.mark.parametrize(
+    "make", [lambda: BatchNormalization(3), lambda: BatchRenormalization(3, 2.0, 1.0),
+             lambda: DecorrelatedBatchNormalization(3, groups=3)],
+)  # fmt: skip
+def test_forget_counts_each_batch_once(make, finetune, rng):
+    x, gy = rng.standard_normal((2, 4, 3)).astype("f")
+    plain, forgetful = make(), make()
+    gradients = []
+    for _, call in ((plain, plain.forward), (forgetful, lambda *xs, **k: forget(partial(forgetful, **k), *xs))):
+        v = Variable(x)
+        y = call(v, finetune=finetune)
+        y.grad = gy
+        y.backward()
+        gradients.append(v.grad)
+    np.testing.assert_allclose(*gradients, atol=1e-6)
+    assert plain.N == forgetful.N == finetune
+    for name in sorted(plain._persistent):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(forgetful, name))
