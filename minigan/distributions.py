@@ -202,11 +202,8 @@ class Bernoulli(Distribution):
         return softplus(-size) + _times(size, sigmoid(-size))
 
     def log_prob(self, x: Any) -> Variable:
-        """Logarithm of ``prob``, exact for logits of any size; no gradient goes to x."""
-        logit, x = self.logit, as_array(x)
-        # the usual x * logit - softplus(logit) with the large part of softplus, max(logit, 0), taken into the product
-        y = _times(logit, x - (logit.array > 0)) - softplus(-logit * _sign(logit))
-        return y + self.xp.where(_is_binary(x), 0, -math.inf) if self.binary_check else y
+        """Logarithm of ``prob``, exact for logits of any size; no gradient goes to x, nor to infinite logits."""
+        return _bernoulli_log_prob(self.logit, as_array(x), self.binary_check)
 
     def prob(self, x: Any) -> Variable:
         """p where x is 1, 1 - p where x is 0."""
@@ -218,6 +215,17 @@ class Bernoulli(Distribution):
         """Draw n times: integers without a gradient."""
         p = self.p.array
         return Variable(self.xp.random.binomial(1, p, (n, *p.shape)), requires_grad=False)
+
+
+def _bernoulli_log_prob(logit: Any, x: Any, binary_check: bool = False) -> Variable:
+    logit = as_variable(logit)
+    xp, positive = logit.xp, logit.array > 0
+    # the usual x * logit - softplus(logit) with the large part of softplus, max(logit, 0), taken into the product
+    y = _times(logit, x - positive) - softplus(-logit * _sign(logit))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        edge = xp.where(xp.isinf(logit.array), xp.log(xp.where(positive, x, 1 - x)), 0).astype(y.dtype, copy=False)
+    y = Select(xp.isfinite(logit.array)).apply((y,))[0] + edge
+    return y + xp.where(_is_binary(x), 0, -math.inf) if binary_check else y
 
 
 def _is_binary(x: Any) -> Any:

@@ -95,6 +95,15 @@ def test_bernoulli_of_certainty():
     np.testing.assert_array_equal(b.log_prob(np.array([1, 0, 0, 0])).array, [-np.inf, -np.inf, -800, 0])
 
 
+def test_a_certain_bernoulli_of_grey_pixels():
+    """As Chainer has it: log(x) where the logit is inf and log(1 - x) where it is -inf; no gradient goes there."""
+    logit = Variable(np.array([-np.inf, np.inf, 0.5]))
+    y = Bernoulli(logit=logit).log_prob(np.array([0.4, 0.4, 0.4]))
+    np.testing.assert_allclose(y.array, [np.log(0.6), np.log(0.4), 0.2 - np.log1p(np.exp(0.5))])
+    sum(y).backward()
+    np.testing.assert_allclose(logit.grad, [0, 0, 0.4 - 1 / (1 + np.exp(-0.5))])
+
+
 def test_binary_check():
     x, p = np.array([0, 1, 0.5, 2]), np.full(4, 0.25)
     checked = Bernoulli(p, binary_check=True)
