@@ -39,11 +39,12 @@ from minigan.testing.parameterized import (
 from minigan.training import Trainer
 
 __all__ = [
-    "BackendConfig", "FunctionTestCase", "InitializerArgument", "LinkInitializersTestCase", "LinkTestCase",
-    "array", "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "function_link",
-    "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests", "parameterize",
-    "parameterized", "patch", "product", "product_dict", "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz",
-    "unary_math_function_unittest", "with_requires", "without_requires",
+    "BackendConfig", "FunctionTestCase", "InitializerArgument", "LinkInitializersTestCase", "LinkTestCase", "array",
+    "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "from_pytest_parameterize",
+    "function_link", "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests",
+    "parameterize", "parameterize_pytest", "parameterized", "patch", "product", "product_dict", "run_module",
+    "save_and_load", "save_and_load_hdf5", "save_and_load_npz", "unary_math_function_unittest", "with_requires",
+    "without_requires",
 ]  # fmt: skip
 
 

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 import unittest
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from minigan.backends import cuda
 
 
+def _marked(name: str, wanting: str) -> Callable[[Any], Any]:
+    """Return a decorator that marks tests for ``pytest -m name``; they are skipped if something is wanting."""
+
+    def decorator(case: Any) -> Any:
+        case = unittest.skip(wanting)(case) if wanting else case
+        if "pytest" in sys.modules:  # which skips by its own marks, where a class is not a TestCase
+            import pytest
+
+            with warnings.catch_warnings():  # of marks that are not registered
+                warnings.simplefilter("ignore")
+                case = getattr(pytest.mark, name)(pytest.mark.skip(wanting)(case) if wanting else case)
+        return case
+
+    return decorator
+
+
 def multi_gpu(gpu_num: int) -> Callable[[Any], Any]:
     """Skip the test unless there are `gpu_num` CUDA devices."""
     count = cuda.cupy.cuda.runtime.getDeviceCount() if cuda.available else 0
-    return unittest.skipUnless(count >= gpu_num, f"needs {gpu_num} CUDA devices, and there are {count}")
+    return _marked("gpu", f"needs {gpu_num} CUDA devices, and there are {count}" if count < gpu_num else "")
 
 
-gpu = cudnn = multi_gpu(1)
-ideep = unittest.skip("iDeep is not supported")
-chainerx = unittest.skip("ChainerX is not supported")
-
-
-def slow(test: Any) -> Any:
-    """Mark a slow test; it runs."""
-    return test
+gpu = multi_gpu(1)
+cudnn = _marked("cudnn", "cuDNN is not used")
+ideep = _marked("ideep", "iDeep is not supported")
+chainerx = _marked("chainerx", "ChainerX is not supported")
+slow = _marked("slow", "")

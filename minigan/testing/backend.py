@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from typing import Any
 
@@ -29,7 +30,8 @@ class BackendConfig:
         for key in params:
             if key not in _DEFAULTS:
                 raise ValueError(f"BackendConfig: got the key {key!r}; wanted keys of {', '.join(_DEFAULTS)}")
-        vars(self).update({**_DEFAULTS, **params})
+        self._params = {**_DEFAULTS, **params}
+        vars(self).update(self._params)
         self._stack = contextlib.ExitStack()
 
     @property
@@ -62,35 +64,47 @@ class BackendConfig:
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
 
+    @property
+    def suffix(self) -> str:
+        """What test cases with this configuration are called."""
+        return "_" + "__".join(f"{k}_{str(v).lower() if isinstance(v, bool) else v}" for k, v in self._params.items())
+
     def __repr__(self) -> str:
         changed = {k: vars(self)[k] for k, v in _DEFAULTS.items() if vars(self)[k] != v}
         return f"BackendConfig({changed})"
 
 
 def inject_backend_tests(method_names: list[str] | None, params: list[dict[str, Any]]) -> Any:
-    """Decorator: run a test case once for each configuration.
+    """Decorator: run the methods named (None: every test that takes one) once for each configuration, their argument.
 
-    It is the argument of the methods named, with None of every test that takes one, and ``self.backend_config``.
+    The configuration is ``self.backend_config``, too. Tests that are not named run once.
     """
 
     def variants(case: type) -> list[tuple[str, dict[str, Any], Any]]:
-        found = []
         tests = {n: getattr(case, n) for n in dir(case) if n.startswith("test") and callable(getattr(case, n))}
-        names = method_names or [n for n, test in tests.items() if len(inspect.signature(test).parameters) > 1]
-        for i, param in enumerate(params):
+        asking = [n for n, test in tests.items() if len(inspect.signature(test).parameters) > 1]
+        names = asking if method_names is None else [n for n in method_names if n in tests]
+        others = {} if method_names is None else {name: None for name in tests if name not in names}
+        found: list[tuple[str, dict[str, Any], Any]] = []
+        if others:
+            found.append(("", dict.fromkeys(names), lambda case: case))
+        if others and not names:  # an outer decorator meets the case of the others
+            return found
+        for param in params:
             config = BackendConfig(param)
-            members: dict[str, Any] = {"backend_config": config}
-            for name in names:
-                members[name] = _with_config(getattr(case, name), config)
-            found.append((f"backend_{i}", members, config.mark))
+            configured = {name: _with_config(getattr(case, name), config) for name in names}
+            found.append((config.suffix, {"backend_config": config, **configured, **others}, config.mark))
         return found
 
     return bundle(variants)
 
 
 def _with_config(method: Any, config: BackendConfig) -> Any:
-    def test(self: Any) -> None:
-        method(self, config)
+    @functools.wraps(method)
+    def test(self: Any, *others: Any, **fixtures: Any) -> None:
+        method(self, config, *others, **fixtures)
 
-    test.__doc__ = method.__doc__
+    signature = inspect.signature(method)  # without the argument that is given here, for the next decorator and pytest
+    first, _, *rest = signature.parameters.values()
+    test.__signature__ = signature.replace(parameters=[first, *rest])  # type: ignore[attr-defined]
     return test

@@ -12,6 +12,7 @@ from minigan.core import Variable, as_array
 from minigan.gradient_check import assert_allclose
 from minigan.initializers import _get_initializer
 from minigan.testing.backend import BackendConfig
+from minigan.testing.parameterized import parameterize, product
 
 
 def _arrays(values: Any) -> tuple[Any, ...]:
@@ -25,6 +26,8 @@ class _Case(unittest.TestCase):
     check_double_backward_options: dict[str, Any]
     skip_forward_test = skip_backward_test = False
     dodge_nondifferentiable = False
+    contiguous: Any = None  # accepted: the inputs are used as they are generated
+    numerical_grad_dtype: Any = numpy.float64
 
     def __init__(self, methodName: str = "runTest") -> None:
         super().__init__(methodName)
@@ -45,16 +48,17 @@ class _Case(unittest.TestCase):
 
     generate_grad_grad_inputs = generate_grad_outputs
 
-    def _start(self, name: str, skip: bool) -> tuple[Any, ...]:
+    def _start(self, name: str, backend_config: Any, skip: bool = False) -> tuple[Any, ...]:
+        self.backend_config = backend_config or self.backend_config
         if skip:
             raise unittest.SkipTest(f"skip_{name} is set")
         self.before_test(name)
         return self.generate_inputs()
 
-    def _check_outputs(self, outputs: Any, expected: Any) -> None:
-        outputs, expected = _arrays(outputs), _arrays(expected)
-        self.assertEqual(len(outputs), len(expected))
-        for y, e in zip(outputs, expected):
+    def check_forward_outputs(self, outputs: tuple[Any, ...], expected_outputs: tuple[Any, ...]) -> None:
+        """Compare arrays; may be overridden."""
+        self.assertEqual(len(outputs), len(expected_outputs))
+        for y, e in zip(outputs, expected_outputs):
             self.assertEqual((y.shape, y.dtype), (e.shape, e.dtype))
             assert_allclose(y, e, **self.check_forward_options)
 
@@ -80,31 +84,31 @@ class FunctionTestCase(_Case):
     def _function(self, *xs: Any) -> Any:
         return self.forward(xs, self.backend_config.device)
 
-    def test_forward(self) -> None:
+    def test_forward(self, backend_config: Any = None) -> None:
         """The outputs."""
-        inputs = self._start("test_forward", self.skip_forward_test)
+        inputs = self._start("test_forward", backend_config, self.skip_forward_test)
         with self.backend_config:
             ys = self._function(*(Variable(x) for x in self.backend_config.get_array(inputs)))
-        self._check_outputs(ys, self.forward_expected(tuple(x.copy() for x in inputs)))
+        self.check_forward_outputs(_arrays(ys), _arrays(self.forward_expected(tuple(x.copy() for x in inputs))))
 
-    def _gradients(self, name: str, skip: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        inputs = self._start(name, skip)
+    def _gradients(self, name: str, backend_config: Any, skip: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        inputs = self._start(name, backend_config, skip)
         gys = self.generate_grad_outputs(_arrays(self.forward_expected(tuple(x.copy() for x in inputs))))
         send = self.backend_config.get_array
         return send(tuple(inputs)), send(tuple(gys))
 
-    def test_backward(self) -> None:
+    def test_backward(self, backend_config: Any = None) -> None:
         """The first derivative."""
-        xs, gys = self._gradients("test_backward", self.skip_backward_test)
-        options = {"dtype": numpy.float64, "detect_nondifferentiable": self.dodge_nondifferentiable}
+        xs, gys = self._gradients("test_backward", backend_config, self.skip_backward_test)
+        options = {"dtype": self.numerical_grad_dtype, "detect_nondifferentiable": self.dodge_nondifferentiable}
         with self.backend_config:
             _dodge(self, gradient_check.check_backward, xs, gys, {**options, **self.check_backward_options})
 
-    def test_double_backward(self) -> None:
+    def test_double_backward(self, backend_config: Any = None) -> None:
         """The second derivative."""
-        xs, gys = self._gradients("test_double_backward", self.skip_double_backward_test)
+        xs, gys = self._gradients("test_double_backward", backend_config, self.skip_double_backward_test)
         ggs = self.backend_config.get_array(self.generate_grad_grad_inputs(xs))
-        options = {"dtype": numpy.float64, "detect_nondifferentiable": self.dodge_nondifferentiable}
+        options = {"dtype": self.numerical_grad_dtype, "detect_nondifferentiable": self.dodge_nondifferentiable}
 
         def check(function: Any, xs: Any, gys: Any, **options: Any) -> None:
             gradient_check.check_double_backward(function, xs, gys, ggs, **options)
@@ -155,18 +159,20 @@ class LinkTestCase(_Case):
             self.forward(link, [Variable(x) for x in inputs], self.backend_config.device)
         return link
 
-    def test_forward(self) -> None:
+    def test_forward(self, backend_config: Any = None) -> None:
         """The outputs."""
-        inputs = self._start("test_forward", self.skip_forward_test)
+        inputs = self._start("test_forward", backend_config, self.skip_forward_test)
         xs = self.backend_config.get_array(tuple(inputs))
         link = self._link(xs)
         expected = self.forward_expected(link.copy(mode="copy").to_cpu(), inputs)
         with self.backend_config:
-            self._check_outputs(self.forward(link, [Variable(x) for x in xs], self.backend_config.device), expected)
+            ys = self.forward(link, [Variable(x) for x in xs], self.backend_config.device)
+            self.check_forward_outputs(_arrays(ys), _arrays(expected))
 
-    def test_backward(self) -> None:
+    def test_backward(self, backend_config: Any = None) -> None:
         """The first derivative, of inputs and parameters."""
-        xs = self.backend_config.get_array(tuple(self._start("test_backward", self.skip_backward_test)))
+        inputs = self._start("test_backward", backend_config, self.skip_backward_test)
+        xs = self.backend_config.get_array(tuple(inputs))
         link, device = self._link(xs), self.backend_config.device
         params = [getattr(link, name) for name in self.param_names]
         with self.backend_config:
@@ -174,7 +180,7 @@ class LinkTestCase(_Case):
             gys = self.backend_config.get_array(self.generate_grad_outputs(ys))
             gradient_check.check_backward(
                 lambda *xs: self.forward(link, xs, device), xs, gys, params,
-                **{"dtype": numpy.float64, **self.check_backward_options},
+                **{"dtype": self.numerical_grad_dtype, **self.check_backward_options},
             )  # fmt: skip
 
 
@@ -189,25 +195,26 @@ class InitializerArgument:
 class LinkInitializersTestCase(LinkTestCase):
     """Every initializer that ``get_initializers()`` lists for a parameter fills it as it should."""
 
+    check_initializers_options: dict[str, Any] | None = None
     test_forward = test_backward = None  # type: ignore[assignment]
 
     def get_initializers(self) -> Any:
         """Return, for each parameter, a list of initializers or `InitializerArgument`."""
         raise NotImplementedError("get_initializers is not implemented.")
 
-    def test_initializers(self) -> None:
+    def test_initializers(self, backend_config: Any = None) -> None:
         """One parameter after the other."""
         default = [_argument(p) for p in self.generate_params()]
         for i, arguments in enumerate(self.get_initializers()):
             for argument in map(_argument, arguments):
                 given = [argument.argument_value if i == j else d.argument_value for j, d in enumerate(default)]
-                inputs = self.backend_config.get_array(tuple(self._start("test_initializers", False)))
+                inputs = self.backend_config.get_array(tuple(self._start("test_initializers", backend_config)))
                 param = getattr(self._link(inputs, given), self.param_names[i])
                 expected = numpy.empty(param.shape, param.dtype)
                 argument.expected_initializer(expected)
                 close = (lambda a: (a.mean(), a.std())) if numpy.ptp(expected) else (lambda a: a)
-                tolerance = 0.2 * expected.std() + 1e-6
-                assert_allclose(close(self.backend_config.device.xp.asarray(param.array)), close(expected), tolerance)
+                options = {"atol": 0.2 * expected.std() + 1e-6, **(self.check_initializers_options or {})}
+                assert_allclose(close(param.array), close(expected), **options)
 
 
 def _argument(value: Any) -> InitializerArgument:
@@ -218,31 +225,44 @@ def unary_math_function_unittest(
     func: Any, func_expected: Any = None, label_expected: Any = None, make_data: Any = None, is_linear: Any = None,
     forward_options: Any = None, backward_options: Any = None, double_backward_options: Any = None,
 ) -> Any:  # fmt: skip
-    """Decorator: a test case of a function of one argument, for float16, 32 and 64; by default against NumPy's."""
+    """Decorator: a test case of a function of one argument, for float16, 32 and 64; by default against NumPy's.
+
+    ``func`` may be a function or a FunctionNode, whose ``label`` must then be ``label_expected``.
+    """
     expected = func_expected or getattr(numpy, func.__name__)
 
     def data(shape: Any, dtype: Any) -> Any:
         draws = numpy.random.uniform(0.5, 1, (3, *shape))
         return make_data(shape, dtype) if make_data else [numpy.array(a, dtype) for a in draws]
 
-    def decorator(case: type) -> type:
-        def add(dtype: Any, shape: Any) -> None:
-            coarse = {"atol": 1e-2, "rtol": 1e-2} if dtype == numpy.float16 else {"atol": 1e-4, "rtol": 1e-4}
+    def decorator(case: type) -> Any:
+        def start(self: Any) -> None:
+            self.x, self.gy, self.ggx = data(self.shape, self.dtype)
+            self.options = {"atol": 1e-2, "rtol": 1e-2} if self.dtype == numpy.float16 else {"atol": 1e-4, "rtol": 1e-4}
 
-            def test(self: Any) -> None:
-                x, gy, ggx = data(shape, dtype)
-                y = func(Variable(x))
-                self.assertEqual(y.dtype, dtype)
-                assert_allclose(y.array, expected(x, dtype=dtype), **(forward_options or coarse))
-                options = {"dtype": numpy.float64, **coarse}
-                gradient_check.check_backward(func, x, gy, **{**options, **(backward_options or {})})
-                gradient_check.check_double_backward(func, x, gy, ggx, **{**options, **(double_backward_options or {})})
+        def forward(self: Any) -> None:
+            y = func(Variable(self.x))
+            self.assertEqual(y.dtype, self.dtype)
+            assert_allclose(y.array, expected(self.x, dtype=self.dtype), **{**self.options, **(forward_options or {})})
 
-            setattr(case, f"test_{numpy.dtype(dtype).name}_{len(shape)}d", test)
+        def backward(self: Any) -> None:
+            options = {"dtype": numpy.float64, **self.options, **(backward_options or {})}
+            gradient_check.check_backward(func, self.x, self.gy, **options)
 
-        for dtype in (numpy.float16, numpy.float32, numpy.float64):
-            for shape in ((3, 2), ()):
-                add(dtype, shape)
-        return case
+        def double_backward(self: Any) -> None:
+            options = {"dtype": numpy.float64, **self.options, **(double_backward_options or {})}
+            function = (lambda x: func(x) * func(x)) if is_linear else func  # a line has no second derivative
+            gradient_check.check_double_backward(function, self.x, self.gy, self.ggx, **options)
+
+        def label(self: Any) -> None:
+            self.assertEqual(func().label, label_expected)
+
+        members = {"setUp": start, "test_forward_cpu": forward, "test_backward_cpu": backward}
+        members |= {"test_double_backward_cpu": double_backward, **({"test_label": label} if label_expected else {})}
+        for name, member in members.items():
+            setattr(case, name, member)
+        shapes: list[tuple[int, ...]] = [(3, 2), ()]
+        dtypes = [numpy.float16, numpy.float32, numpy.float64]
+        return parameterize(*product({"dtype": dtypes, "shape": shapes}))(case)
 
     return decorator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,7 +35,7 @@ def bundle(variants: Callable[[type], Iterable[tuple[str, dict[str, Any], Callab
             scope = vars(sys.modules[case.__module__])
             scope.pop(case.__name__, None)
             for suffix, members, mark in variants(case):
-                name = f"{case.__name__}_{suffix}"
+                name = case.__name__ + suffix
                 derived = mark(type(name, (case,), {"__module__": case.__module__, **members}))
                 scope[name] = derived
                 made.append(derived)
@@ -45,4 +46,24 @@ def bundle(variants: Callable[[type], Iterable[tuple[str, dict[str, Any], Callab
 
 def parameterize(*params: dict[str, Any]) -> Any:
     """Decorator: run a test case once for each dict, whose entries are attributes of the case."""
-    return bundle(lambda case: [(f"param_{i}", dict(p), lambda c: c) for i, p in enumerate(params)])
+
+    def members(param: dict[str, Any]) -> dict[str, Any]:  # a function shall not become a method
+        return {k: staticmethod(v) if isinstance(v, types.FunctionType) else v for k, v in param.items()}
+
+    def suffix(i: int, param: dict[str, Any]) -> str:
+        text = ", ".join(f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in sorted(param.items()))
+        return f"_param_{i}_{{{text}}}"
+
+    return bundle(lambda case: [(suffix(i, p), members(p), lambda c: c) for i, p in enumerate(params)])
+
+
+def from_pytest_parameterize(names: str | list[str], values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the dicts for ``parameterize`` from the arguments of ``pytest.mark.parametrize``."""
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",")]
+    return [dict(zip(names, value if len(names) > 1 else (value,))) for value in values]
+
+
+def parameterize_pytest(names: str | list[str], values: Iterable[Any]) -> Any:
+    """Decorator as ``parameterize``, with the arguments of ``pytest.mark.parametrize``."""
+    return parameterize(*from_pytest_parameterize(names, values))
