@@ -137,6 +137,7 @@ class Variable:
     """
 
     __array_priority__ = 200  # ndarray + Variable asks the Variable
+    _loss_scale: float | None = None  # the factor that is in the gradient; an optimizer takes it out
     _has_chainerx_array = False
 
     def __init__(self, data: Any = None, *, name: str | None = None, grad: Any = None, requires_grad: bool = True,
@@ -1089,6 +1090,8 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
         if not config.enable_backprop and 0 in gradient._array.strides:
             gradient = Variable(gradient._array.copy(), requires_grad=False)
         variable.grad_var = _plus(variable._grad_var, gradient)
+        if variable._loss_scale != loss_scale:
+            variable._loss_scale = loss_scale
 
     with using_config("enable_backprop", enable_double_backprop):
         if loss_scale is not None:

@@ -451,9 +451,9 @@ class GradientMethod(Optimizer):
             del loss
         self.reallocate_cleared_grads()
         for param in self.target.params(False):
-            scale = getattr(param, "_loss_scale", self._loss_scale)  # the script may have called backward itself
-            if scale is not None:
-                param.grad = param.xp.asarray(param.grad * (1.0 / scale), param.dtype)
+            if param._loss_scale is not None and param.grad is not None:
+                param.grad = param.xp.asarray(param.grad * (1.0 / param._loss_scale), param.dtype)
+                param._loss_scale = None
         if self._loss_scale_interval is not None:
             self.check_nan_in_grads()
         self.call_hooks("pre")

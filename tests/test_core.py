@@ -792,3 +792,12 @@ def test_debug_mode_tells_where_the_function_was_applied():
         with pytest.raises(ValueError, match=r"(?s)not today\nStacktrace of the function is below:.*# this line"):
             y.backward()
     assert Bad().stack is None
+
+
+def test_a_leaf_remembers_the_loss_scale_of_its_gradient():
+    x = Variable(np.ones(3, np.float32))
+    y = core.sum(x * 2)
+    y.backward(loss_scale=4.0)
+    assert (x._loss_scale, y._loss_scale, x.grad.tolist()) == (4.0, None, [8.0] * 3)  # as Chainer 7.8.1
+    core.sum(x * 2).backward()
+    assert x._loss_scale is None
