@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minigan.core import Add, Div, Mul, Pow, Sub, Variable
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.functions.linear_algebra import CooMatrix, get_order, to_coo  # noqa: F401 (Chainer's are in utils)
 from minigan.gradient_check import check_backward
@@ -240,3 +242,19 @@ def _check_backward_with_params(
         no_grads = [*no_grads, *[False] * len(params)]
     arrays = (*x_data, *params)
     check_backward(lambda *xs: func(xs[:n], xs[n:]), arrays, y_grad, no_grads=no_grads, **kwargs)
+
+
+# -- names of parts of functions that Chainer's own tests use ---------------------------------------------------------
+
+SubFromConstant, DivFromConstant, PowConstVar, PowVarVar = Sub, Div, Pow, Pow
+AddConstant, MulConstant, PowVarConst = partial(Add, None), partial(Mul, None), partial(Pow, None)
+
+
+def _convert_value_to_string(value: Any) -> str:
+    if isinstance(value, (Variable, np.ndarray)):
+        return "constant array"
+    return f"({value})" if value < 0 else str(value)
+
+
+def _flip(array: Any, axis: int) -> Any:
+    return np.flip(array, axis)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import minigan
@@ -233,3 +234,17 @@ def test_every_note_has_a_name():
 
 def test_the_face_of_the_package():
     assert set(legacy.__all__) <= set(dir(legacy))
+
+
+def test_parts_of_functions_that_tests_of_chainer_name():
+    import chainer
+    from chainer import basic_math
+    from chainer.functions.math import basic_math as deeper
+
+    assert basic_math.Add is deeper.Add is minigan.core.Add
+    labels = {name: getattr(basic_math, name)(2.0).label for name in ("AddConstant", "SubFromConstant", "PowConstVar")}
+    assert labels == {"AddConstant": "_ + 2.0", "SubFromConstant": "2.0 - _", "PowConstVar": "2.0 ** _"}
+    values = -2, np.float32(2), np.ones(1), minigan.Variable(np.ones(1))
+    texts = [basic_math._convert_value_to_string(value) for value in values]
+    assert texts == ["(-2)", "2.0", "constant array", "constant array"]
+    assert chainer.functions.array.flip._flip(np.arange(3), 0).tolist() == [2, 1, 0]
