@@ -80,9 +80,7 @@ class Link(DeviceResident):
             value.to_device(self._device)
             self._params.add(name)
             self._persistent.discard(name)
-        elif name in params:
-            self._params.discard(name)  # a name that no longer holds a parameter would break every walk
-        super().__setattr__(name, value)
+        super().__setattr__(name, value)  # a registered name stays one, whatever it holds for a while
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
@@ -174,10 +172,14 @@ class Link(DeviceResident):
         """Every parameter: this link's by name, then each child's; without the uninitialised ones if so asked."""
         return (param for _, param in self.namedparams(include_uninit))
 
+    def _own_params(self) -> list[tuple[str, Parameter]]:
+        """Those of this link alone. A name whose parameter a hook has replaced, or a script by None, is left out."""
+        own = [(name, self.__dict__[name]) for name in sorted(self._params)]
+        return [(name, param) for name, param in own if isinstance(param, Parameter)]
+
     def namedparams(self, include_uninit: bool = True) -> Iterator[tuple[str, Parameter]]:
         """`(path, parameter)` in the order of `params`; a path starts with a slash."""
-        for name in sorted(self._params):
-            param = self.__dict__[name]
+        for name, param in self._own_params():
             if include_uninit or param.is_initialized:
                 yield f"/{name}", param
         for name, child in self._named_children():
@@ -249,8 +251,8 @@ class Link(DeviceResident):
         A link with arrays elsewhere overrides it: `self.x = visitor.visit_array(self.x)`, after `super()`.
         """
         super().device_resident_accept(visitor)
-        for name in self._params:
-            visitor.visit_variable(self.__dict__[name])
+        for _, param in self._own_params():
+            visitor.visit_variable(param)
         for name in self._persistent:
             self.__dict__[name] = visitor.visit_array(self.__dict__[name])
         for child in self.children():
@@ -284,8 +286,8 @@ class Link(DeviceResident):
         other.__dict__.update(self.__dict__)
         other._params, other._persistent = set(self._params), set(self._persistent)
         other.name = None
-        for name in self._params:
-            param, shared = self.__dict__[name], copy.copy(self.__dict__[name])
+        for name, param in self._own_params():
+            shared = copy.copy(param)
             shared.cleargrad()
             if not param.is_initialized:  # whichever gets its shape first makes the array of both
                 shared._twins.extend([shared] if param._twins else [param, shared])
@@ -307,8 +309,8 @@ class Link(DeviceResident):
             mine._copy_own(_find(theirs, path, self, "copyparams"), path, copy_persistent)
 
     def _copy_own(self, link: Link, path: str, copy_persistent: bool) -> None:
-        for name in sorted(self._params):
-            param, source = self.__dict__[name], _find(link.__dict__, name, self, "copyparams")
+        for name, param in self._own_params():
+            source = _find(link.__dict__, name, self, "copyparams")
             if not source.is_initialized:
                 continue
             if not param.is_initialized:
@@ -333,8 +335,7 @@ class Link(DeviceResident):
 
         A parameter without a shape is saved as None; on loading it takes the shape of the stored array.
         """
-        for name in sorted(self._params):
-            param = self.__dict__[name]
+        for name, param in self._own_params():
             stored = serializer(name, param.array)
             if not param.is_initialized and stored is not None:
                 param.initialize(stored.shape)
@@ -381,8 +382,6 @@ class Chain(Link):
             self._children.add(name)
         elif isinstance(value, Link) and name in children:
             value.name = name
-        elif name in children:
-            self._children.discard(name)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -405,7 +404,8 @@ class Chain(Link):
             setattr(self, name, link)
 
     def _named_children(self) -> Iterator[tuple[str, Link]]:
-        return ((name, self.__dict__[name]) for name in sorted(self._children))
+        children = ((name, self.__dict__[name]) for name in sorted(self._children))
+        return ((name, child) for name, child in children if isinstance(child, Link))  # None may stand in its place
 
     def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
         super()._draw_again(params)
@@ -414,7 +414,7 @@ class Chain(Link):
 
     def _share(self: Self) -> Self:
         other: Any = super()._share()
-        other._children = {name for name, _ in self._named_children()}
+        other._children = set(self._children)  # type: ignore[attr-defined]
         for name, child in self._named_children():
             other.__dict__[name] = child._share()
             other.__dict__[name].name = name
@@ -478,7 +478,7 @@ class ChainList(Link, MutableSequence):
         return ((str(i), link) for i, link in enumerate(self._children))
 
     def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
-        super()._draw_again([self.__dict__[name] for name in sorted(self._params)])
+        super()._draw_again([param for _, param in self._own_params()])
         for link in self._children:
             link._draw_again()
 

@@ -163,6 +163,9 @@ def test_assignment_and_deletion_keep_the_registry_true():
     net.q = None
     net.a = None
     assert paths(net) == ["/p", "/z/W", "/z/b"]
+    net.q, net.a = Parameter(0, (1,)), Affine(1, 1)
+    assert paths(net) == ["/p", "/q", "/a/W", "/a/b", "/z/W", "/z/b"] and net.copy().q is not net.q
+    del net.q, net.a
     del net.p, net.z, net.outside
     assert paths(net) == [] and list(net.children()) == []
     with pytest.raises(AttributeError):

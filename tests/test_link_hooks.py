@@ -5,9 +5,11 @@ import pytest
 
 from minigan.configuration import using_config
 from minigan.core import Parameter, Variable, grad
+from minigan.core import sum as sum_all
 from minigan.functions.connection import linear
 from minigan.gradient_check import check_backward
 from minigan.link import Chain, Link
+from minigan.link_hook import LinkHook
 from minigan.link_hooks import SpectralNormalization, TimerHook, WeightStandardization
 from minigan.links.connection import Convolution2D, ConvolutionND, Deconvolution2D, DeconvolutionND, Linear
 from minigan.serializers.npz import load_npz, save_npz
@@ -254,3 +256,27 @@ def test_timer():
     model.l1.add_hook(own)
     model(data(1, 2))
     assert [name for name, _ in own.call_history] == ["Linear"]
+
+
+def test_a_hook_of_ones_own_puts_a_variable_into_the_place_of_a_parameter():
+    # Chainer 7.8.1: a name that was registered once stays so, and holds the parameter again after the call
+    class Doubled(LinkHook):
+        name = "Doubled"
+
+        def added(self, link):
+            self.W = link.W
+
+        def forward_preprocess(self, args):
+            args.link.W = self.W * 2
+
+        def forward_postprocess(self, args):
+            args.link.W = self.W
+
+    link = Linear(2, 2)
+    W, x = link.W, np.ones((1, 2), np.float32)
+    plain = link(x)
+    y = link.add_hook(Doubled())(x)
+    np.testing.assert_allclose(y.array, 2 * plain.array, rtol=1e-6)
+    assert link.W is W and [path for path, _ in link.namedparams()] == ["/W", "/b"]
+    sum_all(y).backward()
+    assert (W.grad == 2).all()
