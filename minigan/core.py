@@ -1360,7 +1360,7 @@ class FloorDiv(_Binary):
     """The largest whole number not above a / b; it has no gradient."""
 
     symbol = "//"
-    floating = True
+    floating = Div.floating
 
     def compute(self, left: Any, right: Any) -> Any:
         return left // right

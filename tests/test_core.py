@@ -698,6 +698,7 @@ def test_operators_and_their_dtypes():
     # dtypes and errors as of Chainer 7.8.1
     x, i = leaf(1, 2), Variable(np.array([1, 2], "int8"))
     assert (+x) is x and (i + 300).array.tolist() == [45, 46] and (i - 1).dtype == np.int8
+    assert (i // 2).array.tolist() == [0, 1] and (i // 2).dtype == np.int8
     y = x // 2
     assert y.array.tolist() == [0, 1] and y.creator is None and not y.requires_grad
     assert (Variable(np.ones((2, 2), "e")) @ Variable(np.ones((2, 2), "f"))).dtype == np.float32

@@ -325,7 +325,7 @@ def scatter_add(a: Any, slices: Any, b: Any) -> Variable:
         raise InvalidType(f"scatter_add: a has shape {a.shape}: {error}") from error
     if b.shape != shape:
         raise ValueError(f"scatter_add: b has shape {b.shape}, but a[slices] has {shape}; wanted the same.")
-    return add(a, GetItemGrad(index, a.shape).apply((b,))[0])
+    return add(a, cast(GetItemGrad(index, a.shape).apply((b,))[0], a.dtype))
 
 
 # Repetitions ----------------------------------------------------------------------------------------------------------

@@ -144,3 +144,10 @@ def test_errors_are_sentences(call, error, sentence):
 
 def test_padding_outside_of_the_type_wraps_around():
     assert F.pad_sequence([np.array([1], "B")], 2, -1).array.tolist() == [[1, 255]]
+
+
+def test_scatter_add_of_another_dtype():
+    a, b = Variable(np.zeros((2, 2), "e")), Variable(np.ones(2))
+    y = F.scatter_add(a, 0, b)
+    F.sum(y).backward()
+    assert y.array.tolist() == [[1, 1], [0, 0]] and (y.dtype, a.grad.dtype, b.grad.dtype) == ("e", "e", "d")
