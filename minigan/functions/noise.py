@@ -12,7 +12,7 @@ import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, as_variable, cast, exp, matmul, mul, reshape, sum
+from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, exp, matmul, mul, reshape, sum
 from minigan.functions.activation import softmax
 from minigan.utils.type_check import InvalidType
 
@@ -179,7 +179,7 @@ def simplified_dropconnect(x: Any, W: Any, b: Any = None, ratio: float = 0.5, tr
     """
     if not train:
         ratio = 0
-    node = SimplifiedDropconnect(ratio, mask, use_batchwise_mask)
+    node = SimplifiedDropconnect(ratio, as_array(mask), use_batchwise_mask)
     return node.apply((x, W) if b is None else (x, W, b))[0]
 
 

@@ -17,6 +17,7 @@ from minigan.functions.pooling import average_pooling_2d, max_pooling_2d
 from minigan.link import Chain, ChainList, Link
 from minigan.links.connection import Convolution2D, Linear, _bias
 from minigan.links.normalization import BatchNormalization
+from minigan.utils import argument
 from minigan.utils.conv_nd import WrongSize, as_tuple
 
 __all__ = [
@@ -194,8 +195,10 @@ class MLPConvolution2D(ChainList):
 
     def __init__(
         self, in_channels: Any, out_channels: Any, ksize: Any = None, stride: Any = 1, pad: Any = 0,
-        activation: Callable[..., Any] = relu, *, conv_init: Any = None, bias_init: Any = None,
+        activation: Callable[..., Any] = relu, *, conv_init: Any = None, bias_init: Any = None, **old: Any,
     ) -> None:  # fmt: skip
+        argument.check_unexpected_kwargs(old, wscale="MLPConvolution2D: wscale does not exist any more; use conv_init")
+        argument.assert_kwargs_empty(old)
         if ksize is None:
             in_channels, out_channels, ksize = None, in_channels, out_channels
         if not isinstance(out_channels, Sequence):

@@ -118,6 +118,8 @@ def test_nodes_keep_what_they_drew():
     assert (node.flag_h == ~node.flag_x).all() and node.zoneout_ratio == 0.5
     node = simplified_dropconnect(v, np.ones((4, 3), np.float32)).creator
     assert node.mask.shape == (2, 4, 3) and node.mask.dtype == bool
+    again = simplified_dropconnect(v, np.ones((4, 3), np.float32), mask=Variable(node.mask))  # arrays or Variables
+    assert (again.creator.mask == node.mask).all()
     assert simplified_dropconnect(v + 1, np.ones((4, 3), np.float64), train=False).array.tolist() == [[3.0] * 4] * 2
 
 

@@ -249,6 +249,7 @@ def test_parameters_have_the_configured_type(dtype):
     (lambda: L.InceptionBN(3, 4, 5, 6, 7, 8, "max", 9, 2), AssertionError),
     (lambda: L.MLPConvolution2D(3, (), 3), AssertionError),
     (lambda: L.MLPConvolution2D(3, 4, 3), TypeError),
+    (lambda: L.MLPConvolution2D(3, (4,), 3, wscale=1), ValueError),
 ])  # fmt: skip
 def test_classes_of_errors(make, error):
     with pytest.raises(error):
