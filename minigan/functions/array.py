@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from minigan import core
 from minigan.backend import get_array_module, get_device, get_device_from_array
 from minigan.configuration import config
 from minigan.core import (
+    Cast,
     FunctionNode,
     GetItemGrad,
     Variable,
@@ -24,7 +26,6 @@ from minigan.core import (
     as_index,
     as_variable,
     broadcast_to,
-    cast,
     get_item,
     reshape,
     sum_to,
@@ -177,6 +178,15 @@ def separate(x: Any, axis: int = 0) -> tuple:
     return tuple(squeeze(part, axis) for part in split_axis(x, x.shape[axis], axis))
 
 
+def cast(x: Any, typ: Any) -> Variable:
+    """x in the floating-point type `typ`; gx comes back in the type of x.
+
+    A Variable of its own, whose gradient can be asked for, also where x has the type, while `config.enable_backprop`.
+    """
+    x = as_variable(x)
+    return Cast(typ).apply((x,))[0] if x.dtype == typ and config.enable_backprop else core.cast(x, typ)
+
+
 # Axes in another order, or more or fewer of them ----------------------------------------------------------------------
 
 
@@ -325,7 +335,7 @@ def scatter_add(a: Any, slices: Any, b: Any) -> Variable:
         raise InvalidType(f"scatter_add: a has shape {a.shape}: {error}") from error
     if b.shape != shape:
         raise ValueError(f"scatter_add: b has shape {b.shape}, but a[slices] has {shape}; wanted the same.")
-    return add(a, cast(GetItemGrad(index, a.shape).apply((b,))[0], a.dtype))
+    return add(a, core.cast(GetItemGrad(index, a.shape).apply((b,))[0], a.dtype))
 
 
 # Repetitions ----------------------------------------------------------------------------------------------------------

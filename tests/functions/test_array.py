@@ -5,7 +5,7 @@ import pytest
 
 import minigan.functions as F
 from minigan.configuration import using_config
-from minigan.core import Variable
+from minigan.core import Variable, grad
 from minigan.utils.type_check import InvalidType
 
 
@@ -151,3 +151,12 @@ def test_scatter_add_of_another_dtype():
     y = F.scatter_add(a, 0, b)
     F.sum(y).backward()
     assert y.array.tolist() == [[1, 1], [0, 0]] and (y.dtype, a.grad.dtype, b.grad.dtype) == ("e", "e", "d")
+
+
+def test_cast_to_the_same_type_is_a_variable_of_its_own():
+    x = Variable(np.ones(1, "f"))
+    y, z = F.cast(x, "f"), F.cast(x, np.float32)
+    # as in Chainer 7.8.1, which returns x itself only without backprop
+    assert [g.array.tolist() for g in grad([y + z], [y, z])] == [[1], [1]] and y.array is x.array
+    with using_config("enable_backprop", False):
+        assert F.cast(x, "f") is x
