@@ -22,6 +22,7 @@ from minigan import serializers
 from minigan.gradient_check import assert_allclose
 from minigan.testing import array, attr, backend, condition, function_link, parameterized
 from minigan.testing.backend import BackendConfig, inject_backend_tests
+from minigan.testing.distribution import distribution_unittest
 from minigan.testing.function_link import (
     FunctionTestCase,
     InitializerArgument,
@@ -40,11 +41,11 @@ from minigan.training import Trainer
 
 __all__ = [
     "BackendConfig", "FunctionTestCase", "InitializerArgument", "LinkInitializersTestCase", "LinkTestCase", "array",
-    "assert_allclose", "assert_warns", "attr", "backend", "condition", "fix_random", "from_pytest_parameterize",
-    "function_link", "generate_matrix", "generate_seed", "get_trainer_with_mock_updater", "inject_backend_tests",
-    "parameterize", "parameterize_pytest", "parameterized", "patch", "product", "product_dict", "run_module",
-    "save_and_load", "save_and_load_hdf5", "save_and_load_npz", "unary_math_function_unittest", "with_requires",
-    "without_requires",
+    "assert_allclose", "assert_warns", "attr", "backend", "condition", "distribution_unittest", "fix_random",
+    "from_pytest_parameterize", "function_link", "generate_matrix", "generate_seed", "get_trainer_with_mock_updater",
+    "inject_backend_tests", "parameterize", "parameterize_pytest", "parameterized", "patch", "product", "product_dict",
+    "run_module", "save_and_load", "save_and_load_hdf5", "save_and_load_npz", "unary_math_function_unittest",
+    "with_requires", "without_requires",
 ]  # fmt: skip
 
 

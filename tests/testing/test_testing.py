@@ -11,6 +11,7 @@ import pytest
 import minigan.functions as F
 import minigan.links as L
 from minigan import FunctionNode, initializers, testing
+from minigan.distributions import Normal
 from minigan.testing import attr, condition
 
 
@@ -201,6 +202,7 @@ def test_options_of_the_checks_are_each_tests_own():
 
 
 def test_products():
+    assert testing.product({"c": [5], "a,b": [[1, 2], [3, 4]]}) == [{"a": 1, "b": 2, "c": 5}, {"a": 3, "b": 4, "c": 5}]
     assert testing.product([[{"a": 1}, {"a": 2}], [{"b": 3}]]) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}]
     assert testing.product_dict([{"a": 1}], [{"b": 3}, {"b": 4}]) == [{"a": 1, "b": 3}, {"a": 1, "b": 4}]
 
@@ -265,3 +267,45 @@ def test_noncontiguous_copies():
     assert copies[0].strides == (-96, -16)  # Chainer 7.8.1: print(_as_noncontiguous_array(whole).strides)
     assert copies[1] is None
     assert copies[2].shape == (1,)
+
+
+def distribution_case(**members):
+    pytest.importorskip("scipy")
+
+    def setUp_configure(self):
+        from scipy import stats
+
+        self.dist, self.scipy_dist = Normal, stats.norm
+        self.params = {"loc": np.array([0.5, -1], "f"), "scale": np.array([2, 0.5], "f")}
+        self.scipy_params = dict(self.params)
+        self.test_targets = {"batch_shape", "support", "mean", "stddev", "entropy", "log_prob", "icdf", "sample"}
+
+    return type("Case", (testing.distribution_unittest,), {
+        "setUp_configure": setUp_configure, "shape": (2,), "sample_shape": (3,), "is_variable": True,
+        "sample_for_test": lambda self: np.random.uniform(-1, 1, (3, 2)).astype("f"), **members,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("onebyone", [True, False])
+def test_distributions_against_scipy(onebyone):
+    good, bad, skipped = outcome(distribution_case(scipy_onebyone=onebyone))
+    assert len(good) == 8 and not bad and "test_cdf_cpu" in skipped and "test_mean_gpu" in skipped
+
+
+def test_wrong_distributions_fail():
+    class Wrong(Normal):
+        support = "positive"
+        entropy = Normal.variance
+
+        def log_prob(self, x):
+            return super().log_prob(x) + 0.01
+
+        def sample_n(self, n):
+            return super().sample_n(n) * 1.1
+
+    def setUp(self):
+        super(case, self).setUp()
+        self.dist = Wrong
+
+    case = distribution_case(scipy_onebyone=True, setUp=setUp)
+    assert outcome(case)[1] == ["test_entropy_cpu", "test_log_prob_cpu", "test_sample_cpu", "test_support_cpu"]
