@@ -157,6 +157,11 @@ class Variable:
         if grad is not None:
             self.grad = grad
 
+    @classmethod
+    def _init_unchecked(cls, data: Any = None, *, is_chainerx_array: bool | None = None, **kwargs: Any) -> Variable:
+        """Return ``Variable(data, ...)``: Chainer has a faster way in, which some scripts take."""
+        return cls(data, **kwargs)
+
     # -- what it holds
 
     @property
@@ -368,10 +373,12 @@ class Variable:
 
     def addgrad(self, var: Variable) -> None:
         """Add the gradient of ``var``, from whatever device, to this one's."""
+        if self._array is None and var._array is not None:
+            self.initialize(var.shape)  # type: ignore[attr-defined]  # only a Parameter has no array
+        if var._array is not None and var.dtype != self.dtype:
+            raise ValueError(f"addgrad: got a Variable of dtype {var.dtype}; wanted {self.dtype}, as the array's is")
         if var._grad_var is None:
             return
-        if self._array is None:
-            self.initialize(var.shape)  # type: ignore[attr-defined]  # only a Parameter has no array
         gradient = Variable(self.device.send(var.grad))
         self.grad_var = gradient if self._grad_var is None else self._grad_var + gradient
 
@@ -1045,6 +1052,11 @@ def _first_gradient(variable: Variable) -> Variable:
                 f"backward: the Variable has shape {variable.shape} and no gradient to start from; "
                 "set its grad first, or reduce it to one number (F.sum, F.mean)"
             )
+        if variable.ndim:
+            warnings.warn(
+                f"backward: starting from shape {variable.shape} is deprecated; make it a number by F.squeeze, or set its "
+                "grad", DeprecationWarning, 3,
+            )  # fmt: skip
         gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
     return gradient
 
@@ -1085,6 +1097,10 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
             variable._grad_var = gradient
             return
         if gradient._array.dtype != node.dtype:
+            if config.debug:
+                raise ValueError(
+                    f"dtype of gradients returned from backward is incorrect: {gradient.dtype} for {node.dtype}"
+                )
             variable._check_gradient(gradient._array)
         # a broadcast gradient is a read-only view; users and optimizers change gradients in place
         if not config.enable_backprop and 0 in gradient._array.strides:
@@ -1123,7 +1139,7 @@ def grad(
     Args:
         outputs, inputs: lists of Variables.
         grad_outputs: where to start, one for each output; None stands for ones.
-        grad_inputs: gradients to which the results are added.
+        grad_inputs: gradients of the inputs to which the walk adds; where one input leads to another they go on to it.
         set_grad: put the results into ``grad_var`` of the inputs as well. Other Variables are never touched, unless
             ``retain_grad`` asks for those in between.
         enable_double_backprop: record the graph of the gradients, so that they can be differentiated.
@@ -1151,7 +1167,7 @@ def grad(
     def visit(node: VariableNode, gradient: Variable) -> None:
         if node in targets:
             found[node] = gradient
-        elif retain_grad and node.creator_node is not None:
+        if retain_grad and node.creator_node is not None:
             variable = node._variable()
             if variable is not None:
                 variable._grad_var = gradient
@@ -1166,10 +1182,11 @@ def grad(
             if loss_scale is not None:
                 gradient = gradient * loss_scale
             start[y._node] = gradient
+        for x, gx in zip(inputs, grad_inputs or ()):
+            if gx is not None:
+                start[x._node] = _plus(start.get(x._node), gx)  # type: ignore[assignment]
         _walk(start, wants, visit)
         results = [found.get(x._node) for x in inputs]
-        if grad_inputs is not None:
-            results = [_plus(p, g) for p, g in zip(grad_inputs, results)]
     if set_grad:
         for x, g in zip(inputs, results):
             x.grad_var = g

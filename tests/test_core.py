@@ -567,7 +567,7 @@ def test_a_graph_has_no_reference_circles():
 
 
 def test_unchain_backward_frees_the_graph():
-    x = Variable(np.array([2.0]))
+    x = Variable(np.array(2.0))
     h = core.exp(x)
     watch = weakref.ref(h.creator)
     y = h * h
@@ -582,9 +582,9 @@ def test_unchain_backward_frees_the_graph():
 
 
 def test_replacing_the_array_replaces_what_is_retained():
-    x = Variable(np.array([1.0]))
+    x = Variable(np.array(1.0))
     y = x**2
-    x.array = np.array([5.0])
+    x.array = np.array(5.0)
     y.backward()
     assert x.grad == 10
 
@@ -613,6 +613,30 @@ def test_text():
         "statistics: mean=2.00000000, std=1.00000000", "grad: 0",
     ]  # fmt: skip
     assert Variable().debug_print().count("None") == 6
+
+
+def test_addgrad_of_another_dtype_is_refused():
+    x, y = leaf(1, 2), Variable(np.ones(2))
+    with pytest.raises(ValueError, match="got a Variable of dtype float64; wanted float32"):
+        x.addgrad(y)
+    parameter = core.Parameter()
+    parameter.addgrad(leaf(1, 2))  # which has no gradient
+    assert parameter.shape == (2,) and parameter.grad is None
+
+
+def test_grad_inputs_go_on_to_inputs_that_lead_there():
+    x, w = scalar(2), scalar(3)
+    h = x * w
+    y = h * h
+    gx, gh = core.grad([y], [x, h], None, [None, scalar(1)], retain_grad=True)
+    # Chainer 7.8.1: print(chainer.grad([y], [x, h], None, [None, one]), x.grad, h.grad, y.grad, retain_grad=True)
+    assert (gx.array, gh.array, x.grad, h.grad, y.grad) == (39, 13, None, 13, 1)
+
+
+def test_one_element_is_not_quite_a_number():
+    y = leaf(1) * 2
+    with pytest.warns(DeprecationWarning, match=r"starting from shape \(1,\)"):
+        y.backward()
 
 
 def test_addgrad_and_copydata():
@@ -778,6 +802,20 @@ def test_what_user_functions_may_return_and_leave_out():
     assert Echo.apply(type("Empty", (FunctionNode,), {"forward": lambda self, inputs: ()})(), ()) == ()
     with pytest.raises(RuntimeError, match="no output is retained"):
         print(core.exp(leaf(1)).creator.inputs and core.Sum(None, False).output_data)
+
+
+def test_debug_mode_checks_the_dtype_of_gradients():
+    class Wide(FunctionNode):
+        def forward(self, inputs):
+            return inputs
+
+        def backward(self, indexes, gys):
+            return (core.cast(gys[0], "d"),)
+
+    x = scalar(1)
+    y = Wide().apply((x,))[0]
+    with using_config("debug", True), pytest.raises(ValueError, match="dtype of gradients .* is incorrect: float64"):
+        y.backward()
 
 
 def test_debug_mode_tells_where_the_function_was_applied():

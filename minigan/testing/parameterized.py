@@ -10,10 +10,9 @@ from typing import Any
 
 
 def product(parameter: Any) -> list[dict[str, Any]]:
-    """Every combination: of ``{"name": [values]}``, or of a list of lists of dicts."""
+    """Every combination: of ``{"name": [values], "name,name": [pairs]}``, or of a list of lists of dicts."""
     if isinstance(parameter, dict):
-        keys = sorted(parameter)
-        return [dict(zip(keys, values)) for values in itertools.product(*(parameter[key] for key in keys))]
+        return product_dict(*(from_pytest_parameterize(key, parameter[key]) for key in sorted(parameter)))
     return product_dict(*parameter)
 
 
