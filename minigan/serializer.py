@@ -26,8 +26,12 @@ class Serializer(AbstractSerializer):
     """Saves: `serializer(key, value)` stores the value and returns it."""
 
     def save(self, obj: Any) -> None:
-        """Save `obj`."""
-        obj.serialize(self)
+        """Save `obj`, or the values of a dict, each under its key."""
+        if isinstance(obj, dict):
+            for key, value in obj.items():
+                self(key, value)
+        else:
+            obj.serialize(self)
 
 
 class Deserializer(AbstractSerializer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ from minigan.functions.normalization import (
 )
 from minigan.functions.whitening import decorrelated_batch_normalization, fixed_decorrelated_batch_normalization
 from minigan.link import Link
+from minigan.serializer import Deserializer
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
@@ -245,6 +247,22 @@ class DecorrelatedBatchNormalization(_Remembering):
             x, groups=self.groups, eps=self.eps, running_mean=self.avg_mean, running_projection=self.avg_projection,
             decay=decay,
         )  # fmt: skip
+
+    def serialize(self, serializer: Any) -> None:
+        """As any link; files of old versions of Chainer hold statistics without groups, which every group takes."""
+        old = {}
+        for name in ("avg_mean", "avg_projection") if isinstance(serializer, Deserializer) else ():
+            array, stored = getattr(self, name), serializer(name, None)
+            if stored is not None and stored.ndim < array.ndim:
+                old[name] = array
+                setattr(self, name, array[0])
+        super().serialize(serializer)
+        for name, array in old.items():
+            array[1:] = array[0]
+            setattr(self, name, array)
+        if old and self.groups > 1:
+            warnings.warn("DecorrelatedBatchNormalization: the file is of an old version, which whitened every group by "
+                          "the same statistics; train again", stacklevel=2)  # fmt: skip
 
 
 class _Affine(Link):

@@ -246,6 +246,15 @@ def test_decorrelation_follows_the_batches(tmp_path):
         np.testing.assert_array_equal(other(x).array, link(x).array)
 
 
+def test_decorrelation_reads_files_from_before_there_were_groups(tmp_path):
+    # Chainer 7.8.1: the same save_npz, load_npz; print(l.avg_mean), and a UserWarning for groups=2
+    save_npz(tmp_path / "old.npz", {"avg_mean": np.arange(2.0), "avg_projection": np.eye(2), "N": np.array(0)})
+    link = DecorrelatedBatchNormalization(4, groups=2)
+    with pytest.warns(UserWarning, match="old version"):
+        load_npz(tmp_path / "old.npz", link)
+    assert link.avg_mean.tolist() == [[0, 1], [0, 1]] and link.avg_projection.shape == (2, 2, 2)
+
+
 @pytest.mark.parametrize("make", [lambda size: GroupNormalization(2, size), LayerNormalization], ids=["group", "layer"])
 @pytest.mark.parametrize("size", [None, 4])
 def test_layers_without_statistics(make, size, tmp_path):
