@@ -261,8 +261,8 @@ class DecorrelatedBatchNormalization(_Remembering):
             array[1:] = array[0]
             setattr(self, name, array)
         if old and self.groups > 1:
-            warnings.warn("DecorrelatedBatchNormalization: the file is of an old version, which whitened every group by "
-                          "the same statistics; train again", stacklevel=2)  # fmt: skip
+            warnings.warn("DecorrelatedBatchNormalization: the file is of an old version, in which every group had the "
+                          "same statistics; train again", stacklevel=2)  # fmt: skip
 
 
 class _Affine(Link):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import functools
+import unittest
 from collections.abc import Callable
 from typing import Any
 
 
 def repeat_with_success_at_least(times: int, min_success: int) -> Callable[[Any], Any]:
-    """Run a test `times` times; it passes if `min_success` of the runs do, and fails with the last failure."""
+    """Run a test `times` times, `setUp` and `tearDown` with it; it passes if `min_success` of the runs do."""
 
     def decorator(test: Any) -> Any:
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
-            failure, good = None, 0
-            for _ in range(times):
+            failure: Exception | None = None
+            good, case = 0, args[0] if args and isinstance(args[0], unittest.TestCase) else None
+            for i in range(times):
+                if i and case:
+                    case.tearDown()
+                    case.setUp()
                 try:
                     test(*args, **kwargs)
                     good += 1
-                except AssertionError as error:
+                except unittest.SkipTest:
+                    raise
+                except Exception as error:
                     failure = error
                 if good >= min_success:
                     return

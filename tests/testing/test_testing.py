@@ -231,6 +231,31 @@ def test_retries():
                 test()
 
 
+def test_each_try_is_set_up():
+    log = []
+
+    class Case(unittest.TestCase):
+        def setUp(self):
+            log.append("up")
+
+        def tearDown(self):
+            log.append("down")
+
+        @condition.retry(3)
+        def test_third(self):
+            log.append("try")
+            if log.count("try") < 3:
+                raise ValueError("not yet")  # errors are failures, too
+
+        @condition.retry(3)
+        def test_skipped(self):
+            self.skipTest("at once")
+
+    assert outcome(Case) == (["test_third"], [], ["test_skipped"])
+    assert log[2:] == ["up", "try", "down"] * 3  # after those of test_skipped
+
+
+
 def test_marks_and_requirements():
     def three():
         return 3
