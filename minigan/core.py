@@ -171,6 +171,9 @@ class Variable:
 
     @array.setter
     def array(self, array: Any) -> None:
+        self._put(array)
+
+    def _put(self, array: Any) -> None:
         self._array = array
         node = self._node
         node.shape, node.dtype = (array.shape, array.dtype) if array is not None else (None, None)
@@ -569,6 +572,16 @@ def _restore_variable(kind: type, state: dict, grad: Any, name: str | None, requ
     return variable
 
 
+class _Twins(list):
+    """References to a parameter and its shallow copies, which have one array: who gets another gets it for all."""
+
+    def __deepcopy__(self, memo: dict) -> _Twins:
+        return _Twins()
+
+    def __reduce__(self) -> tuple:
+        return _Twins, ()
+
+
 class Parameter(Variable):
     """A Variable that a Link owns and an optimizer moves.
 
@@ -585,7 +598,7 @@ class Parameter(Variable):
     def __init__(self, initializer: Any = None, shape: Any = None, name: str | None = None, *,
                  layout: Any = None) -> None:  # fmt: skip
         self.update_rule: Any = None
-        self._twins: list[Parameter] = []  # copies made by ``Link.copy("share")`` before there was an array to share
+        self._twins = _Twins()
         self._zerograd_later = False
         self._device: Device = CpuDevice()
         array = None
@@ -620,9 +633,18 @@ class Parameter(Variable):
         self.array = initializers.generate_array(self.initializer, shape, device.xp, device=device)
         if self._zerograd_later:
             self._zerograd()
-        for twin in self._twins:
-            if twin._array is None and twin._device == device:
-                twin.array = self._array
+
+    def _put(self, array: Any) -> None:
+        super()._put(array)
+        for twin in [reference() for reference in self._twins]:
+            if twin is not None and twin is not self and twin._twins is self._twins:
+                super(Parameter, twin)._put(array)
+
+    def __copy__(self) -> Parameter:
+        other: Any = super().__copy__()
+        self._twins[:] = [ref for ref in self._twins if ref() is not None] or [weakref.ref(self)]
+        self._twins.append(weakref.ref(other))
+        return other
 
     def cleargrad(self) -> None:
         """Forget the gradient: ``grad`` is None."""
@@ -635,8 +657,10 @@ class Parameter(Variable):
 
     def to_device(self, device: Any) -> None:
         """Move it; if it has no array yet, make the array there later."""
-        self._device = get_device(device)
-        super().to_device(self._device)
+        if self.device != (device := get_device(device)):
+            self._twins = _Twins()
+        self._device = device
+        super().to_device(device)
 
     def update(self) -> None:
         """Let the update rule, if there is one, move the parameter along its gradient."""
@@ -1054,8 +1078,8 @@ def _first_gradient(variable: Variable) -> Variable:
             )
         if variable.ndim:
             warnings.warn(
-                f"backward: starting from shape {variable.shape} is deprecated; make it a number by F.squeeze, or set its "
-                "grad", DeprecationWarning, 3,
+                f"backward: starting from shape {variable.shape} is deprecated; make it a number by F.squeeze, "
+                "or set its grad", DeprecationWarning, 3,
             )  # fmt: skip
         gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
     return gradient

@@ -216,8 +216,10 @@ class Link(DeviceResident):
     def zerograds(self) -> None:
         """Set all gradients to zero; `cleargrads` is quicker."""
         warnings.warn("zerograds: cleargrads is quicker, and does as well", DeprecationWarning, stacklevel=2)
-        for param in self.params():
-            param._zerograd()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # one is enough
+            for param in self.params():
+                param.zerograd()
 
     def addgrads(self, link: Link) -> None:
         """Add the gradients of a link of the same structure to those of this one."""
@@ -289,8 +291,6 @@ class Link(DeviceResident):
         for name, param in self._own_params():
             shared = copy.copy(param)
             shared.cleargrad()
-            if not param.is_initialized:  # whichever gets its shape first makes the array of both
-                shared._twins.extend([shared] if param._twins else [param, shared])
             other.__dict__[name] = shared
         return other
 

@@ -56,7 +56,7 @@ def test_one_object_called_several_times_is_several_nodes():
     assert y.creator is square is z.creator and y.creator_node is not z.creator_node
     assert isinstance(z.creator_node, FunctionAdapter) and z.creator_node.function is square
     assert z.rank == 2 and square.rank == 1 and square.inputs == (y.node,) and square.outputs[0]() is z.node
-    z.backward()
+    F.sum(z).backward()
     assert x.grad == 4 * 27
     with no_backprop_mode():
         assert square(x).creator is None
@@ -77,7 +77,7 @@ def test_several_outputs_and_gradients_of_none():
 
     split, x = Split(), variable(1, 2)
     a, b = split(x)
-    (b * 3).backward()
+    F.sum(b * 3).backward()
     assert split.seen == [None, [3]] and x.grad.tolist() == [0, 3]
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_retained_is_none():
             return grad_outputs * 2
 
     x, y = variable(1), variable(2)
-    First()(x, y).backward()
+    F.sum(First()(x, y)).backward()
     assert x.grad == y.grad == 1
 
 

@@ -561,3 +561,32 @@ def test_shared_copies_without_a_shape_share_the_array_that_comes():
     assert fifth.a.W.array is fourth.a.W.array and separate.a.W.array is None
     separate.a(np.ones((1, 4)))
     assert fourth.a.W.shape == (2, 3) and pickle.loads(pickle.dumps(fourth)).a.W.shape == (2, 3)
+
+
+def test_a_new_array_of_one_shared_copy_is_that_of_all():
+    # Chainer 7.8.1: s = e.copy(); s.W.array = clip(s.W.array); e.W.array is s.W.array
+    first = Affine(2, 3)
+    second, third = first.copy(), copy.deepcopy(first)
+    second.W.array = np.clip(second.W.array, 0, 1)
+    assert first.W.array is second.W.array and third.W.array is not first.W.array
+    third.copy().W.initialize((2, 3))
+    assert second.W.array is first.W.array and third.W.array is not first.W.array
+    again = pickle.loads(pickle.dumps(second))
+    again.W.array = np.zeros((2, 3))
+    assert second.W.array is first.W.array and again.W.array is not first.W.array
+
+
+def test_zerograds_calls_what_a_parameter_defines():
+    class Counted(Parameter):
+        calls = 0
+
+        def zerograd(self):
+            self.calls += 1
+            super().zerograd()
+
+    link = Link()
+    with link.init_scope():
+        link.W = Counted(np.ones(2, "f"))
+    with pytest.warns(DeprecationWarning) as warned:
+        link.zerograds()
+    assert link.W.calls == 1 and len(warned) == 1 and link.W.grad.tolist() == [0, 0]
