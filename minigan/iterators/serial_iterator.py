@@ -32,16 +32,18 @@ class SerialIterator(Iterator):
         ValueError: an empty data set, a batch size below 1, or `shuffle` and `order_sampler` both given.
     """
 
+    _order_key = "order"
+
     def __init__(self, dataset: Any, batch_size: int, repeat: bool = True, shuffle: bool | None = None,
                  order_sampler: OrderSampler | None = None) -> None:  # fmt: skip
         if len(dataset) == 0:
-            raise ValueError("SerialIterator: dataset is empty; give one with at least one example")
+            raise ValueError(f"{type(self).__name__}: dataset is empty; give one with at least one example")
         if operator.index(batch_size) < 1:
-            raise ValueError(f"SerialIterator: batch_size is {batch_size}; wanted 1 or more")
+            raise ValueError(f"{type(self).__name__}: batch_size is {batch_size}; wanted 1 or more")
         if order_sampler is not None and shuffle is not None:
             raise ValueError(
-                f"SerialIterator: order_sampler is given and shuffle is {shuffle}; the sampler decides the order, so "
-                f"leave shuffle at None"
+                f"{type(self).__name__}: order_sampler is given and shuffle is {shuffle}; the sampler decides the "
+                f"order, so leave shuffle at None"
             )
         if order_sampler is None and shuffle is not False:
             order_sampler = ShuffleOrderSampler()
@@ -65,25 +67,28 @@ class SerialIterator(Iterator):
         self._previous_epoch_detail = self.epoch_detail
         if not self._repeat and self._epoch > 0:
             raise StopIteration
-        batch = self._examples(self._position, self._position + self.batch_size)
-        epoch, position = self._epoch, self._position + self.batch_size
-        while position >= self._epoch_size:
+        # All in local names until the batch is whole: an error, or Ctrl-C, in an example leaves the place as it was.
+        order, epoch, position = self._order, self._epoch, self._position + self.batch_size
+        size = self._epoch_size
+        batch = self._examples(order, epoch, self._position, min(position, size))
+        while position >= size:
             epoch += 1
-            position = position - self._epoch_size if self._repeat else 0
-            self._order = self._sample_order(self._order, self._position)
+            position = position - size if self._repeat else 0
+            order = self._sample_order(order, self._position)
+            if order is not None and len(order) != size:
+                raise ValueError(
+                    f"{type(self).__name__}: order_sampler returned {len(order)} indices after {size} in the epoch "
+                    f"before; give every epoch the same number"
+                )
             if not self._repeat:
                 break
-            batch += self._examples(0, position)
+            batch += self._examples(order, epoch, 0, min(position, size))
         self._is_new_epoch = epoch > self._epoch
-        self._epoch, self._position = epoch, position
+        self._order, self._epoch, self._position = order, epoch, position
         return batch
 
-    def _examples(self, start: int, end: int) -> list[Any]:
-        indices = range(start, min(end, self._epoch_size)) if self._order is None else self._order[start:end]
-        return self._fetch(indices)
-
-    def _fetch(self, indices: Any) -> list[Any]:
-        return [self.dataset[i] for i in indices]
+    def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
+        return [self.dataset[i] for i in (range(start, end) if order is None else order[start:end])]
 
     def _sample_order(self, order: Any, position: int) -> numpy.ndarray | None:
         if self.order_sampler is None:
@@ -91,8 +96,8 @@ class SerialIterator(Iterator):
         sampled = numpy.asarray(self.order_sampler(order, position))
         if sampled.ndim != 1 or len(sampled) == 0:
             raise ValueError(
-                f"SerialIterator: order_sampler returned an array of shape {sampled.shape}; wanted one axis with at "
-                f"least one index"
+                f"{type(self).__name__}: order_sampler returned an array of shape {sampled.shape}; wanted one axis "
+                f"with at least one index"
             )
         return sampled
 
@@ -140,15 +145,18 @@ class SerialIterator(Iterator):
         epoch = serializer("epoch", self._epoch)
         is_new_epoch = serializer("is_new_epoch", self._is_new_epoch)
         order = self._order
-        if order is not None:
+        if order is not None or self._order_key == "_order":
             # A deserializer fills the array that it is given; a copy keeps this iterator whole if a later key fails.
             try:
-                order = serializer("order", order.copy())
+                order = serializer(self._order_key, None if order is None else order.copy())
             except ValueError as error:
                 raise ValueError(
-                    f"SerialIterator: the saved order does not fit a data set of {len(order)} examples ({error}); "
-                    f"resume with the data that the snapshot was made with"
+                    f"{type(self).__name__}: the saved order does not fit a data set of {self._epoch_size} examples "
+                    f"({error}); resume with the data that the snapshot was made with"
                 ) from error
-        detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
+        try:
+            detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
+        except KeyError:  # Chainer 2 did not write it
+            detail = max(epoch + (position - self.batch_size) / self._epoch_size, -1.0)
         self._position, self._epoch, self._is_new_epoch = position, epoch, is_new_epoch
         self._order, self._previous_epoch_detail = order, detail
