@@ -12,7 +12,7 @@ import tempfile
 import unittest
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import Mock, patch
 
@@ -63,30 +63,46 @@ def generate_seed() -> int:
 
 
 def fix_random() -> Callable[[Any], Any]:
-    """Decorator of a test function or case: the random numbers of each test start at 0; afterwards they go on."""
+    """Decorator of a test function or a case, from its ``setUp`` on: random numbers start at Chainer's seed, 100.
+
+    Afterwards they go on where they were.
+    """
 
     def decorator(target: Any) -> Any:
         if isinstance(target, parameterized._Bundle):
             return parameterized._Bundle(map(decorator, target))
         if isinstance(target, type):
-            for name in [n for n in dir(target) if n.startswith("test") and callable(getattr(target, n))]:
-                setattr(target, name, decorator(getattr(target, name)))
+            set_up = target.setUp  # type: ignore[attr-defined]
+
+            def setUp(self: Any) -> None:
+                stack = ExitStack()
+                self.addCleanup(stack.close)
+                stack.enter_context(_seeded())
+                set_up(self)
+
+            target.setUp = setUp  # type: ignore[attr-defined]
             return target
 
         @functools.wraps(target)
         def test(*args: Any, **kwargs: Any) -> Any:
-            states = random.getstate(), numpy.random.get_state()
-            random.seed(0)
-            numpy.random.seed(0)
-            try:
+            with _seeded():
                 return target(*args, **kwargs)
-            finally:
-                random.setstate(states[0])
-                numpy.random.set_state(states[1])
 
         return test
 
     return decorator
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    states = random.getstate(), numpy.random.get_state()
+    random.seed(100)
+    numpy.random.seed(100)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
 
 
 @contextmanager
