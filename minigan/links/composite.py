@@ -12,7 +12,7 @@ from minigan.core import Variable, as_variable
 from minigan.functions.activation import relu, sigmoid
 from minigan.functions.array import concat
 from minigan.functions.convolution_variants import deformable_convolution_2d_sampler
-from minigan.functions.math import bias, scale
+from minigan.functions.math import bias, identity, scale
 from minigan.functions.pooling import average_pooling_2d, max_pooling_2d
 from minigan.link import Chain, ChainList, Link
 from minigan.links.connection import Convolution2D, Linear, _bias
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Parameter(Link):
-    """A link that only holds an array, as its parameter W; calling it returns W."""
+    """A link that only holds an array, as its parameter W; calling it returns a variable with that array."""
 
     def __init__(self, array: Any) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class Parameter(Link):
             self.W = CoreParameter(array)
 
     def forward(self, volatile: Any = "off") -> Variable:
-        """Return W; the argument, of Chainer 1, means nothing."""
-        return self.W
+        """Return W behind the identity; the argument, of Chainer 1, means nothing."""
+        return identity(self.W)
 
 
 class Bias(Link):

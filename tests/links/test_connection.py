@@ -254,3 +254,12 @@ def test_parameters_have_the_configured_type(dtype):
 def test_classes_of_errors(make, error):
     with pytest.raises(error):
         make()
+
+
+def test_parameter_gives_a_variable_of_its_own():
+    link = L.Parameter(np.ones((2, 3), "f"))
+    y = link()
+    assert y is not link.W  # Chainer 7.8.1: print(L.Parameter(x)() is l.W)
+    y.grad = np.full((2, 3), 2, "f")
+    y.backward()
+    np.testing.assert_array_equal(link.W.grad, y.array * 2)
