@@ -27,19 +27,20 @@ __all__ = [
 class InverseRoot(FunctionNode):
     """P = A^(-1/2) of symmetric positive definite matrices (..., C, C).
 
-    From P P A = 1 follows dP P + P dP = -P^2 dA P^2, a Lyapunov equation for dP.
+    With R = A^(1/2), whose inverse P is: dA = R dR + dR R and dP = -P dR P, so that the gradient is -X where
+    R X + X R = P gP P, a Lyapunov equation. It keeps its digits where eigenvalues of A are all but 0.
     """
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
+        self.retain_inputs((0,))
         self.retain_outputs((0,))
         values, vectors = get_array_module(inputs[0]).linalg.eigh(inputs[0])
         return ((vectors * values[..., None, :] ** -0.5) @ vectors.swapaxes(-1, -2),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:  # noqa: D102
-        (P,) = self.get_retained_outputs()
-        (solution,) = Lyapunov().apply((P, grad_outputs[0]))
-        square = matmul(P, P)
-        return (-matmul(matmul(square, solution), square),)
+        (A,), (P,) = self.get_retained_inputs(), self.get_retained_outputs()
+        (solution,) = Lyapunov().apply((matmul(A, P), matmul(matmul(P, grad_outputs[0]), P)))
+        return (-solution,)
 
 
 class Lyapunov(FunctionNode):
