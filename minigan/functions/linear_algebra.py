@@ -326,15 +326,20 @@ class CooMatrix:
         self.data = Variable(data, requires_grad=requires_grad)
         self.row, self.col, self.shape, self.order = row, col, shape, order or get_order(row, col)
 
-    def to_dense(self) -> Variable:
-        """Return the matrix with its zeros."""
+    def to_dense(self) -> Any:
+        """Return the matrix with its zeros, an array."""
         rows, columns = self.shape
         eye = self.data.xp.eye(columns, dtype=self.data.dtype)
-        return sparse_matmul(self, self.data.xp.broadcast_to(eye, (*self.row.shape[:-1], columns, columns)))
+        return sparse_matmul(self, self.data.xp.broadcast_to(eye, (*self.row.shape[:-1], columns, columns))).array
 
 
 def get_order(row: Any, col: Any) -> str:
-    """Return "C" for entries that run through the rows, "F" through the columns, else "other"."""
+    """Return "C" for entries that run through the rows, "F" through the columns, else "other".
+
+    Raises ``ValueError`` unless both have one shape and are -1 at the same places.
+    """
+    if row.shape != col.shape or bool(((row < 0) != (col < 0)).any()):
+        raise ValueError("get_order: row and col must have one shape, and -1 for unused places in both")
     for order, major, minor in (("C", row, col), ("F", col, row)):
         step, turn = major[..., 1:] - major[..., :-1], minor[..., 1:] > minor[..., :-1]
         if bool(((step > 0) | ((step == 0) & turn) | (major[..., 1:] < 0)).all()):

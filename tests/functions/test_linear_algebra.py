@@ -33,7 +33,7 @@ def test_sparse_matrix_there_and_back(x):
     rows, columns = [[0, 0, 1, -1], [0, 1, -1, -1]], [[1, 2, 2, -1], [2, 2, -1, -1]]
     assert (coo.row.tolist(), coo.col.tolist()) == ((rows, columns) if x.ndim == 3 else (rows[0], columns[0]))
     assert (coo.shape, coo.order, coo.row.dtype) == ((2, 3), "C", np.int32)
-    np.testing.assert_array_equal(coo.to_dense().array, x)
+    np.testing.assert_array_equal(coo.to_dense(), x)
 
 
 @pytest.mark.parametrize("transa, transb", [*itertools.product([False, True], repeat=2)])
@@ -106,3 +106,9 @@ def test_errors_are_sentences(call, error, sentence):
     with pytest.raises(error) as caught:
         call()
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("row, col", [([0, 1], [0, 1, 2]), ([0, -1], [-1, 0])])
+def test_places_that_do_not_fit_have_no_order(row, col):
+    with pytest.raises(ValueError, match="one shape, and -1"):
+        get_order(np.array(row), np.array(col))
