@@ -196,7 +196,8 @@ class AliasModule(types.ModuleType):
         return next((place for place in places(self.__name__) if name in vars(place)), None)
 
     def __dir__(self) -> list[str]:
-        below = {p[len(self.__name__) + 1 :].split(".")[0] for p in SURFACE if p.startswith(self.__name__ + ".")}
+        start = self.__name__ + "."
+        below = {p[len(start) :].split(".")[0] for p in SURFACE if p.startswith(start) and exists(p)}
         return sorted({*vars(self), *self.__all__, *below})
 
 

@@ -69,6 +69,13 @@ def test_memory_layouts_are_names():
     assert memory_layouts.CUDNN_CHANNEL_LAST_X == "CUDNN_CHANNEL_LAST_X"  # as Chainer 7.8.1 prints it
 
 
+def test_what_is_listed_is_there():
+    import chainer.functions
+
+    for module in (chainer, chainer.functions):
+        assert [name for name in dir(module) if not hasattr(module, name)] == []
+
+
 def test_modules_that_are_reached_through_others():
     import chainer
     from chainer.functions.connection import convolution_2d
