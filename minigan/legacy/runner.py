@@ -44,7 +44,7 @@ def start() -> None:
 
 def _ours(tb: types.TracebackType) -> bool:
     name = tb.tb_frame.f_code.co_filename
-    return name.startswith((_HERE, "<frozen"))
+    return name.startswith((_HERE, "<frozen")) or name == runpy.__file__  # frozen from Python 3.11 on
 
 
 def _cleaned(tb: types.TracebackType | None) -> types.TracebackType | None:
