@@ -170,9 +170,10 @@ class Trainer:
         for entry in closing + entries:  # a snapshot may load itself, and the others want to see the result
             entry.call("initialize", self)
         if self.is_before_training:
-            for entry in entries + closing:
-                if entry.call_before_training:
-                    entry.extension(self)
+            with self.reporter.scope(self.observation):
+                for entry in entries + closing:
+                    if entry.call_before_training:
+                        entry.extension(self)
         if self._random_state is not None:  # extensions may have drawn numbers since it was loaded
             set_state(self._random_state)
         while not self.stop_trigger(self):

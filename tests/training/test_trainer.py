@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from training.mlp import make_trainer
 
-from minigan.serializers import NpzDeserializer, load_npz, save_npz
-from minigan.training import Extension, Trainer, Updater, extensions, get_trigger, make_extension, triggers
+from minigan.reporter import report
+from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz, save_npz
+from minigan.training import (
+    PRIORITY_WRITER,
+    Extension,
+    Trainer,
+    Updater,
+    extensions,
+    get_trigger,
+    make_extension,
+    triggers,
+)
 
 # `python tests/training/mlp.py chainer OUT` in an environment with Chainer 7.8.1
 LOG = [
@@ -196,6 +206,26 @@ def test_not_before_training_when_resumed(tmp_path):
     assert notes == ["a initialize", "a 6", "a finalize"]
 
 
+def test_reports_before_training_make_a_row_and_a_point(tmp_path):
+    # As in Chainer 7.8.1: what an extension reports before the first iteration stands in the log as iteration 0.
+    plot = extensions.PlotReport(["validation/main/loss"], "iteration", trigger=(5, "iteration"))
+    trainer = make_trainer(minigan, tmp_path, stop=(5, "iteration"))
+
+    @make_extension(trigger=(1, "iteration"), priority=PRIORITY_WRITER)
+    def validate(trainer):
+        report({"validation/main/loss": 3.0 + trainer.updater.iteration})
+
+    log = extensions.LogReport(trigger=(5, "iteration"), filename=None)
+    for extension in (validate, log, plot):
+        trainer.extend(extension, call_before_training=True)
+    trainer.run()
+    assert [(row["iteration"], row["validation/main/loss"]) for row in log.log] == [(0, 3.0), (5, 6.0)]
+    assert "main/loss" not in log.log[0] and "main/loss" in log.log[1]
+    written = DictionarySerializer()
+    plot.serialize(written)
+    assert json.loads(written.target["_plot_plot.png"][()]) == {"validation/main/loss": [[0, 3.0], [5, 6.0]]}
+
+
 def test_resume_at_the_end_stops_at_once(tmp_path):
     make_trainer(minigan, tmp_path, stop=(5, "iteration")).run()
     trainer = make_trainer(minigan, tmp_path, stop=(5, "iteration"))
@@ -342,7 +372,8 @@ def test_interval_trigger_that_is_asked_seldom_fires_late():
 def test_trigger_that_is_not_in_the_snapshot_does_not_fire_at_once(tmp_path, unit):
     save_npz(tmp_path / "empty", Extension())
     trigger = triggers.IntervalTrigger(10, unit)
-    load_npz(tmp_path / "empty", trigger)
+    with pytest.warns(UserWarning, match="the file has no previous_"):
+        load_npz(tmp_path / "empty", trigger)
     clock = Clock()
     expected = {"iteration": [50, 60, 70, 80, 90, 100], "epoch": [50, 100]}
     assert [i for i in range(46, 102) if trigger(clock.at(i))] == expected[unit]

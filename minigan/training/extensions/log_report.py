@@ -45,12 +45,12 @@ class LogReport(Extension):
         return self._log
 
     def __call__(self, trainer: Any) -> None:
-        """Take up the present observation, and end the interval if it is time."""
+        """Take up the present observation; end the interval if it is time, or training has yet to begin."""
         observation = trainer.observation
         if self._keys is not None:
             observation = {key: observation[key] for key in self._keys if key in observation}
         self._summary.add(observation)
-        if not self._trigger(trainer):
+        if not (trainer.is_before_training or self._trigger(trainer)):
             return
         entry = {name: float(mean) for name, mean in self._summary.compute_mean().items()}
         entry["epoch"] = trainer.updater.epoch

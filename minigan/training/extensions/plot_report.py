@@ -52,10 +52,10 @@ class PlotReport(Extension):
         return True
 
     def __call__(self, trainer: Any) -> None:
-        """Take up the present observation, and end the interval if it is time."""
+        """Take up the present observation; end the interval if it is time, or training has yet to begin."""
         observation = trainer.observation
         self._summary.add({key: observation[key] for key in {self._x_key, *self._y_keys} if key in observation})
-        if not self._trigger(trainer):
+        if not (trainer.is_before_training or self._trigger(trainer)):
             return
         summary, self._summary = self._summary, DictSummary()
         means = {"epoch": trainer.updater.epoch, "iteration": trainer.updater.iteration, **summary.compute_mean()}
