@@ -387,24 +387,25 @@ def triplet(anchor: Any, positive: Any, negative: Any, margin: float = 0.2, redu
 def bernoulli_nll(x: Any, y: Any, reduce: str = "sum") -> Variable:
     """-x log(sigmoid(y)) - (1 - x) log(1 - sigmoid(y)): minus the log-likelihood of x, between 0 and 1, under scores y.
 
-    The shapes broadcast. ``reduce`` is ``"sum"``, ``"mean"`` or ``"no"``. All this holds for the next two as well.
+    The shapes broadcast, x may hold integers or truth values. ``reduce`` is ``"sum"``, ``"mean"`` or ``"no"``. All
+    this holds for the next two as well.
     """
     _check_reduce("bernoulli_nll", reduce, "sum", "mean", "no")
-    x, y = _alike("bernoulli_nll", x, y, shapes=False)
+    x, y = _alike("bernoulli_nll", _data(x, y), y, shapes=False)
     return _reduced(softplus(y) - x * y, reduce)
 
 
 def gaussian_kl_divergence(mean: Any, ln_var: Any, reduce: str = "sum") -> Variable:
     """(mean**2 + exp(ln_var) - ln_var - 1) / 2: the divergence of a normal distribution from the standard one."""
     _check_reduce("gaussian_kl_divergence", reduce, "sum", "mean", "no")
-    mean, ln_var = _alike("gaussian_kl_divergence", mean, ln_var, shapes=False)
+    mean, ln_var = _alike("gaussian_kl_divergence", _data(mean, ln_var), ln_var, shapes=False)
     return _reduced((square(mean) + exp(ln_var) - ln_var - 1) * 0.5, reduce)
 
 
 def gaussian_nll(x: Any, mean: Any, ln_var: Any, reduce: str = "sum") -> Variable:
     """((x - mean)**2 / exp(ln_var) + ln_var + log(2 pi)) / 2: minus the log-likelihood of x."""
     _check_reduce("gaussian_nll", reduce, "sum", "mean", "no")
-    x, mean, ln_var = _alike("gaussian_nll", x, mean, ln_var, shapes=False)
+    x, mean, ln_var = _alike("gaussian_nll", _data(x, mean), mean, ln_var, shapes=False)
     return _reduced((square(x - mean) * exp(-ln_var) + ln_var + math.log(2 * math.pi)) * 0.5, reduce)
 
 
@@ -497,6 +498,12 @@ def _alike(function: str, *xs: Any, shapes: bool = True) -> list[Variable]:
                 f"{function}: got {first.dtype} {first.shape} and {x.dtype} {x.shape}; wanted the same"
             )
     return variables
+
+
+def _data(x: Any, parameter: Any) -> Variable:
+    """x, in the type of `parameter` if it does not have a floating-point type of its own."""
+    x, dtype = as_variable(x), as_array(parameter).dtype
+    return x if x.dtype.kind == "f" or dtype.kind != "f" else Variable(x.array.astype(dtype))
 
 
 def _reduced(loss: Variable, reduce: str) -> Variable:

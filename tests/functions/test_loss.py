@@ -262,3 +262,12 @@ def test_accuracy():
 def test_labels_in_a_list_are_refused_with_a_cure(function):
     with pytest.raises(TypeError, match="got list.*numpy.array"):
         function(np.ones((2, 2), "f"), [0, 1])
+
+
+@pytest.mark.parametrize("kind", ["i", "?", "u1"])
+def test_likelihood_of_whole_numbers(kind):
+    x, y = np.array([[0, 1], [1, 0]], kind), Variable(np.array([[0.5, -1], [2, 3]], "f"))
+    for function, parameters in ((bernoulli_nll, (y,)), (gaussian_nll, (y, y))):
+        loss = function(x, *parameters, reduce="no")
+        np.testing.assert_array_equal(loss.array, function(x.astype("f"), *parameters, reduce="no").array)
+        assert loss.dtype == np.float32
