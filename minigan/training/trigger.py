@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -55,17 +56,19 @@ class IntervalTrigger:
             serializer("previous_iteration", self._previous_iteration)
             serializer("previous_epoch_detail", self._previous_epoch_detail)
         else:
-            self._previous_iteration = _read(serializer, "previous_iteration", int)
-            self._previous_epoch_detail = _read(serializer, "previous_epoch_detail", float)
+            self._previous_iteration = read_known(self, serializer, "previous_iteration", int)
+            self._previous_epoch_detail = read_known(self, serializer, "previous_epoch_detail", float)
 
     def __repr__(self) -> str:
         return f"IntervalTrigger({self.period!r}, {self.unit!r})"
 
 
-def _read(serializer: Any, key: str, number: Any) -> Any:
+def read_known(trigger: Any, serializer: Any, key: str, number: Callable[[Any], Any]) -> Any:
+    """Read what the previous call saw; None, with a warning, where an old file does not say."""
     try:
         value = serializer(key, None)
     except KeyError:
+        warnings.warn(f"{type(trigger).__name__}: the file has no {key}; it is guessed from where the training stands")
         return None
     return None if value is None else number(value)
 

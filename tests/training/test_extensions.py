@@ -1,8 +1,11 @@
 """The extensions one by one: texts and files as Chainer writes them."""
 
+import errno
 import io
 import json
+import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ from training.mlp import make_trainer
 
 import minigan
 from minigan.iterators import SerialIterator
-from minigan.serializers import load_npz
+from minigan.serializers import load_npz, save_npz
+from minigan.serializers.npz import FileError
 from minigan.training import extensions, make_extension
+from minigan.training.extensions import snapshot_writers
 
 
 def trainer_of(tmp_path, stop=(10, "iteration")):
@@ -187,6 +192,78 @@ def test_snapshot_with_savefun_writer_and_condition(tmp_path):
         extensions.snapshot(filename=str, autoload=True)
 
 
+WRITERS = ["SimpleWriter", "ThreadWriter", "ProcessWriter", "ThreadQueueWriter", "ProcessQueueWriter"]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_snapshot_writers_write_what_was_there_when_they_were_called(tmp_path, name):
+    for writer in ("SimpleWriter", name):
+        trainer = trainer_of(tmp_path / writer, (5, "iteration"))
+        trainer.extend(
+            extensions.snapshot(writer=getattr(snapshot_writers, writer)(), n_retains=2), trigger=(1, "iteration")
+        )
+        trainer.run()
+    assert file_names(tmp_path / name) == ["snapshot_iter_4", "snapshot_iter_5"]
+    with np.load(tmp_path / "SimpleWriter" / "snapshot_iter_4") as a, np.load(tmp_path / name / "snapshot_iter_4") as b:
+        assert sorted(a) == sorted(b)
+        assert all((a[key] == b[key]).all() for key in a if key.startswith(("updater/model", "random/")))
+
+
+def refuse(path, arrays):
+    raise OSError("no room")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_snapshot_writers_tell_of_their_errors(tmp_path, name):
+    trainer = trainer_of(tmp_path, (5, "iteration"))
+    trainer.extend(extensions.snapshot(writer=getattr(snapshot_writers, name)(refuse)), trigger=(3, "iteration"))
+    with pytest.raises((OSError, RuntimeError), match=r"no room|process that writes snapshots failed \(exit code 1\)"):
+        trainer.run(show_loop_exception_msg=False)
+    assert file_names(tmp_path) == []
+
+
+def test_snapshot_writer_for_each_call_and_for_a_queue(tmp_path):
+    class Worker:
+        def __init__(self, notes):
+            self.start, self.join = (lambda: notes.append("start")), (lambda: notes.append("join"))
+
+    notes, puts, taken = [], [], []
+    each = snapshot_writers.StandardWriter()
+    each.create_worker = lambda *args: Worker(notes)
+    each("a", tmp_path, {})
+    each("b", tmp_path, {})
+    each.finalize()
+    assert notes == ["start", "join", "start", "join"]
+
+    class Queued(snapshot_writers.QueueWriter):
+        def create_queue(self):
+            return SimpleNamespace(put=puts.append, get=lambda: puts.pop(0), task_done=lambda: taken.append("done"))
+
+        def create_consumer(self, q):
+            return Worker(notes)
+
+    writer = Queued(task=lambda *args: taken.append(args[0]))
+    writer("a", tmp_path, {})
+    writer.finalize()
+    writer.finalize()
+    assert [put and put[1] for put in puts] == ["a", None]
+    writer.consume(writer._queue)
+    assert taken == ["a", "done", "done"] and notes[4:] == ["start", "join"]
+
+
+def test_snapshot_of_a_savefun_gets_a_dict_of_arrays(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    trainer = trainer_of(tmp_path, (5, "iteration"))
+    trainer.extend(extensions.snapshot(minigan.serializers.save_hdf5, "all.h5"))
+    trainer.extend(extensions.snapshot(lambda path, arrays: save_npz(path, arrays), "sub/all.npz"))
+    trainer.run()
+    with h5py.File(tmp_path / "all.h5") as file:
+        assert file["updater/iteration"][()] == 5 and "l1" in file["updater/model:main"]
+    other = trainer_of(tmp_path)
+    load_npz(tmp_path / "sub" / "all.npz", other)
+    assert other.updater.iteration == 5
+
+
 def test_snapshot_that_fails_leaves_the_old_file(tmp_path):
     (tmp_path / "model").write_text("old")
     trainer = trainer_of(tmp_path, (5, "iteration"))
@@ -222,6 +299,54 @@ def test_snapshot_autoload(tmp_path):
         trainer.extend(make_extension(initializer=see)(see))
         trainer.run()
     assert begins == [4, 5, 6] and len(trainer.get_extension("LogReport").log) == 6
+
+
+def test_snapshot_autoload_skips_what_is_damaged(tmp_path):
+    trainer = trainer_of(tmp_path, (4, "iteration"))
+    trainer.extend(extensions.snapshot(), trigger=(2, "iteration"))
+    trainer.run()
+    with open(tmp_path / "snapshot_iter_4", "r+b") as file:
+        file.truncate(900)
+    resumed = trainer_of(tmp_path, (3, "iteration"))
+    resumed.extend(extensions.snapshot(autoload=True), trigger=(2, "iteration"))
+    with pytest.warns(UserWarning, match="snapshot_iter_4 is skipped, and the file before it is taken"):
+        resumed.run()
+    (tmp_path / "snapshot_iter_2").write_bytes(b"")
+    last = trainer_of(tmp_path)
+    last.extend(extensions.snapshot(autoload=True))
+    with pytest.warns(UserWarning, match="is skipped"), pytest.raises(FileError, match="is not an npz file"):
+        last.run(show_loop_exception_msg=False)
+
+
+@pytest.mark.parametrize("how", ["full", "read only", "vanished"])
+def test_snapshot_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, how):
+    trainer = trainer_of(tmp_path / "out", (4, "iteration"))
+    trainer.extend(extensions.snapshot(), trigger=(2, "iteration"))
+
+    def harm(trainer):
+        if trainer.updater.iteration != 4:
+            return
+        if how == "full":
+            monkeypatch.setattr(os, "fsync", full)
+        elif how == "read only":
+            os.chmod(tmp_path / "out", 0o500)
+        else:
+            os.rename(tmp_path / "out", tmp_path / "moved")
+            (tmp_path / "out").write_text("a file")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if how == "read only" and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    trainer.extend(harm)
+    with pytest.raises(OSError, match="snapshot_iter_4|out"):
+        trainer.run(show_loop_exception_msg=False)
+    monkeypatch.undo()
+    folder = tmp_path / ("moved" if how == "vanished" else "out")
+    os.chmod(folder, 0o700)
+    assert [name for name in file_names(folder) if name != ".lock"] == ["snapshot_iter_2"]
+    load_npz(folder / "snapshot_iter_2", trainer_of(tmp_path))
 
 
 @pytest.mark.parametrize("on_error", [True, False])
@@ -311,9 +436,17 @@ def test_evaluator_in_a_trainer(tmp_path):
     assert evaluator.get_all_iterators() == {"main": evaluator.get_iterator("main")}
 
 
-def test_evaluator_refuses_an_endless_iterator(tmp_path):
-    with pytest.raises(ValueError, match="make it with repeat=False"):
-        extensions.Evaluator(SerialIterator([1, 2], 1), minigan.links.Linear(1, 1))
+def test_evaluator_of_an_endless_iterator_warns(tmp_path):
+    with pytest.warns(UserWarning, match="make it with repeat=False"):
+        extensions.Evaluator(SerialIterator([1, 2], 1), {})
+
+
+def test_evaluator_with_a_progress_bar(tmp_path, capsys):
+    evaluator, _ = make_evaluator(trainer_of(tmp_path), progress_bar=True)
+    evaluator()
+    out = capsys.readouterr().out  # the lines are those of Chainer 7.8.1
+    assert out.count("\x1b[3A") == 3 and out.endswith("\x1b[J")
+    assert "validation [####################..............................] 40.00%\n         4 / 10 iterations\n" in out
 
 
 # observe_value, observe_lr

@@ -26,7 +26,6 @@ CASES = {
         (2, "iteration"), "v", patience=2, mode="max", max_trigger=(10, "iteration")), [10, 11]),
     "early, old name": (lambda: triggers.EarlyStoppingTrigger(
         (1, "iteration"), "v", patients=2, mode="min", max_trigger=(30, "iteration")), [6, 9, 12]),
-    "early, nothing to see": (lambda: triggers.EarlyStoppingTrigger(monitor="w", max_trigger=(10, "iteration")), [10]),
 }  # fmt: skip
 
 
@@ -45,6 +44,24 @@ def test_fires_and_resumes(make, fires):
         before.serialize(file)
         after.serialize(NpzDeserializer(file.target))
         assert [i for i in range(stop + 1, 13) if after(trainer_at(i))] == [i for i in fires if i > stop]
+
+
+def test_a_value_that_is_never_observed_is_told():
+    trigger = triggers.EarlyStoppingTrigger(monitor="w", max_trigger=(10, "iteration"))
+    with pytest.warns(UserWarning, match="w is not in observation"):
+        assert [i for i in range(1, 13) if trigger(trainer_at(i))] == [10]
+
+
+@pytest.mark.parametrize("call_on_resume, fires", [(False, []), (True, [5])])
+def test_files_of_old_versions_say_nothing_of_triggers(call_on_resume, fires):
+    once = triggers.OnceTrigger(call_on_resume)
+    with pytest.warns(UserWarning, match="OnceTrigger: the file has no _flag_first"):
+        once.serialize(NpzDeserializer({}))
+    assert [i for i in range(5, 13) if once(trainer_at(i))] == fires
+    manual = triggers.ManualScheduleTrigger([2, 6, 7], "iteration")
+    with pytest.warns(UserWarning, match="ManualScheduleTrigger: the file has no"):
+        manual.serialize(NpzDeserializer({}))
+    assert [i for i in range(5, 13) if manual(trainer_at(i))] == [6, 7] and manual.finished
 
 
 def test_once_again_after_resuming():
@@ -79,5 +96,8 @@ def test_wrong_arguments():
         triggers.ManualScheduleTrigger([3], "hours")
     with pytest.raises(TypeError, match="no argument 'foo'"):
         triggers.EarlyStoppingTrigger(foo=1)
+    with pytest.raises(TypeError, match="one thing by two names"):
+        triggers.EarlyStoppingTrigger(patience=3, patients=3)
+    assert triggers.EarlyStoppingTrigger().patience == 3  # as in Chainer 7.8.1
     with pytest.warns(UserWarning, match="'auto' is taken"):
         triggers.EarlyStoppingTrigger(mode="best")

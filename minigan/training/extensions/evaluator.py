@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from minigan.configuration import no_backprop_mode, using_config
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.reporter import DictSummary, Reporter, report, report_scope
 from minigan.training.extension import PRIORITY_WRITER, Extension
+from minigan.training.extensions.util import ProgressBar
 
 
 class Evaluator(Extension):
@@ -24,6 +27,7 @@ class Evaluator(Extension):
         device: Where the batches go; None leaves them where they are.
         eval_hook: Called with the evaluator at the beginning of each evaluation.
         eval_func: Called with the arrays of each batch; None takes the target `"main"`.
+        progress_bar: Whether to draw how far the evaluation is.
     """
 
     trigger = (1, "epoch")
@@ -32,20 +36,22 @@ class Evaluator(Extension):
 
     def __init__(
         self, iterator: Any, target: Any, converter: Callable[..., Any] = concat_examples, device: Any = None,
-        eval_hook: Callable[[Any], None] | None = None, eval_func: Callable[..., Any] | None = None,
+        eval_hook: Callable[[Any], None] | None = None, eval_func: Callable[..., Any] | None = None, *,
+        progress_bar: bool = False,
     ) -> None:  # fmt: skip
         self._iterators = iterator if isinstance(iterator, dict) else {"main": iterator}
         self._targets = target if isinstance(target, dict) else {"main": target}
         for name, each in self._iterators.items():
             if getattr(each, "repeat", False):
-                raise ValueError(
-                    f"Evaluator: the iterator {name!r} repeats for ever, so the evaluation would never end; make "
-                    f"it with repeat=False"
+                warnings.warn(
+                    f"Evaluator: the iterator {name!r} repeats for ever, so the evaluation may never end; make it with "
+                    f"repeat=False"
                 )
         self.converter = converter
         self.device = device
         self.eval_hook = eval_hook
         self.eval_func = eval_func
+        self._progress_bar = progress_bar
 
     def get_iterator(self, name: str) -> Any:
         """Return the iterator called `name`."""
@@ -86,6 +92,7 @@ class Evaluator(Extension):
         else:
             iterator = copy.copy(iterator)
         summary = DictSummary()
+        bar = _EvaluationBar(iterator) if self._progress_bar else None
         for batch in iterator:
             observation: dict[str, Any] = {}
             with report_scope(observation), no_backprop_mode():
@@ -97,9 +104,30 @@ class Evaluator(Extension):
                 else:
                     function(arrays)
             summary.add(observation)
+            if bar is not None:
+                bar.update()
+        if bar is not None:
+            bar.close()
         return summary.compute_mean()
 
     def finalize(self) -> None:
         """Let the iterators free what they hold."""
         for iterator in self._iterators.values():
             iterator.finalize()
+
+
+class _EvaluationBar(ProgressBar):
+    def __init__(self, iterator: Any) -> None:
+        super().__init__()
+        self.iterator = iterator
+        self.update_speed(0, 0.0)
+
+    def get_lines(self) -> list[str]:
+        size, done = len(self.iterator.dataset), self.iterator.epoch_detail
+        seen = round(done * size)
+        speed, epochs = self.update_speed(seen, done)
+        return [
+            self.bar("validation", done),
+            f"{seen:10} / {size} iterations\n",
+            f"{speed:10.5g} iters/sec. Estimated time to finish: {timedelta(seconds=(1 - done) / epochs)}.\n",
+        ]

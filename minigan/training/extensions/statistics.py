@@ -111,7 +111,7 @@ class ParameterStatistics(Extension):
                 prefix=f"{self._prefix}/" if self._prefix else "", link_name=link, param_name=path,
                 attr_name=attribute, function_name=name,
             )  # fmt: skip
-            result = float("nan") if skipped else function(values)
+            result: Any = float("nan") if skipped else function(values)
             if getattr(result, "ndim", 0):
                 report({f"{key}/{i}": part for i, part in enumerate(result)})
             else:

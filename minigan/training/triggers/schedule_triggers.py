@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.serializer import Serializer
+from minigan.training.trigger import read_known
 
 
 class OnceTrigger:
@@ -26,8 +27,11 @@ class OnceTrigger:
         return fires
 
     def serialize(self, serializer: Any) -> None:
-        """Write or read whether it has fired."""
-        self._flag_first = bool(serializer("_flag_first", self._flag_first))
+        """Write or read whether it has fired; where an old file does not say, it has."""
+        if isinstance(serializer, Serializer):
+            serializer("_flag_first", self._flag_first)
+        else:
+            self._flag_first = bool(read_known(self, serializer, "_flag_first", bool))
 
 
 class ManualScheduleTrigger:
@@ -44,8 +48,8 @@ class ManualScheduleTrigger:
         self.points = points if isinstance(points, list) else [points]
         self.unit = unit
         self.finished = False
-        self._previous_iteration = 0
-        self._previous_epoch_detail = 0.0
+        self._previous_iteration: int | None = 0
+        self._previous_epoch_detail: float | None = 0.0
 
     def __call__(self, trainer: Any) -> bool:
         """Say whether a point lies between the previous call and now."""
@@ -54,16 +58,23 @@ class ManualScheduleTrigger:
             (self._previous_epoch_detail, updater.epoch_detail) if self.unit == "epoch"
             else (self._previous_iteration, updater.iteration)
         )  # fmt: skip
+        if previous is None:  # an old file
+            previous = updater.previous_epoch_detail if self.unit == "epoch" else now - 1
         self._previous_iteration = updater.iteration
         self._previous_epoch_detail = getattr(updater, "epoch_detail", 0.0)
         self.finished = now >= max(self.points)
-        return any(previous < point <= now for point in self.points)
+        return any((previous or 0) < point <= now for point in self.points)
 
     def serialize(self, serializer: Any) -> None:
         """Write or read what the previous call saw."""
-        for key in ("previous_iteration", "previous_epoch_detail"):
-            setattr(self, f"_{key}", serializer(key, getattr(self, f"_{key}")))
-        self.finished = bool(serializer("finished", self.finished))
+        if isinstance(serializer, Serializer):
+            serializer("previous_iteration", self._previous_iteration)
+            serializer("previous_epoch_detail", self._previous_epoch_detail)
+            serializer("finished", self.finished)
+        else:
+            self._previous_iteration = read_known(self, serializer, "previous_iteration", int)
+            self._previous_epoch_detail = read_known(self, serializer, "previous_epoch_detail", float)
+            self.finished = bool(read_known(self, serializer, "finished", bool))
 
 
 class TimeTrigger:

@@ -30,6 +30,8 @@ class _Watch:
             return None
         mean = self.summary.compute_mean().get(self.key)
         self.summary = DictSummary()
+        if mean is None:
+            warnings.warn(f"{self.key} is not in observation, so the trigger that watches it has nothing to see")
         return None if mean is None else float(mean)
 
     def serialize(self, serializer: Any) -> None:
@@ -88,7 +90,7 @@ class EarlyStoppingTrigger:
     Args:
         check_trigger: The interval over which the value is averaged and after which it is looked at.
         monitor: Name of the value.
-        patience: How many intervals without improvement are borne (5 by default); `patients` is the old name.
+        patience: How many intervals without improvement are borne (3 by default); `patients` is the old name.
         mode: `"min"` (smaller is better), `"max"`, or `"auto"`: max if the name has `accuracy` in it.
         verbose: Whether to print a line when it fires.
         max_trigger: When to stop in any case.
@@ -101,11 +103,13 @@ class EarlyStoppingTrigger:
         old = kwargs.pop("patients", None)
         if kwargs:
             raise TypeError(f"EarlyStoppingTrigger: there is no argument {next(iter(kwargs))!r}")
+        if None not in (patience, old):
+            raise TypeError("EarlyStoppingTrigger: patience and patients are one thing by two names; pass patience")
         if mode not in ("auto", "min", "max"):
             warnings.warn(f"EarlyStoppingTrigger: mode is {mode!r}; wanted 'auto', 'min' or 'max'; 'auto' is taken")
         larger = mode == "max" or (mode != "min" and "accuracy" in monitor)
         self._compare = operator.gt if larger else operator.lt
-        self.patience = next(n for n in (patience, old, 5) if n is not None)
+        self.patience = next(n for n in (patience, old, 3) if n is not None)
         self.monitor = monitor
         self.verbose = verbose
         self.count = 0

@@ -1,0 +1,209 @@
+"""How a snapshot reaches the disk: at once, in a thread or process for each, or through one that works off a queue.
+
+A writer is called with `(filename, outdir, target)`, where `target` is a dict of arrays, and `finalize` waits until all
+is written. Unlike Chainer's, the ones that write later copy the arrays first, so that training does not change what
+is being written, and raise at their next call, or in `finalize`, what went wrong.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.serializers.npz import save_npz
+
+Savefun = Callable[..., Any]
+
+
+class Writer:
+    """Base class of writers; a subclass must define `__call__(filename, outdir, target)`."""
+
+    _failed: BaseException | None = None
+
+    def __call__(self, filename: str, outdir: str, target: Any) -> None:
+        """Save `target`, now or later."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(filename, outdir, target)")
+
+    def finalize(self) -> None:
+        """Wait until everything is written."""
+
+    def save(self, filename: str, outdir: str, target: Any, savefun: Savefun, **kwds: Any) -> None:
+        """Write the file, whole or not at all."""
+        path = Path(outdir, filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if savefun is save_npz:  # does so by itself
+            savefun(path, target, **kwds)
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            savefun(os.path.join(folder, path.name), target, **kwds)
+            os.replace(os.path.join(folder, path.name), path)
+
+    def _try_to_save(self, *args: Any, **kwds: Any) -> None:
+        try:
+            self.save(*args, **kwds)
+        except BaseException as error:
+            self._failed = error
+
+    def _check(self, worker: Any) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+        code = getattr(worker, "exitcode", None)
+        if isinstance(code, int) and code:
+            raise RuntimeError(
+                f"{type(self).__name__}: the process that writes snapshots failed (exit code {code}); its own message "
+                f"stands above"
+            )
+
+
+class SimpleWriter(Writer):
+    """Saves at once.
+
+    Args:
+        savefun: `(path, dict of arrays, **kwds)`.
+    """
+
+    def __init__(self, savefun: Savefun = save_npz, **kwds: Any) -> None:
+        self._savefun = savefun
+        self._kwds = kwds
+
+    def __call__(self, filename: str, outdir: str, target: Any) -> None:
+        """Save."""
+        self.save(filename, outdir, target, self._savefun, **self._kwds)
+
+
+class StandardWriter(SimpleWriter):
+    """Base of the writers that start a worker for each snapshot; one at a time."""
+
+    _worker: Any = None
+
+    def __call__(self, filename: str, outdir: str, target: Any) -> None:
+        """Wait for the worker before, and start the next one."""
+        self.finalize()
+        worker = self.create_worker(filename, outdir, _copied(target), **self._kwds)
+        worker.start()
+        self._worker = worker  # after the start: a process takes a copy of this writer along
+
+    def create_worker(self, filename: str, outdir: str, target: Any, **kwds: Any) -> Any:
+        """Return something with `start` and `join` that saves."""
+        raise NotImplementedError(f"{type(self).__name__} must define create_worker(filename, outdir, target)")
+
+    def finalize(self) -> None:
+        """Wait for the worker."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.join()
+            self._check(worker)
+
+
+class ThreadWriter(StandardWriter):
+    """Saves in a thread."""
+
+    def create_worker(self, filename: str, outdir: str, target: Any, **kwds: Any) -> threading.Thread:
+        """Return the thread."""
+        return threading.Thread(target=self._try_to_save, args=(filename, outdir, target, self._savefun), kwargs=kwds)
+
+
+class ProcessWriter(StandardWriter):
+    """Saves in a process, so that compressing takes no time from training."""
+
+    def create_worker(self, filename: str, outdir: str, target: Any, **kwds: Any) -> multiprocessing.Process:
+        """Return the process."""
+        args = (filename, outdir, target, self._savefun)
+        return multiprocessing.Process(target=self.save, args=args, kwargs=kwds)
+
+
+class QueueWriter(Writer):
+    """Base of the writers with one worker for the whole run, which takes snapshots from a queue.
+
+    Args:
+        savefun: `(path, dict of arrays)`.
+        task: Called by the worker as `(filename, outdir, dict of arrays)`; a `SimpleWriter` by default.
+    """
+
+    def __init__(self, savefun: Savefun = save_npz, task: Callable[..., Any] | None = None) -> None:
+        self._task = self.create_task(savefun) if task is None else task
+        self._queue: Any = self.create_queue()
+        self._consumer: Any = self.create_consumer(self._queue)
+        self._consumer.start()
+        self._finalized = False
+
+    def __call__(self, filename: str, outdir: str, target: Any) -> None:
+        """Put a copy into the queue."""
+        self._check(self._consumer)
+        self._queue.put([self._task, filename, outdir, _copied(target)])
+
+    def create_task(self, savefun: Savefun) -> Callable[..., Any]:
+        """Return what the worker calls."""
+        return SimpleWriter(savefun)
+
+    def create_queue(self) -> Any:
+        """Return a queue with `put`, `get` and `task_done`."""
+        raise NotImplementedError(f"{type(self).__name__} must define create_queue()")
+
+    def create_consumer(self, q: Any) -> Any:
+        """Return something with `start` and `join` that consumes the queue."""
+        raise NotImplementedError(f"{type(self).__name__} must define create_consumer(queue)")
+
+    def consume(self, q: Any) -> None:
+        """Save what comes, until None comes."""
+        while True:
+            task = q.get()
+            try:
+                if task is None:
+                    return
+                task[0](task[1], task[2], task[3])
+            except Exception as error:
+                print(f"{type(self).__name__}: {error}", file=sys.stderr)
+                self._failed = error
+            finally:
+                q.task_done()
+
+    def finalize(self) -> None:
+        """Wait until the queue is empty, and let the worker go."""
+        if not self._finalized:
+            self._finalized = True
+            self._queue.put(None)
+            self._consumer.join()  # and not the queue, in which a dead worker's snapshots stay for ever
+            self._check(self._consumer)
+
+
+class ThreadQueueWriter(QueueWriter):
+    """Saves in one thread."""
+
+    def create_queue(self) -> Any:
+        """Return a queue between threads."""
+        return queue.Queue()
+
+    def create_consumer(self, q: Any) -> threading.Thread:
+        """Return the thread."""
+        return threading.Thread(target=self.consume, args=(q,), daemon=True)
+
+
+class ProcessQueueWriter(QueueWriter):
+    """Saves in one process."""
+
+    def create_queue(self) -> Any:
+        """Return a queue between processes."""
+        return multiprocessing.JoinableQueue()
+
+    def create_consumer(self, q: Any) -> multiprocessing.Process:
+        """Return the process."""
+        return multiprocessing.Process(target=self._work, args=(q,), daemon=True)
+
+    def _work(self, q: Any) -> None:
+        self.consume(q)
+        sys.exit(self._failed is not None)
+
+
+def _copied(target: Any) -> dict[str, np.ndarray]:
+    return {key: np.array(value) for key, value in target.items()}
