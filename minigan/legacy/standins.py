@@ -7,12 +7,13 @@ absent, and say so as Chainer does where they are not installed.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minigan.backends.cuda import to_cpu as _to_cpu  # noqa: F401  (chainer.backends._cpu)
 from minigan.core import Add, Div, Mul, Pow, Sub, Variable
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.functions.linear_algebra import CooMatrix, get_order, to_coo  # noqa: F401 (Chainer's are in utils)
@@ -247,7 +248,7 @@ def _check_backward_with_params(
 # -- names of parts of functions that Chainer's own tests use ---------------------------------------------------------
 
 SubFromConstant, DivFromConstant, PowConstVar, PowVarVar = Sub, Div, Pow, Pow
-AddConstant, MulConstant, PowVarConst = partial(Add, None), partial(Mul, None), partial(Pow, None)
+AddConstant, MulConstant, PowVarConst = (functools.partial(node, None) for node in (Add, Mul, Pow))
 
 
 def _convert_value_to_string(value: Any) -> str:
@@ -258,3 +259,15 @@ def _convert_value_to_string(value: Any) -> str:
 
 def _flip(array: Any, axis: int) -> Any:
     return np.flip(array, axis)
+
+
+def _fp16_mixed_precision_helper(forward: Callable) -> Callable:
+    """Let ``forward(self, inputs)`` compute in float32 on float16 inputs; if all are, the outputs are float16, too."""
+
+    @functools.wraps(forward)
+    def wrapper(self: Any, inputs: tuple) -> tuple:
+        halves = {x.dtype == np.float16 for x in inputs if x.dtype.kind == "f"}
+        ys = forward(self, tuple(x.astype(np.float32) if x.dtype == np.float16 else x for x in inputs))
+        return tuple(y.astype(np.float16) if y.dtype == np.float32 else y for y in ys) if halves == {True} else ys
+
+    return wrapper

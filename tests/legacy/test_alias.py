@@ -255,3 +255,16 @@ def test_parts_of_functions_that_tests_of_chainer_name():
     texts = [basic_math._convert_value_to_string(value) for value in values]
     assert texts == ["(-2)", "2.0", "constant array", "constant array"]
     assert chainer.functions.array.flip._flip(np.arange(3), 0).tolist() == [2, 1, 0]
+    assert chainer.backends._cpu._to_cpu([np.ones(1), None])[0] == 1
+
+    class Half:
+        @chainer.utils.precision._fp16_mixed_precision_helper
+        def forward(self, inputs):
+            self.dtypes = "".join(x.dtype.char for x in inputs)
+            return inputs
+
+    # Chainer 7.8.1 gives the same for these dtypes
+    for given, inside, outside in (("ee", "ff", "ee"), ("ef", "ff", "ff"), ("dd", "dd", "dd"), ("eb", "fb", "eb")):
+        half = Half()
+        ys = half.forward(tuple(np.zeros(1, d) for d in given))
+        assert (half.dtypes, "".join(y.dtype.char for y in ys)) == (inside, outside)
