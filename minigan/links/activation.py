@@ -60,8 +60,8 @@ class Maxout(Chain):
         self, in_size: int | None, out_size: int, pool_size: int, initialW: Any = None, initial_bias: Any = 0
     ) -> None:
         super().__init__()
-        W = None if initialW is None else _seen_as((out_size, pool_size, -1), initialW)
-        b = None if initial_bias is None else _seen_as((out_size, pool_size), initial_bias)
+        W = None if initialW is None else _SeenAs((out_size, pool_size, -1), initialW)
+        b = None if initial_bias is None else _SeenAs((out_size, pool_size), initial_bias)
         self.out_size, self.pool_size = out_size, pool_size
         with self.init_scope():
             self.linear = Linear(in_size, out_size * pool_size, nobias=b is None, initialW=W, initial_bias=b)
@@ -71,15 +71,15 @@ class Maxout(Chain):
         return maxout(self.linear(x), self.pool_size)
 
 
-def _seen_as(shape: tuple[int, ...], initial: Any) -> Any:
+class _SeenAs:
     """An initializer that shows the array to another one in that shape."""
-    initializer = initializers._get_initializer(initial)
 
-    def fill(array: Any) -> None:
-        initializer(array.reshape(shape))
+    def __init__(self, shape: tuple[int, ...], initial: Any) -> None:
+        self.shape, self.initializer = shape, initializers._get_initializer(initial)
+        self.dtype = getattr(self.initializer, "dtype", None)
 
-    fill.dtype = getattr(initializer, "dtype", None)  # type: ignore[attr-defined]
-    return fill
+    def __call__(self, array: Any) -> None:
+        self.initializer(array.reshape(self.shape))
 
 
 class SimplifiedDropconnect(Link):

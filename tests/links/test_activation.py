@@ -1,5 +1,7 @@
 """Links of the chapter activation: initial values, lazy sizes, save and load."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,7 @@ def test_shapes_saved_and_loaded(tmp_path, make, make_other, shapes, y_shape):
     save_npz(tmp_path / "link.npz", link)
     load_npz(tmp_path / "link.npz", other)
     np.testing.assert_array_equal(other(X).array, y.array)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(link))(X).array, y.array)
 
 
 def test_initial_slopes():
