@@ -15,6 +15,8 @@ def _marked(name: str, wanting: str) -> Callable[[Any], Any]:
     """Return a decorator that marks tests for ``pytest -m name``; they are skipped if something is wanting."""
 
     def decorator(case: Any) -> Any:
+        if not callable(case):  # a mark with an argument: attr.gpu(2)
+            return decorator
         case = unittest.skip(wanting)(case) if wanting else case
         if "pytest" in sys.modules:  # which skips by its own marks, where a class is not a TestCase
             import pytest

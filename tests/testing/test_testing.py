@@ -270,8 +270,8 @@ def test_marks_and_requirements():
     def three():
         return 3
 
-    for mark in (attr.ideep, attr.chainerx, attr.multi_gpu(99), testing.with_requires("numpy>=1.0", "no-such-package"),
-                 testing.with_requires("numpy<1.0"), testing.without_requires("numpy>=1.26")):  # fmt: skip
+    for mark in (attr.ideep, attr.chainerx, attr.chainerx(2), attr.multi_gpu(99), testing.with_requires("numpy<1.0"),
+                 testing.with_requires("numpy>=1.0", "no-such-package"), testing.without_requires("numpy>=1.26")):  # fmt: skip
         with pytest.raises(unittest.SkipTest):
             mark(three)()
     assert attr.chainerx(type("Plain", (), {})).pytestmark[0].name == "skip"  # unittest's marks skip no plain class
