@@ -22,6 +22,7 @@ from minigan.reporter import Reporter
 from minigan.serializer import Serializer
 from minigan.training.extension import Extension
 from minigan.training.trigger import get_trigger
+from minigan.utils.files import folder_lock
 
 
 @dataclass
@@ -147,6 +148,9 @@ class Trainer:
 
         Args:
             show_loop_exception_msg: Whether an exception is printed to stderr at once, before extensions are finalised.
+
+        Raises:
+            FileExistsError: another process is training into the same folder.
         """
         if self._ended_at is not None:
             raise RuntimeError("Trainer.run: training is over, and cannot run a second time; make a new trainer")
@@ -156,6 +160,7 @@ class Trainer:
         entries = [entry for entry in entries if not entry.closes_iteration]
         self._started_at = time.perf_counter()
         with ExitStack() as stack:
+            stack.enter_context(folder_lock(self.out))
             stack.callback(self._end)
             stack.callback(self.updater.finalize)
             for entry in reversed(entries + closing):  # the stack turns them round again

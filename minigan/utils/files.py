@@ -14,6 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _TEXT_OPTIONS: dict[str, Any] = {"encoding": "utf-8", "newline": ""}
 
@@ -74,3 +79,58 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+_held: set[str] = set()  # folders that this process has locked
+
+
+@contextmanager
+def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside the `with` block no other process can lock the folder: two runs would write over each other's files.
+
+    The lock is the system's, on a file `.lock` with the number of the process in it, and ends with the process, however
+    that ends. Where the system has no such locks, or the folder cannot be written to, nothing is locked.
+
+    Raises:
+        FileExistsError: another process has it; the message names it.
+    """
+    name = os.path.realpath(folder)
+    descriptor = None if fcntl is None or name in _held else _lock(name)
+    if descriptor is None:
+        yield
+        return
+    _held.add(name)
+    try:
+        yield
+    finally:
+        _held.discard(name)
+        with suppress(OSError):  # the folder may have gone
+            os.remove(os.path.join(name, ".lock"))
+        os.close(descriptor)
+
+
+def _lock(folder: str) -> int | None:
+    path = os.path.join(folder, ".lock")
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
+                return descriptor
+        except FileNotFoundError:
+            pass  # its owner removed it after it was opened here: once more
+        except OSError as error:
+            owner = os.read(descriptor, 20).decode(errors="replace")
+            os.close(descriptor)
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                return None
+            raise FileExistsError(
+                f"process {owner or '(unknown)'} is training into {folder!r} at this moment; choose another folder, "
+                f"or wait until it ends"
+            ) from None
+        os.close(descriptor)

@@ -49,10 +49,26 @@ def test_log_report_keys_postprocess_and_filename(tmp_path):
 
 def test_log_report_without_file(tmp_path):
     trainer = trainer_of(tmp_path)
-    trainer.extend(extensions.LogReport(filename=None))
+    trainer.extend(extensions.LogReport(log_name=None))
     trainer.extend(extensions.LogReport(log_name="old"), name="old")
+    trainer.extend(extensions.LogReport(filename="new", log_name="old"), name="new")
     trainer.run()
-    assert file_names(tmp_path) == ["old"] and len(trainer.get_extension("LogReport").log) == 2
+    assert file_names(tmp_path) == ["new", "old"] and len(trainer.get_extension("LogReport").log) == 2
+
+
+def test_log_report_writes_what_json_writes_at_every_moment(tmp_path):
+    trainer = trainer_of(tmp_path)
+    log, texts = extensions.LogReport(trigger=(1, "iteration"), postprocess=lambda d: d.update(x={"a\n": [1, {}]})), []
+
+    def look(trainer):
+        texts.append((tmp_path / "log").read_text())
+        assert texts[-1] == json.dumps(log.log, indent=4)
+        log.log[-1]["later"] = trainer.updater.iteration  # extensions do this, to the entry that is the last one
+
+    trainer.extend(log)
+    trainer.extend(look)
+    trainer.run()
+    assert len(texts) == 10 and json.loads(texts[-1])[8]["later"] == 9
 
 
 # PrintReport

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +226,36 @@ def test_reports_before_training_make_a_row_and_a_point(tmp_path):
     written = DictionarySerializer()
     plot.serialize(written)
     assert json.loads(written.target["_plot_plot.png"][()]) == {"validation/main/loss": [[0, 3.0], [5, 6.0]]}
+
+
+RUN = """
+import sys, time
+from training.mlp import make_trainer
+import minigan
+trainer = make_trainer(minigan, sys.argv[1], extensions=False)
+trainer.extend(lambda trainer: (print("begun", flush=True), time.sleep(60)), name="wait")
+trainer.run()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fcntl")
+def test_two_processes_do_not_train_into_one_folder(tmp_path):
+    tests = str(Path(__file__).parents[1])
+    other = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], stdout=subprocess.PIPE, cwd=tests)
+    try:
+        assert other.stdout.readline() == b"begun\n"
+        with pytest.raises(FileExistsError, match=f"process {other.pid} is training into"):
+            make_trainer(minigan, tmp_path, extensions=False).run()
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    assert (tmp_path / ".lock").read_text() == str(other.pid)  # what a killed process leaves bars nobody
+    trainer = make_trainer(minigan, tmp_path, stop=(2, "iteration"), extensions=False)
+    trainer.extend(lambda trainer: make_trainer(minigan, tmp_path, stop=(1, "iteration"), extensions=False).run(), "in")
+    trainer.run()
+    make_trainer(minigan, tmp_path, stop=(1, "iteration"), extensions=False).run()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resume_at_the_end_stops_at_once(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.reporter import DictSummary
+from minigan.serializer import Serializer
 from minigan.training.extension import Extension
 from minigan.training.trigger import get_trigger
 from minigan.utils.files import atomic_write
@@ -16,27 +17,29 @@ from minigan.utils.files import atomic_write
 class LogReport(Extension):
     """Averages what is reported and, whenever its trigger fires, adds an entry to the log and rewrites the file.
 
-    An entry has the mean over the interval under each key, then `epoch`, `iteration` and `elapsed_time` (seconds).
+    An entry has the mean over the interval under each key, then `epoch`, `iteration` and `elapsed_time` (seconds). The
+    file is a whole JSON list at every moment. Entries keep the text that they had when the next one came: making it
+    anew is what takes long in a long log.
 
     Args:
         keys: What to average; None takes all that is reported.
         trigger: When an interval ends. The extension itself must be called at every iteration, as it is by default.
         postprocess: Called with each entry, which it may change, before the entry is stored.
-        filename: File in the trainer's folder, a JSON list; fields such as `{epoch}` are filled in from the entry. None
-            writes no file.
-        log_name: An old name of `filename`.
+        filename: File in the trainer's folder, a JSON list; fields such as `{epoch}` are filled in from the entry.
+        log_name: An old name of `filename`, `"log"` by default; None writes no file.
     """
 
     def __init__(
         self, keys: Iterable[str] | None = None, trigger: Any = (1, "epoch"),
-        postprocess: Callable[[dict[str, Any]], None] | None = None, filename: str | None = "log", *,
-        log_name: str | None = None,
+        postprocess: Callable[[dict[str, Any]], None] | None = None, filename: str | None = None, *,
+        log_name: str | None = "log",
     ) -> None:  # fmt: skip
         self._keys = None if keys is None else list(keys)
         self._trigger = get_trigger(trigger)
         self._postprocess = postprocess
-        self._filename = log_name or filename
+        self._log_name = log_name if filename is None else filename
         self._log: list[dict[str, Any]] = []
+        self._texts: list[str] = []  # of the entries, as they stand in the file
         self._summary = DictSummary()
 
     @property
@@ -60,11 +63,18 @@ class LogReport(Extension):
             self._postprocess(entry)
         self._log.append(entry)
         self._summary = DictSummary()
-        if self._filename is not None:
-            path = Path(trainer.out, self._filename.format(**entry))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path, "w") as file:
-                json.dump(self._log, file, indent=4)
+        if self._log_name is not None:
+            self._write(Path(trainer.out, self._log_name.format(**entry)))
+
+    def _write(self, path: Path) -> None:
+        """Write what `json.dump(log, file, indent=4)` would."""
+        known = len(self._texts) - 1  # the last one may have been changed since, by other extensions
+        self._texts[max(known, 0) :] = [
+            json.dumps(entry, indent=4).replace("\n", "\n    ") for entry in self._log[max(known, 0) :]
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "w") as file:
+            file.write("[\n    " + ",\n    ".join(self._texts) + "\n]")
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the log, the means of the unfinished interval and the trigger."""
@@ -72,3 +82,5 @@ class LogReport(Extension):
             self._trigger.serialize(serializer["_trigger"])
         self._summary.serialize(serializer["_summary"])
         self._log = json.loads(serializer("_log", json.dumps(self._log)))
+        if not isinstance(serializer, Serializer):
+            self._texts = []

@@ -23,21 +23,21 @@ class PlotReport(Extension):
         x_key: `"iteration"`, `"epoch"`, or a key of the observation.
         trigger: When an interval ends and the picture is redrawn. The extension itself is called at every iteration.
         postprocess: Called with figure, axes and the summary of the interval before the picture is saved.
-        filename: File in the trainer's folder, also as `file_name`.
+        filename: File in the trainer's folder, `plot.png` by default; `file_name` is the old name.
         marker: Matplotlib's marker for the points, or None.
         grid: Whether to draw a grid.
     """
 
     def __init__(
         self, y_keys: str | Sequence[str], x_key: str = "iteration", trigger: Any = (1, "epoch"),
-        postprocess: Callable[[Any, Any, Any], None] | None = None, filename: str = "plot.png",
-        marker: str | None = "x", grid: bool = True, *, file_name: str | None = None,
+        postprocess: Callable[[Any, Any, Any], None] | None = None, filename: str | None = None,
+        marker: str | None = "x", grid: bool = True, *, file_name: str = "plot.png",
     ) -> None:  # fmt: skip
         self._y_keys = [y_keys] if isinstance(y_keys, str) else list(y_keys)
         self._x_key = x_key
         self._trigger = get_trigger(trigger)
         self._postprocess = postprocess
-        self._filename = file_name or filename
+        self._file_name = filename or file_name
         self._marker = marker
         self._grid = grid
         self._summary = DictSummary()
@@ -64,7 +64,7 @@ class PlotReport(Extension):
                 if key in means:
                     self._points.setdefault(key, []).append([_plain(means[self._x_key]), float(means[key])])
         if self.available():
-            self._draw(Path(trainer.out, self._filename), summary)
+            self._draw(Path(trainer.out, self._file_name), summary)
 
     def _draw(self, path: Path, summary: DictSummary) -> None:
         from matplotlib.figure import Figure  # without pyplot: no window, no global state, always the Agg renderer
@@ -87,7 +87,7 @@ class PlotReport(Extension):
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the points and, unlike Chainer, the means of the unfinished interval and the trigger."""
-        key = f"_plot_{self._filename}"
+        key = f"_plot_{self._file_name}"
         self._points = json.loads(serializer(key, json.dumps(self._points)))
         if hasattr(self._trigger, "serialize"):
             self._trigger.serialize(serializer["_trigger"])
