@@ -265,13 +265,13 @@ def test_each_try_is_set_up():
     assert log[2:] == ["up", "try", "down"] * 3  # after those of test_skipped
 
 
-
 def test_marks_and_requirements():
     def three():
         return 3
 
-    for mark in (attr.ideep, attr.chainerx, attr.chainerx(2), attr.multi_gpu(99), testing.with_requires("numpy<1.0"),
-                 testing.with_requires("numpy>=1.0", "no-such-package"), testing.without_requires("numpy>=1.26")):  # fmt: skip
+    needs, shuns = testing.with_requires, testing.without_requires
+    wanting = [needs("numpy<1.0"), needs("numpy>=1.0", "no-such-package"), shuns("numpy>=1.26")]
+    for mark in (attr.ideep, attr.chainerx, attr.chainerx(2), attr.multi_gpu(99), *wanting):
         with pytest.raises(unittest.SkipTest):
             mark(three)()
     assert attr.chainerx(type("Plain", (), {})).pytestmark[0].name == "skip"  # unittest's marks skip no plain class
