@@ -16,7 +16,7 @@ from minigan.dataset.errors import DataError
 from minigan.datasets import MnistData
 
 BUILT_IN = Path(datasets.__file__).parent / "data"
-NAMES = {"mnist": "mnist", "fashion": "fashion-mnist"}
+NAMES = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
 
 data_option = click.option(
     "--data", metavar="WHAT",

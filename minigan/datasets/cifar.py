@@ -7,11 +7,8 @@ holds pickled objects, which minigan never loads.)
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import tarfile
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +18,7 @@ from minigan import configuration
 from minigan.dataset.download import get_dataset_directory
 from minigan.dataset.errors import DataError
 from minigan.datasets.arrays import read_arrays
-from minigan.datasets.idx import DAMAGE, read_at_most
+from minigan.datasets.mirrors import Published, fetch_one
 from minigan.datasets.tuple_dataset import TupleDataset
 from minigan.utils.files import atomic_write
 
@@ -86,22 +83,13 @@ def _chainer_form(name: str, withlabel: bool, ndim: int, scale: float, dtype: An
 
 def _fetch(name: str, path: Path) -> list[numpy.ndarray]:
     """Download the archive, check it, keep its arrays in Chainer's cache."""
-    url, archive = _URL.format(name), _ARCHIVES[name]
-    if os.environ.get("MINIGAN_OFFLINE"):
-        raise DataError(f"{path}: the file is missing and $MINIGAN_OFFLINE is set; unset it, or put there what Chainer "
-                        f"keeps: an npz of {', '.join(_KEYS)}")  # fmt: skip
-    try:
-        with urllib.request.urlopen(url, timeout=20) as response:
-            content = bytes(read_at_most(response, archive.size + 1))
-    except (*DAMAGE, ValueError) as error:
-        raise DataError(f"{url}: {name} cannot be fetched ({error}); check the connection, or put Chainer's "
-                        f"{path.name} into {path.parent}") from error  # fmt: skip
-    if hashlib.sha256(content).hexdigest() != archive.sha256:
-        raise DataError(f"{url}: the content is not the published one (its SHA-256 differs); try again later")
+    archive = _ARCHIVES[name]
+    advice = f"put what Chainer keeps, an npz of {', '.join(_KEYS)}, at {path}"
+    content = fetch_one(_URL.format(name), Published(archive.size, archive.sha256, True), advice)
     arrays = _unpack(content, archive)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
-        numpy.savez_compressed(file, **dict(zip(_KEYS, arrays)))
+        numpy.savez_compressed(file, **dict[str, Any](zip(_KEYS, arrays)))
     return arrays
 
 

@@ -1,9 +1,13 @@
-"""Data sets of image files: a list of paths, with or without labels. Needs Pillow, which is imported at first use."""
+"""Data sets of image files: lists of paths, zip archives, folders. Needs Pillow, which is imported at first use."""
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import numpy
@@ -11,15 +15,37 @@ import numpy
 from minigan import configuration
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.dataset.errors import DataError
+from minigan.datasets.arrays import ZIP_DAMAGE
+from minigan.datasets.idx import damaged, read_at_most
+from minigan.datasets.views import ConcatenatedDataset
+
+available = find_spec("PIL") is not None
+
+_LIMIT = 1 << 28  # bytes of one image file in an archive
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def _read_image(path: str, dtype: numpy.dtype) -> numpy.ndarray:
-    """An image file as (C, H, W), from 0 to 255; a grey one has one channel."""
+@contextmanager
+def _image(file: Any, name: str) -> Iterator[Any]:
+    """An image, open for reading; whatever Pillow raises on damaged content becomes one error with the name."""
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(f"{path}: reading images needs Pillow ({error}); install it: pip install pillow") from error
-    with Image.open(path) as image:
+        raise ImportError(f"{name}: reading images needs Pillow ({error}); install it: pip install pillow") from error
+    try:
+        with Image.open(file) as image:
+            yield image
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # no such file, no permission
+            raise
+        raise DataError(f"{name}: this is no image, or a damaged one ({error}); replace it or leave it out") from error
+
+
+def _pixels(file: Any, name: str, dtype: numpy.dtype) -> numpy.ndarray:
+    """An image as (C, H, W), from 0 to 255; a grey one has one channel."""
+    with _image(file, name) as image:
+        image.load()
         pixels = numpy.asarray(image, dtype=dtype)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -27,6 +53,19 @@ def _read_image(path: str, dtype: numpy.dtype) -> numpy.ndarray:
 def _lines(path: str) -> list[str]:
     with open(path, encoding="utf-8") as file:
         return [line.strip() for line in file if line.strip()]
+
+
+def _pairs(pairs: str | Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
+    return [_pair(pairs, line) for line in _lines(pairs)] if isinstance(pairs, str) else pairs
+
+
+def _pair(file: str, line: str) -> tuple[str, int]:
+    parts = line.split()
+    try:
+        path, label = parts
+        return path, int(label)
+    except ValueError:
+        raise DataError(f"{file}: the line {line!r} is no pair of a path and an integer") from None
 
 
 class ImageDataset(DatasetMixin):
@@ -48,7 +87,8 @@ class ImageDataset(DatasetMixin):
 
     def get_example(self, i: int) -> numpy.ndarray:
         """Return the i-th image."""
-        return _read_image(os.path.join(self._root, self._paths[i]), self._dtype)
+        path = os.path.join(self._root, self._paths[i])
+        return _pixels(path, path, self._dtype)
 
 
 class LabeledImageDataset(DatasetMixin):
@@ -63,9 +103,8 @@ class LabeledImageDataset(DatasetMixin):
 
     def __init__(self, pairs: str | Sequence[tuple[str, int]], root: str = ".", dtype: Any = None,
                  label_dtype: Any = numpy.int32) -> None:  # fmt: skip
-        self._pairs = [_pair(pairs, line) for line in _lines(pairs)] if isinstance(pairs, str) else pairs
-        self._root = root
-        self._dtype = configuration.get_dtype(dtype)
+        self._pairs = _pairs(pairs)
+        self._images: Any = ImageDataset([path for path, _ in self._pairs], root, dtype)
         self._label_dtype = label_dtype
 
     def __len__(self) -> int:
@@ -73,14 +112,123 @@ class LabeledImageDataset(DatasetMixin):
 
     def get_example(self, i: int) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Return the i-th image and its label."""
-        path, label = self._pairs[i]
-        return _read_image(os.path.join(self._root, path), self._dtype), numpy.array(label, self._label_dtype)
+        return self._images[i], numpy.array(self._pairs[i][1], self._label_dtype)
 
 
-def _pair(file: str, line: str) -> tuple[str, int]:
-    parts = line.split()
-    try:
-        path, label = parts
-        return path, int(label)
-    except ValueError:
-        raise DataError(f"{file}: the line {line!r} is no pair of a path and an integer") from None
+class ZippedImageDataset(DatasetMixin):
+    """The images of a zip archive, in the archive's order, as in `ImageDataset`.
+
+    Damage, encryption and members of more than 256 MB raise `DataError` when the archive or the image is opened.
+
+    Args:
+        zipfilename: Path of the archive.
+        dtype: Dtype of the images; `config.dtype` by default.
+    """
+
+    def __init__(self, zipfilename: str | os.PathLike[str], dtype: Any = None) -> None:
+        self._zipfilename = zipfilename
+        self._dtype = configuration.get_dtype(dtype)
+        self._opened: tuple[int, zipfile.ZipFile] | None = None
+        self._paths = [info.filename for info in self._archive().infolist() if not info.is_dir()]
+
+    def _archive(self) -> zipfile.ZipFile:
+        """The archive, opened in this process: two that share a file move each other's place in it."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            try:
+                self._opened = os.getpid(), zipfile.ZipFile(self._zipfilename)
+            except FileNotFoundError:
+                raise
+            except ZIP_DAMAGE as error:
+                raise damaged(self._zipfilename, error) from error
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def get_example(self, i: int) -> numpy.ndarray:
+        """Return the i-th image."""
+        name = f"{self._zipfilename}: {self._paths[i]}"
+        try:
+            with self._archive().open(self._paths[i]) as file:
+                content = read_at_most(file, _LIMIT + 1)
+        except ZIP_DAMAGE as error:
+            raise damaged(name, error) from error
+        if len(content) > _LIMIT:
+            raise DataError(f"{name}: the image file has more than {_LIMIT:,} bytes; leave it out of the archive")
+        return _pixels(io.BytesIO(content), name, self._dtype)
+
+
+class MultiZippedImageDataset(ConcatenatedDataset):
+    """The images of several zip archives one after the other, see `ZippedImageDataset`."""
+
+    def __init__(self, zipfilenames: Sequence[str | os.PathLike[str]], dtype: Any = None) -> None:
+        super().__init__(*(ZippedImageDataset(name, dtype) for name in zipfilenames))
+
+
+class LabeledZippedImageDataset(LabeledImageDataset):
+    """Pairs of an image of a zip archive and its label, an array without axes.
+
+    Args:
+        zipfilename: Path of the archive.
+        labelfilename: Text file with a member of the archive and an integer in each line, or such pairs.
+        dtype, label_dtype: As in `LabeledImageDataset`.
+    """
+
+    def __init__(self, zipfilename: str | os.PathLike[str], labelfilename: str | Sequence[tuple[str, int]],
+                 dtype: Any = None, label_dtype: Any = numpy.int32) -> None:  # fmt: skip
+        self._pairs = _pairs(labelfilename)
+        self._images = ZippedImageDataset(zipfilename, dtype)
+        self._images._paths = [path for path, _ in self._pairs]
+        self._label_dtype = label_dtype
+
+
+class ImageFolderDataset(DatasetMixin):
+    """All images under a folder, cut and scaled to one size, (channels, H, W) from -1 to 1: what a GAN eats.
+
+    Args:
+        root: The folder; images are found by their endings, in sub-folders too, and sorted by name.
+        size: H and W, or one number for both.
+        crop: `"center"` or `"random"`: the largest part of the right proportions is taken from the centre, or from a
+            place drawn anew each time; None squeezes the whole image into the size.
+        channels: 1 grey, 3 colours, 4 colours and opacity; images are converted.
+        dtype: Dtype of the images; `config.dtype` by default.
+        random: Where random places come from; NumPy's global generator by default.
+
+    Raises:
+        ValueError: a wrong size, crop or number of channels.
+        DataError: there is no image in the folder; in indexing, an image is damaged.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], size: int | tuple[int, int] = 64, crop: str | None = "center",
+                 channels: int = 3, dtype: Any = None, random: Any = numpy.random) -> None:  # fmt: skip
+        self._size = (size, size) if isinstance(size, int) else tuple(size)
+        if channels not in _MODES or crop not in ("center", "random", None) or min(self._size) < 1:
+            raise ValueError(f"ImageFolderDataset: size is {size!r}, crop {crop!r}, channels {channels!r}; wanted a "
+                             f"size of 1 or more, 'center', 'random' or None, and 1, 3 or 4")  # fmt: skip
+        self._crop, self._mode, self._random = crop, _MODES[channels], random
+        self._dtype = configuration.get_dtype(dtype)
+        found = (os.path.join(at, name) for at, _, names in os.walk(root) for name in names)
+        self._paths = sorted(path for path in found if path.lower().endswith(_ENDINGS))
+        if not self._paths:
+            raise DataError(f"{root}: there are no images in this folder; wanted files that end in one of "
+                            f"{' '.join(_ENDINGS)}")  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def get_example(self, i: int) -> numpy.ndarray:
+        """Return the i-th image."""
+        height, width = self._size
+        with _image(self._paths[i], self._paths[i]) as image:
+            scale = min(image.width / width, image.height / height)
+            part = (width * scale, height * scale) if self._crop else image.size
+            left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))
+            if self._crop == "random":
+                left, top = 2 * left * self._random.random_sample(), 2 * top * self._random.random_sample()
+            box = (left, top, min(left + part[0], image.width), min(top + part[1], image.height))
+            pixels = numpy.asarray(image.convert(self._mode).resize((width, height), 2, box), self._dtype)  # bilinear
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return numpy.ascontiguousarray(pixels / self._dtype.type(127.5) - self._dtype.type(1))

@@ -1,7 +1,7 @@
-"""Where the original files of MNIST and Fashion-MNIST can be fetched, and how to know that they are the right ones.
+"""Where the original files of data sets can be fetched, and how to know that they are the right ones.
 
-A mirror is not trusted: a file counts only if its decompressed content has the published length and SHA-256. It is
-checked before it is written, and written under a temporary name first, so that the cache is never left broken.
+A mirror is not trusted: a file counts only if its content has the published length and SHA-256. It is checked before it
+is written, and written under a temporary name first, so that the cache is never left broken.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import os
 import sys
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -26,10 +27,11 @@ _FAILURES = DAMAGE + (ValueError, http.client.HTTPException)
 
 
 class Published(NamedTuple):
-    """A file as it was published: bytes and SHA-256 of its decompressed content."""
+    """A file as it was published: bytes and SHA-256 of its content, decompressed unless `packed`."""
 
     size: int
     sha256: str
+    packed: bool = False
 
 
 IMAGES_TRAIN, LABELS_TRAIN = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -50,6 +52,12 @@ FILES = {
         IMAGES_TEST: Published(7840016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
         LABELS_TEST: Published(10008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
     },
+    "kmnist": {
+        IMAGES_TRAIN: Published(18165135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4", True),
+        LABELS_TRAIN: Published(29497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17", True),
+        IMAGES_TEST: Published(3041136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5", True),
+        LABELS_TEST: Published(5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c", True),
+    },
 }
 
 MIRRORS = {
@@ -61,6 +69,7 @@ MIRRORS = {
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
+    "kmnist": ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
 }
 
 
@@ -69,7 +78,7 @@ def fetch(name: str, folder: Path, mirrors: Sequence[str] | None = None,
     """Bring the four files of a data set into `folder` as `.gz`; intact files that are there already are kept.
 
     Args:
-        name: `"mnist"` or `"fashion-mnist"`.
+        name: `"mnist"`, `"fashion-mnist"` or `"kmnist"`.
         folder: Where the files go; made if missing.
         mirrors: Addresses that a file name is put behind; the published mirrors unless given.
         opener: Called with `(url, timeout=seconds)`, returns a binary file; `urllib.request.urlopen` unless given.
@@ -111,8 +120,26 @@ def _from_first(usable: list[str], name: str, published: Published, opener: Call
                     f"file into a folder and name that with --data or $MINIGAN_DATA")  # fmt: skip
 
 
+def fetch_one(url: str, published: Published, advice: str) -> bytes:
+    """Return the checked content of one address; `advice` says what else one can do.
+
+    Raises:
+        DataError: `$MINIGAN_OFFLINE` is set, there is no answer, or the content is not the published one.
+    """
+    if os.environ.get("MINIGAN_OFFLINE"):
+        raise DataError(f"{url}: not fetched, as $MINIGAN_OFFLINE is set; unset it, or {advice}")
+    print(f"minigan: downloading {url}", file=sys.stderr)
+    try:
+        with urllib.request.urlopen(url, timeout=4 * TIMEOUT) as response:
+            content = bytes(read_at_most(response, published.size + 1))
+        _verify(content, published)
+    except _FAILURES as error:
+        raise DataError(f"{url}: cannot be fetched ({error}); check the connection, or {advice}") from error
+    return content
+
+
 def _verify(content: bytes, published: Published) -> None:
-    raw = read_at_most(stream(io.BytesIO(content)), published.size + 1)
+    raw = content if published.packed else read_at_most(stream(io.BytesIO(content)), published.size + 1)
     if len(raw) != published.size or hashlib.sha256(raw).hexdigest() != published.sha256:
         raise ValueError("the content is not the published one (its SHA-256 differs)")
 

@@ -1,7 +1,7 @@
-"""MNIST and Fashion-MNIST: found where they may lie, checked, and given out in Chainer's form.
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST: found where they may lie, checked, and given out in Chainer's form.
 
 `find_mnist` says where the data is (a folder that the user names, Chainer's cache, minigan's cache, a download, the
-digits that come with the package), `load_mnist` reads it as bytes, `get_mnist` and `get_fashion_mnist` are Chainer's
+digits that come with the package), `load_mnist` reads it as bytes, `get_mnist` and its like are Chainer's
 functions. Nobody is left in doubt about the data: every result carries a line that says where it is from.
 """
 
@@ -21,8 +21,9 @@ from minigan.datasets import mirrors
 from minigan.datasets.digits import data_files, read_digits
 from minigan.datasets.tuple_dataset import TupleDataset
 
-TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
-_WORDS = {"mnist": "mnist", "fashion": "fashion-mnist"}
+TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "Kuzushiji-MNIST"}
+_WORDS = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
+_CHAINERS_NAMES = {"mnist": "mnist", "fashion-mnist": "fashion-mnist", "kmnist": "kuzushiji_mnist"}
 _BUILT_IN = Path(__file__).parent / "data"
 
 _data_directory: str | None = None
@@ -63,7 +64,7 @@ def download_mnist(name: str = "mnist", **options: Any) -> Path:
     """Fetch the original files into minigan's cache unless they are there, and return the folder.
 
     Args:
-        name: `"mnist"` or `"fashion-mnist"`.
+        name: `"mnist"`, `"fashion-mnist"` or `"kmnist"`.
         options: `mirrors`, `opener`, see `minigan.datasets.mirrors.fetch`.
 
     Raises:
@@ -96,7 +97,7 @@ def find_mnist(name: str = "mnist", directory: str | os.PathLike[str] | None = N
     title = TITLES[_known(name)]
     if named := directory or _data_directory or _named_by_environment(name):
         return DataSource(name, _files_in_named(Path(named), name), str(named))
-    chainer = Path(get_dataset_directory(f"pfnet/chainer/{name}", create_directory=False))
+    chainer = Path(get_dataset_directory(f"pfnet/chainer/{_CHAINERS_NAMES[name]}", create_directory=False))
     if files := data_files(chainer, name):
         return DataSource(name, files, f"Chainer's cache {chainer}")
     cache = get_cache_directory(name)
@@ -166,14 +167,26 @@ def get_fashion_mnist_labels() -> list[str]:
     return ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 
 
+def get_kuzushiji_mnist(withlabel: bool = True, ndim: int = 1, scale: float = 1.0, dtype: Any = None,
+                        label_dtype: Any = numpy.int32, rgb_format: bool = False) -> tuple[Any, Any]:  # fmt: skip
+    """Return the training and the test part of Kuzushiji-MNIST (Clanuwat et al. 2018), as `get_mnist` does."""
+    return _chainer_form("kmnist", withlabel, ndim, scale, dtype, label_dtype, rgb_format)
+
+
+def get_kuzushiji_mnist_labels() -> list[tuple[str, str]]:
+    """Return the reading and the modern form of the ten characters, in the order of the labels."""
+    return list(zip("o ki su tsu na ha ma ya re wo".split(), "おきすつなはまやれを"))
+
+
 def _chainer_form(name: str, withlabel: bool, ndim: int, scale: float, dtype: Any, label_dtype: Any,
                   rgb_format: bool) -> tuple[Any, Any]:  # fmt: skip
+    function = f"get_{_CHAINERS_NAMES[name].replace('-', '_')}"
     if ndim not in (1, 2, 3):
-        raise ValueError(f"get_{name.replace('-', '_')}: ndim is {ndim!r}; wanted 1 for (784,), 2 for (28, 28) or 3 "
+        raise ValueError(f"{function}: ndim is {ndim!r}; wanted 1 for (784,), 2 for (28, 28) or 3 "
                          f"for (1, 28, 28)")  # fmt: skip
     dtype = configuration.get_dtype(dtype)
     if dtype.kind != "f":
-        raise TypeError(f"get_{name.replace('-', '_')}: dtype is {dtype}; wanted a floating one, as scaled images are; "
+        raise TypeError(f"{function}: dtype is {dtype}; wanted a floating one, as scaled images are; "
                         f"load_mnist gives the bytes")  # fmt: skip
     data = load_mnist(name, download=not os.environ.get("MINIGAN_OFFLINE"))
     if data.source not in _announced:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -24,7 +24,7 @@ class SubDataset(DatasetMixin):
     outside of the range.
     """
 
-    def __init__(self, dataset: Any, start: int, finish: int, order: Sequence[int] | None = None) -> None:
+    def __init__(self, dataset: Any, start: int, finish: int, order: Any = None) -> None:
         if start < 0 or finish > len(dataset):
             raise ValueError(f"SubDataset: {start} to {finish} is asked of a data set of {len(dataset)} examples")
         if order is not None and len(order) != len(dataset):
@@ -44,7 +44,7 @@ class SubDataset(DatasetMixin):
         return self._dataset[index if self._order is None else self._order[index]]
 
 
-def split_dataset(dataset: Any, split_at: int, order: Sequence[int] | None = None) -> tuple[SubDataset, SubDataset]:
+def split_dataset(dataset: Any, split_at: int, order: Any = None) -> tuple[SubDataset, SubDataset]:
     """Return the first `split_at` examples (of the permutation `order`) and the rest, as two data sets."""
     try:
         split_at = operator.index(split_at)
@@ -58,7 +58,7 @@ def split_dataset_random(dataset: Any, first_size: int, seed: int | None = None)
     return split_dataset(dataset, first_size, _permutation(dataset, seed))
 
 
-def split_dataset_n(dataset: Any, n: int, order: Sequence[int] | None = None) -> list[SubDataset]:
+def split_dataset_n(dataset: Any, n: int, order: Any = None) -> list[SubDataset]:
     """Return `n` parts of equal size; up to `n - 1` examples at the end are left out."""
     size = len(dataset) // n
     return [SubDataset(dataset, i * size, (i + 1) * size, order) for i in range(n)]
@@ -70,7 +70,7 @@ def split_dataset_n_random(dataset: Any, n: int, seed: int | None = None) -> lis
 
 
 def get_cross_validation_datasets(
-    dataset: Any, n_folds: int | None = None, order: Sequence[int] | None = None, **kwargs: Any
+    dataset: Any, n_folds: int | None = None, order: Any = None, **kwargs: Any
 ) -> list[tuple[SubDataset, SubDataset]]:
     """Return `n_folds` pairs (training set, test set): each example is in exactly one of the test sets.
 

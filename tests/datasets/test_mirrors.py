@@ -137,5 +137,5 @@ def test_without_a_connection_the_built_in_digits_are_taken_and_the_reason_is_sa
 
 def test_mirrors_are_https_and_the_sums_are_sums():
     assert all(any(url.startswith("https://") for url in urls) for urls in mirrors.MIRRORS.values())
-    assert set(mirrors.MIRRORS) == set(mirrors.FILES) == {"mnist", "fashion-mnist"}
+    assert set(mirrors.MIRRORS) == set(mirrors.FILES) == {"mnist", "fashion-mnist", "kmnist"}
     assert all(len(bytes.fromhex(f.sha256)) == 32 for files in mirrors.FILES.values() for f in files.values())

@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import shutil
 import struct
 from pathlib import Path
@@ -16,6 +17,8 @@ from minigan.datasets import (
     find_mnist,
     get_fashion_mnist,
     get_fashion_mnist_labels,
+    get_kuzushiji_mnist,
+    get_kuzushiji_mnist_labels,
     get_mnist,
     load_mnist,
     mirrors,
@@ -170,7 +173,7 @@ def test_named_places_without_data(tmp_path):
     (tmp_path / "text").write_text("no digits here")
     with pytest.raises(DataError, match="neither an npz nor an HDF5"):
         load_mnist(directory=tmp_path / "text")
-    with pytest.raises(ValueError, match="no data set 'cifar'; wanted one of mnist, fashion-mnist"):
+    with pytest.raises(ValueError, match="no data set 'cifar'; wanted one of mnist, fashion-mnist, kmnist"):
         find_mnist("cifar")
 
 
@@ -247,8 +250,6 @@ def test_fashion_has_no_built_in_subset():
 
 def test_one_set_is_not_taken_for_the_other(idx_folder, idx, digits, monkeypatch):
     """The two sets have the same file names; MNIST's labels in a folder that is read as Fashion-MNIST are noticed."""
-    import hashlib
-
     digest = hashlib.sha256(idx(digits["y_train"])).hexdigest()
     monkeypatch.setitem(mirrors.FILES["mnist"], mirrors.LABELS_TRAIN, mirrors.Published(20, digest))
     assert len(load_mnist("mnist", idx_folder).x_train) == 12
@@ -380,6 +381,48 @@ def test_the_real_sets(name):
 def test_the_real_files_have_the_published_sums(name):
     for stem, published in mirrors.FILES[name].items():
         mirrors._verify((SHARED / name / f"{stem}.gz").read_bytes(), published)
+
+
+# --- Kuzushiji-MNIST ---
+
+
+def test_kuzushiji_mnist(tmp_path, digits, idx_folder, monkeypatch):
+    assert get_kuzushiji_mnist_labels()[:2] == [("o", "お"), ("ki", "き")]
+    assert get_kuzushiji_mnist_labels()[9] == ("wo", "を")
+    with pytest.raises(ValueError, match="get_kuzushiji_mnist: ndim is 4"):
+        get_kuzushiji_mnist(ndim=4)
+    with pytest.raises(DataError, match="Kuzushiji-MNIST is not on this machine.*codh.*minigan data --download kmnist"):
+        get_kuzushiji_mnist()
+    monkeypatch.setenv("MINIGAN_DATA", f"kmnist:{idx_folder}")
+    assert len(get_kuzushiji_mnist()[1]) == 5
+    monkeypatch.delenv("MINIGAN_DATA")
+    chainer_cache(tmp_path / "root", digits, "kuzushiji_mnist")  # the folder of Chainer 7.8.1
+    dataset.set_dataset_root(tmp_path / "root")
+    train, test = get_kuzushiji_mnist(ndim=3, rgb_format=True)
+    assert (len(train), len(test)) == (12, 5) and train[0][0].shape == (3, 28, 28)
+    assert [t for _, t in train] == digits["y_train"].tolist()
+
+
+def test_a_file_whose_sum_is_known_as_it_is_packed(tmp_path, idx_folder, monkeypatch):
+    packed = (idx_folder / "t10k-labels-idx1-ubyte.gz").read_bytes()
+    known = mirrors.Published(len(packed), hashlib.sha256(packed).hexdigest(), True)
+    mirrors._verify(packed, known)
+    for wrong in (packed + b" ", packed[:-1], gzip.compress(gzip.decompress(packed), 1) + b"x"):
+        with pytest.raises(ValueError, match="SHA-256 differs"):
+            mirrors._verify(wrong, known)
+
+
+@needs_shared
+def test_the_real_kmnist(tmp_path):
+    for stem in (mirrors.IMAGES_TEST, mirrors.LABELS_TEST):
+        content = (SHARED / "kmnist" / f"{stem}.gz").read_bytes()
+        mirrors._verify(content, mirrors.FILES["kmnist"][stem])
+        for name in (stem, stem.replace("t10k", "train")):
+            (tmp_path / f"{name}.gz").write_bytes(content)
+    data = load_mnist("kmnist", tmp_path)
+    assert data.x_test.shape == (10000, 28, 28) and np.bincount(data.y_test).tolist() == [1000] * 10
+    with pytest.raises(DataError, match=r"kmnist: train-images-idx3-ubyte and .* are missing"):
+        load_mnist("kmnist", SHARED)
 
 
 def test_idx_header_of_the_built_in_files_is_big_endian():
