@@ -40,7 +40,7 @@ SURFACE = _read_surface()
 KNOWN = {name for names in SURFACE.values() for name in names} | {path.rpartition(".")[2] for path in SURFACE}
 _REACHED = {"chainer.array": "chainer.functions.array", "chainer.basic_math": "chainer.functions.math.basic_math"}
 _originals: dict[tuple[str, str], Any] = {}  # what was written over under the old names
-adapters: list[Callable[[str, Any], Any]] = []  # `older.chainer1` puts one here: (path, object) -> object
+adapters: list[Callable[[str, str, Any], Any]] = []  # `older.chainer1` puts one here: (path, name, object) -> object
 
 
 def _import(name: str) -> types.ModuleType | None:
@@ -100,7 +100,7 @@ def find(path: str, name: str) -> Any:
     place = _holder(path, name)
     value = MISSING if place is None else getattr(place, name, MISSING)
     for adapt in adapters:
-        value = adapt(path, value)
+        value = adapt(path, name, value)
     return value
 
 

@@ -177,7 +177,10 @@ def _older(value: Any) -> Any:
     return _older_function(value) if isinstance(value, types.FunctionType) else value
 
 
-def _adapt(path: str, value: Any) -> Any:
+def _adapt(path: str, name: str, value: Any) -> Any:
+    if value is alias.MISSING and path == "chainer.functions" and name in _LAYERS:
+        _say("F.Convolution2D and the like are the links of that name")
+        return alias.find("chainer.links", name)
     ours = path.startswith(("chainer.functions", "chainer.links", "chainer.optimizers"))
     return _older(value) if ours or value is Variable else value
 
@@ -191,13 +194,17 @@ def chainer1() -> None:
         alias.adapters.append(_adapt)
 
 
-_CHAINER1 = "volatile|wscale|zero_grads|use_cudnn|(?<=argument ')(?:test|train|bias)"
+_LAYERS = "BatchNormalization Bilinear Convolution2D Deconvolution2D EmbedID Inception Linear Parameter PReLU".split()
+_CHAINER1 = "volatile|wscale|zero_grads|use_cudnn|(?<=argument ')(?:test|train|bias)|test(?==)"
+_CAME_ALONG = {"six": "six", "google": "protobuf", "filelock": "filelock", "pkg_resources": "setuptools"}
 FLAGS = {"numpy1": numpy1, "pillow9": pillow9, "chainer1": chainer1}
 
 
 def hint(error: BaseException) -> str | None:
     """Say which flag would have helped, None if none would."""
     text = str(error)
+    if isinstance(error, ModuleNotFoundError) and (package := _CAME_ALONG.get(str(error.name).partition(".")[0])):
+        return f"minigan.legacy: Chainer brought the package {package} along, minigan does not; install {package}"
     if match := re.search(r"numpy' has no attribute '(\w+)'|`np\.(\w+)` was", text):
         name = match[1] or match[2]
         flag, what = ("numpy1", f"NumPy removed np.{name}") if name in NUMPY else (None, "")
@@ -205,6 +212,8 @@ def hint(error: BaseException) -> str | None:
         flag, what = "pillow9", f"Pillow removed {match[1]}"
     elif match := re.search(rf"(?:argument '?|no attribute '|\b)({_CHAINER1})\b", text):
         flag, what = "chainer1", f"{match[1]} was Chainer 1's"
+    elif match := re.search(rf"no chainer.functions.({'|'.join(_LAYERS)}),", text):
+        flag, what = "chainer1", f"F.{match[1]} was Chainer 1's"
     else:
         return None
     if flag is None or not isinstance(error, (AttributeError, ImportError, TypeError, ValueError)):

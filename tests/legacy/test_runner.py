@@ -220,6 +220,22 @@ def test_chainer_1_is_understood_when_asked(tmp_path):
     ], done.stderr  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "line", ["F.Convolution2D(1, 2, 3).W.shape", "L.BatchNormalization(2)(np.zeros((3, 2), 'f'), test=True)"]
+)
+def test_what_chainer_1_would_have_helped_with(tmp_path, line):
+    script = tmp_path / "s.py"
+    script.write_text(f"import chainer.functions as F, chainer.links as L, numpy as np\nprint({line})\n")
+    assert "minigan.legacy --chainer1 SCRIPT" in run(script, cwd=tmp_path, code=1).stderr.splitlines()[-1]
+    assert "minigan.legacy --chainer1: " in run("--chainer1", script, cwd=tmp_path).stderr
+
+
+def test_a_package_that_came_with_chainer_is_named(tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text("import sys\nsys.modules.pop('six', None)\nsys.path[:] = []\nimport six\n")
+    assert run(script, cwd=tmp_path, code=1).stderr.splitlines()[-1].endswith("install six")
+
+
 def test_a_wrong_word_in_the_environment(tmp_path):
     error = run("--help", cwd=tmp_path, code=1, MINIGAN_LEGACY="nympy1").stderr
     assert "MINIGAN_LEGACY: got 'nympy1'; wanted words of numpy1, pillow9, chainer1" in error
