@@ -15,7 +15,7 @@ import numpy
 from minigan.backend import get_array_module, is_array
 from minigan.configuration import force_backprop_mode as force_backprop_mode
 from minigan.configuration import no_backprop_mode as no_backprop_mode
-from minigan.core import FunctionNode
+from minigan.core import FunctionNode, shown
 from minigan.function_hook import FunctionHook as FunctionHook
 
 
@@ -52,7 +52,6 @@ class FunctionAdapter(FunctionNode):
         inputs = tuple([retained[i].array if i in retained else None for i in range(len(self.inputs or ()))])
         arrays = tuple([None if g is None else g.array for g in grad_outputs])
         gradients = self._function.backward(inputs, arrays)
-        assert self.inputs is not None
         for i in indexes:
             self._check(i, gradients[i], self.inputs[i])
         found = [gradients[i] for i in indexes if gradients[i] is not None]
@@ -125,30 +124,11 @@ class Function:
         self._node = weakref.ref(node)
         return node
 
-    @property
-    def inputs(self) -> Any:
-        """Nodes of the inputs of the last call."""
-        return self.node.inputs
-
-    @property
-    def outputs(self) -> Any:
-        """Weak references to the nodes of the outputs of the last call."""
-        return self.node.outputs
-
-    @property
-    def output_data(self) -> tuple:
-        """Arrays of the outputs of the last call; None where they are not retained."""
-        return self.node.output_data
-
-    @property
-    def rank(self) -> int:
-        """Longest number of functions between a leaf and here."""
-        return self.node.rank
-
-    @property
-    def stack(self) -> Any:
-        """Where the last call was made; in debug mode only."""
-        return self.node.stack
+    inputs = shown("node.inputs", "Nodes of the inputs of the last call.")
+    outputs = shown("node.outputs", "Weak references to the nodes of the outputs of the last call.")
+    output_data = shown("node.output_data", "Arrays of the outputs of the last call; None where they are not retained.")
+    rank = shown("node.rank", "Longest number of functions between a leaf and here.")
+    stack = shown("node.stack", "Where the last call was made; in debug mode only.")
 
     @property
     def label(self) -> str:
@@ -168,20 +148,10 @@ class Function:
         """Stop calling the hook of that name."""
         self.node.delete_hook(name)
 
-    def check_type_forward(self, in_types: Any) -> None:
-        """Check shapes and dtypes of the inputs, with ``utils.type_check.expect``; by default nothing."""
-
-    def forward(self, inputs: tuple) -> tuple:
-        """Compute the outputs. By default goes to ``forward_gpu`` or ``forward_cpu``."""
-        return self.forward_cpu(inputs) if get_array_module(*inputs) is numpy else self.forward_gpu(inputs)
-
-    def forward_cpu(self, inputs: tuple) -> tuple:
-        """Compute the outputs from NumPy arrays."""
-        raise NotImplementedError(f"{type(self).__name__}: neither forward nor forward_cpu is defined")
-
-    def forward_gpu(self, inputs: tuple) -> tuple:
-        """Compute the outputs from CuPy arrays."""
-        raise NotImplementedError(f"{type(self).__name__}: neither forward nor forward_gpu is defined")
+    check_type_forward: Any = FunctionNode.check_type_forward
+    forward: Any = FunctionNode.forward
+    forward_cpu: Any = FunctionNode.forward_cpu
+    forward_gpu: Any = FunctionNode.forward_gpu
 
     def backward(self, inputs: tuple, grad_outputs: tuple) -> tuple:
         """Compute the gradients of all inputs. By default goes to ``backward_gpu`` or ``backward_cpu``."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan import optimizer_hooks
 from minigan.backend import copyto, get_array_module, is_array
-from minigan.core import Parameter, Variable
+from minigan.core import Parameter, Variable, shown
 from minigan.link import Link
 from minigan.serializer import Deserializer
 
@@ -40,10 +40,7 @@ class Hyperparameter:
     def __repr__(self) -> str:
         return f"Hyperparameter({', '.join(f'{key}={value}' for key, value in sorted(self.get_dict().items()))})"
 
-    @property
-    def parent(self) -> Hyperparameter | None:
-        """Where the values come from that are not set here."""
-        return self._parent
+    parent = shown("_parent", "Where the values come from that are not set here.")
 
     def get_dict(self) -> dict[str, Any]:
         """Every value that can be seen from here."""
@@ -122,10 +119,7 @@ class UpdateRule:
         self._state: dict[str, Any] | None = None
         self._hooks = _Hooks()
 
-    @property
-    def state(self) -> dict[str, Any] | None:
-        """Arrays and numbers that pass from one update to the next."""
-        return self._state
+    state = shown("_state", "Arrays and numbers that pass from one update to the next; None before the first.")
 
     def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
         """Call ``hook(rule, param)`` before (``"pre"``) or after (``"post"``) each update of this parameter."""

@@ -48,7 +48,6 @@ class _Rule(UpdateRule):
                 setattr(self.hyperparam, name, value)
 
     def init_state(self, param: Parameter) -> None:
-        assert self.state is not None
         for key in self.states:
             self.state[key] = param.xp.zeros_like(param.array)
         if self.start:
@@ -98,7 +97,6 @@ class MomentumSGDRule(_Rule):
     states = ("v",)
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         lr, momentum = float(self.hyperparam.lr), float(self.hyperparam.momentum)
         p, g, s = param.array, param.grad, _scratch(param.array)
         v = self.state["v"]
@@ -123,7 +121,6 @@ class CorrectedMomentumSGDRule(_Rule):
     states = ("v",)
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         v = self.state["v"]
         v *= float(self.hyperparam.momentum)
         v -= param.grad
@@ -148,7 +145,6 @@ class NesterovAGRule(_Rule):
     states = ("v",)
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         v, momentum, step = self.state["v"], float(self.hyperparam.momentum), float(self.hyperparam.lr) * param.grad
         v *= momentum
         v -= step
@@ -170,7 +166,6 @@ class AdaGradRule(_Rule):
     states = ("h",)
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         g, h = _wide(param.grad), self.state["h"]
         h += g * g
         param.array[...] -= float(self.hyperparam.lr) * g / (param.xp.sqrt(_wide(h)) + float(self.hyperparam.eps))
@@ -194,7 +189,6 @@ class AdaDeltaRule(_Rule):
     states = ("msg", "msdx")
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         rho, eps = float(self.hyperparam.rho), float(self.hyperparam.eps)
         g, msg, msdx = _wide(param.grad), self.state["msg"], self.state["msdx"]
         msg[...] = rho * _wide(msg) + (1.0 - rho) * g * g
@@ -218,7 +212,6 @@ class RMSpropRule(_Rule):
     states = ("ms",)
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         hp = self.hyperparam
         lr, alpha, eps, inside = float(hp.lr), float(hp.alpha), float(hp.eps), bool(hp.eps_inside_sqrt)
         xp = param.xp
@@ -260,7 +253,6 @@ class RMSpropGravesRule(_Rule):
     states = ("n", "g", "delta")
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         hp = self.hyperparam
         alpha, g = float(hp.alpha), _wide(param.grad)
         n, mean, delta = (self.state[key] for key in self.states)
@@ -290,7 +282,6 @@ class SMORMS3Rule(_Rule):
     start = 1.0
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         xp, g, lr, eps = param.xp, _wide(param.grad), float(self.hyperparam.lr), float(self.hyperparam.eps)
         mem, mean, square = (self.state[key] for key in self.states)
         r = 1.0 / (_wide(mem) + 1.0)
@@ -319,7 +310,6 @@ class MSVAGRule(_Rule):
     states = ("m", "v")
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         hp, xp, g, p = self.hyperparam, param.xp, _wide(param.grad), param.array
         beta, lr, eta, decay = float(hp.beta), float(hp.lr), float(hp.eta), float(hp.weight_decay_rate)
         for key, value in (("m", g), ("v", g * g)):
@@ -362,7 +352,6 @@ class AdamRule(_Rule):
             self.initial_alpha = self.hyperparam.alpha  # the bounds follow later changes of alpha
 
     def init_state(self, param: Parameter) -> None:
-        assert self.state is not None
         for key in ("m", "v", "vhat") if self.hyperparam.amsgrad else ("m", "v"):
             self.state[key] = param.xp.zeros_like(param.array)
 
@@ -383,7 +372,6 @@ class AdamRule(_Rule):
         return final * (1.0 - 1.0 / (hp.gamma * self.t + 1)), final * (1.0 + 1.0 / (hp.gamma * self.t))
 
     def update_core(self, param: Parameter) -> None:
-        assert self.state is not None
         hp = self.hyperparam
         towards_g, towards_square, eps = 1.0 - float(hp.beta1), 1.0 - float(hp.beta2), float(hp.eps)
         eta, decay = float(hp.eta), float(hp.eta * hp.weight_decay_rate)

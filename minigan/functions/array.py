@@ -81,7 +81,6 @@ class SplitAxis(FunctionNode):
         return ys
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        assert self.inputs is not None
         if not self.in_order:  # parts overlap, or do not cover x
             gys = [(part, gy) for part, gy in zip(self.slices, grad_outputs) if gy is not None]
             return (add(*[GetItemGrad(part, self.inputs[0].shape).apply((gy,))[0] for part, gy in gys]),)
@@ -403,7 +402,6 @@ class Where(FunctionNode):
             raise InvalidType(f"where: shapes {shapes} of condition, x and y do not broadcast.") from error
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        assert self.inputs is not None
         masks = self.condition, ~self.condition
         return tuple(sum_to(Select(masks[i]).apply(grad_outputs)[0], self.inputs[i].shape) for i in indexes)
 
@@ -429,7 +427,6 @@ class Pad(FunctionNode):
         return (get_array_module(*inputs).pad(inputs[0], self.pad_width, mode=self.mode, **self.keywords),)
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        assert self.inputs is not None
         shape, (gy,) = self.inputs[0].shape, grad_outputs
         if self.mode == "constant":
             before = np.broadcast_to(self.pad_width, (len(shape), 2))[:, 0].tolist()
@@ -559,7 +556,6 @@ class PadSequence(FunctionNode):
         return (y,)
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
-        assert self.inputs is not None
         return tuple(get_item(grad_outputs[0], (i, slice(self.inputs[i].shape[0]))) for i in indexes)
 
 

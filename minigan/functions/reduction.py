@@ -295,7 +295,6 @@ class Cumsum(_OneAxis):
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         (gy,) = grad_outputs
-        assert self.inputs is not None
         flip = (slice(None),) * ((self.axis or 0) % gy.ndim) + (slice(None, None, -1),)
         return (core.reshape(cumsum(gy[flip], self.axis)[flip], self.inputs[0].shape),)
 
