@@ -279,7 +279,7 @@ class _Problem:
 
 def _inner(gys: Sequence[Any], ys: Sequence[Any]) -> float:
     """sum_k <gys[k], ys[k]>, without those that are None."""
-    return sum(float((y * gy).sum()) for y, gy in zip(ys, gys) if gy is not None)
+    return sum(float((y * gy).sum()) for y, gy in zip(ys, gys, strict=True) if gy is not None)
 
 
 def _coarsest(arrays: Sequence[Any]) -> Any:
