@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
+import operator
 import traceback
 import warnings
 import weakref
@@ -27,6 +28,12 @@ from minigan.configuration import config, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.utils import type_check
 from minigan.utils.type_check import InvalidType
+
+
+def shown(path: str, doc: str) -> Any:
+    """Return a property that shows a part's attribute: ``shape = shown("_array.shape", "Lengths of the axes.")``."""
+    return property(operator.attrgetter(path), doc=doc)
+
 
 # --------------------------------------------------------------------------------------------------------------------
 # Variables: an array, its gradient, and who made it
@@ -57,15 +64,8 @@ class VariableNode:
         self.shape: Any = None if array is None else array.shape
         self.dtype: Any = None if array is None else array.dtype
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient is wanted for this place."""
-        return self._requires_grad
-
-    @property
-    def rank(self) -> int:
-        """Longest number of functions between a leaf and here."""
-        return self._rank
+    requires_grad = shown("_requires_grad", "Whether a gradient is wanted for this place.")
+    rank = shown("_rank", "Longest number of functions between a leaf and here.")
 
     @property
     def creator(self) -> Any:
@@ -236,25 +236,10 @@ class Variable:
     def name(self, name: str | None) -> None:
         self._node.name = name
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        return self._array.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self._array.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self._array.size
-
-    @property
-    def dtype(self) -> numpy.dtype:
-        """Type of the elements."""
-        return self._array.dtype
+    shape = shown("_array.shape", "Lengths of the axes.")
+    ndim = shown("_array.ndim", "Number of axes.")
+    size = shown("_array.size", "Number of elements.")
+    dtype = shown("_array.dtype", "Type of the elements.")
 
     @property
     def xp(self) -> Any:
@@ -278,10 +263,7 @@ class Variable:
 
     # -- its place in the graph
 
-    @property
-    def node(self) -> VariableNode:
-        """The place in the graph."""
-        return self._node
+    node = shown("_node", "The place in the graph.")
 
     @property
     def creator_node(self) -> FunctionNode | None:
@@ -301,20 +283,9 @@ class Variable:
     def creator(self, creator: Any) -> None:
         self._node.set_creator(creator)
 
-    @property
-    def rank(self) -> int:
-        """Longest number of functions between a leaf and here."""
-        return self._node._rank
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient is wanted for it."""
-        return self._node._requires_grad
-
-    @property
-    def label(self) -> str:
-        """Shape and dtype in a few words."""
-        return self._node.label
+    rank = shown("_node._rank", "Longest number of functions between a leaf and here.")
+    requires_grad = shown("_node._requires_grad", "Whether a gradient is wanted for it.")
+    label = shown("_node.label", "Shape and dtype in a few words.")
 
     def set_creator_node(self, fnode: FunctionNode | None) -> None:
         """Record that ``fnode`` made it."""
@@ -709,8 +680,9 @@ class FunctionNode:
     #: Whether integers are refused (if ``arguments`` is given).
     floating: ClassVar[bool] = True
 
-    inputs: tuple[VariableNode, ...] | None = None
-    outputs: tuple[weakref.ref[VariableNode], ...] | None = None
+    #: Nodes of the inputs and weak references to those of the outputs; None before ``apply`` and after ``unchain``.
+    inputs: Any = None
+    outputs: Any = None
     rank = 0
     #: Where it was applied (``traceback.extract_stack()``); in debug mode only.
     stack: Any = None
@@ -720,7 +692,7 @@ class FunctionNode:
     _local_function_hooks: dict[str, FunctionHook] | None = None
     _retained_inputs: tuple[int, ...] = ()
     _retained_outputs: tuple[int, ...] = ()
-    _output_arrays: dict[int, Any] | None = None
+    _output_arrays: Any = None  # by number, those that are retained
 
     @property
     def label(self) -> str:
@@ -824,14 +796,12 @@ class FunctionNode:
 
     def get_retained_inputs(self) -> tuple[Variable, ...]:
         """Call in ``backward``: the inputs that ``forward`` retained."""
-        assert self.inputs is not None
         return tuple([self.inputs[i].get_variable() for i in self._retained_inputs])
 
     def get_retained_outputs(self) -> tuple[Any, ...]:
         """Call in ``backward``: the outputs that ``forward`` retained; None for one that is None."""
         if not self._retained_outputs:
             return ()
-        assert self.outputs is not None and self._output_arrays is not None
         results = []
         for i in self._retained_outputs:
             node = self.outputs[i]()
@@ -945,7 +915,6 @@ class FunctionNode:
     def _send_back(self, indexes: tuple[int, ...], gradients: tuple, before: list,
                    debug: bool) -> Sequence[Variable | None]:  # fmt: skip
         """Call ``backward`` (or ``backward_accumulate`` of a user's function, for which ``before`` is) and check it."""
-        assert self.inputs is not None
         hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
         if hooks:
             data = tuple([x.data for x in self.inputs])
@@ -972,7 +941,6 @@ class FunctionNode:
         return results
 
     def _check_gradients(self, results: Any, indexes: tuple[int, ...]) -> None:
-        assert self.inputs is not None
         if results is None or len(results) != len(indexes):
             raise (TypeError if results is None else ValueError)(
                 f"{self._title()}: number of gradients returned from backward is incorrect: "
@@ -1226,7 +1194,6 @@ def _functions_between(ends: list[VariableNode], targets: set[VariableNode]) -> 
             stack.extend(x.creator_node for x in function.inputs)
     on_path: set[int] = set()
     for key, function in sorted(functions.items(), key=lambda item: item[1].rank):
-        assert function.inputs is not None
         if any(x in targets or id(x.creator_node) in on_path for x in function.inputs):
             on_path.add(key)
     return on_path
@@ -1272,7 +1239,6 @@ class _Binary(FunctionNode):
             raise InvalidType(f"{self.label}: shapes {left.shape} and {right.shape} do not broadcast") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         retained = self.get_retained_inputs() if self.needs_operands() else [None] * len(self.inputs)
         left, right = self.operands(retained)
         sides = [side for side in (0, 1) if self.constants[side] is None]
@@ -1508,7 +1474,6 @@ class MatMul(FunctionNode):
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         a, b = self.get_retained_inputs()
         (gy,) = grad_outputs
-        assert self.inputs is not None
         products = [matmul(gy, _swap(b)) if i == 0 else matmul(_swap(a), gy) for i in indexes]
         return tuple(
             cast(sum_to(product, self.inputs[i].shape), self.inputs[i].dtype)
@@ -1529,7 +1494,6 @@ class Sum(FunctionNode):
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         (gy,) = grad_outputs
-        assert self.inputs is not None
         shape = self.inputs[0].shape
         if not self.keepdims and len(shape) != gy.ndim:
             axes = range(len(shape)) if self.axis is None else [a % len(shape) for a in self.axis]
@@ -1550,7 +1514,6 @@ class BroadcastTo(FunctionNode):
             raise InvalidType(f"broadcast_to: shape {inputs[0].shape} does not broadcast to {self.shape}") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         return (sum_to(grad_outputs[0], self.inputs[0].shape),)
 
 
@@ -1567,7 +1530,6 @@ class SumTo(FunctionNode):
         return (x.sum(axis=axes, keepdims=True).reshape(self.shape),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         return (broadcast_to(grad_outputs[0], self.inputs[0].shape),)
 
 
@@ -1586,7 +1548,6 @@ class Reshape(FunctionNode):
             ) from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         return (reshape(grad_outputs[0], self.inputs[0].shape),)
 
 
@@ -1623,7 +1584,6 @@ class GetItem(FunctionNode):
             raise IndexError(f"get_item: x has shape {inputs[0].shape}: {error}") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         return GetItemGrad(self.index, self.inputs[0].shape).apply((grad_outputs[0],))
 
 
@@ -1662,7 +1622,6 @@ class Cast(FunctionNode):
         return (inputs[0].astype(self.dtype, copy=False),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        assert self.inputs is not None
         return (cast(grad_outputs[0], self.inputs[0].dtype),)
 
 
