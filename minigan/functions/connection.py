@@ -272,7 +272,7 @@ class _Convolution(_Weighted):
             )
         channels = W.shape[axis] * (self.groups if axis else 1)
         if x.shape[1] != channels:
-            raise InvalidType(
+            raise WrongSize(
                 f"{self.name}: x has {x.shape[1]} channels (shape {x.shape}) but W, of shape {W.shape} "
                 f"({self.layout}, ...), is for {channels} with groups={self.groups}; check the channels of the layer"
             )

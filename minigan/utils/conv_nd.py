@@ -18,7 +18,7 @@ __all__ = ["WrongSize", "as_tuple", "col2im_nd", "col2im_nd_cpu", "col2im_nd_gpu
            "im2col_nd_cpu", "im2col_nd_gpu"]  # fmt: skip
 
 
-class WrongSize(InvalidType, ValueError, AssertionError):
+class WrongSize(InvalidType, ValueError, AssertionError, RuntimeError, TypeError):
     """Sizes that do not fit, for which Chainer raises now one of these classes, now another."""
 
 

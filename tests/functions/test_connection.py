@@ -222,6 +222,10 @@ def test_wrong_sizes_have_the_classes_that_chainer_has():
         convolution_nd(x, np.ones((4, 3, 3, 3)), stride=(1,))
     with pytest.raises(ValueError, match="wanted a multiple of groups=3"):
         convolution_2d(x, np.ones((4, 1, 3, 3)), groups=3)
+    with pytest.raises(TypeError, match="x has 3 channels .* for 2 with groups=2"):
+        convolution_nd(x, np.ones((4, 1, 3, 3)), groups=2)
+    with pytest.raises(RuntimeError, match="wanted at least 1"):
+        deconvolution_2d(x, np.ones((3, 1, 3, 3)), pad=9)
     for function in (convolution_1d, deconvolution_1d):
         with pytest.raises(ValueError, match=f"{function.__name__}: x has 4 axes .*; wanted 3"):
             function(x, np.ones((3, 3, 3)))
