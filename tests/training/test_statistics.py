@@ -87,6 +87,48 @@ def test_a_run_stops_when_a_weight_is_no_number(tmp_path):
         trainer.run(show_loop_exception_msg=False)
 
 
+def watched(tmp_path, function, debug):
+    trainer = trainer_of(tmp_path)
+    model = trainer.updater.get_optimizer("main").target
+    forward = type(model).forward
+
+    class Spoilt(type(model)):
+        def forward(self, x, t):
+            if trainer.updater.iteration == 2:
+                return function(forward(self, x, t), self)
+            return forward(self, x, t)
+
+    model.__class__ = Spoilt
+    trainer.extend(E.FailOnNonNumber())
+    trainer.extend(E.snapshot(), trigger=(1, "iteration"))
+    with minigan.using_config("debug", debug), np.errstate(all="ignore"):
+        with pytest.raises(RuntimeError) as caught:
+            trainer.run(show_loop_exception_msg=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["snapshot_iter_1", "snapshot_iter_2"]
+    assert not minigan.link_hook._get_link_hooks()
+    return str(caught.value)
+
+
+def report_infinity(loss, model):
+    minigan.report({"loss": np.float32(np.inf)}, model)
+    model.l1.W.array[...] = np.inf
+    model.l1(np.ones((1, 4), np.float32))
+    return loss
+
+
+def test_fail_on_a_loss_and_the_first_link_that_gave_it(tmp_path, capsys):
+    text = watched(tmp_path / "a", report_infinity, False)
+    assert "main/loss is NaN or infinity in iteration 3" in text and "set_debug(True) shows" in text
+    text = watched(tmp_path / "b", report_infinity, True)
+    assert "the first link that gave such values is main/l1 (Linear)" in text and capsys.readouterr().err == ""
+
+
+def test_in_debug_mode_the_function_raises_and_the_link_is_told(tmp_path, capsys):
+    text = watched(tmp_path, lambda loss, model: minigan.functions.log(-loss), True)
+    assert text == "NaN is detected on forward computation of log"
+    assert capsys.readouterr().err == f"FailOnNonNumber: after iteration 2, in main (Spoilt): {text}\n"
+
+
 def spoil_in_iteration_2(trainer):
     if trainer.updater.iteration == 2:
         trainer.updater.get_optimizer("main").target.l1.W.array[0, 0] = np.inf

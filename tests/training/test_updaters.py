@@ -1,5 +1,7 @@
 """StandardUpdater: names, epochs, devices, converters, and sentences for wrong arguments."""
 
+import warnings
+
 import numpy as np
 import pytest
 from training.mlp import make_trainer
@@ -153,3 +155,21 @@ def test_parallel_updater_copies_the_model_to_its_devices():
     assert not MultiprocessParallelUpdater.available()
     with pytest.raises(RuntimeError, match="use ParallelUpdater"):
         MultiprocessParallelUpdater([], optimizer, devices=[0, 1])
+
+
+@pytest.mark.parametrize("idle", ["used", "unused", "frozen"])
+def test_a_parameter_that_never_has_a_gradient_is_told_once(tmp_path, idle):
+    trainer = make_trainer(minigan, tmp_path, stop=(15, "iteration"), extensions=False)
+    model = trainer.updater.get_optimizer("main").target
+    if idle != "used":
+        with model.init_scope():
+            model.more = minigan.links.Linear(2, 3)
+        trainer.updater.get_optimizer("main").setup(model)
+    if idle == "frozen":
+        model.more.disable_update()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.run()
+    texts = [str(warning.message) for warning in caught]
+    assert len(texts) == (idle == "unused")
+    assert all("/more/W, /more/b of optimizer 'main' had no gradient" in text for text in texts)

@@ -1,29 +1,105 @@
-"""Extensions that watch over a run: stop when a weight is no number any more, free graphs that are not needed."""
+"""Extensions that watch over a run: stop when a loss or weight is no number any more, free graphs that are not needed."""
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
+from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import Variable
+from minigan.core import Variable, as_array
+from minigan.link_hook import LinkHook
 from minigan.training.extension import Extension
 
 
 class FailOnNonNumber(Extension):
-    """Stops training as soon as a parameter holds NaN or infinity, so that no time is lost and no snapshot spoiled.
+    """Stops training as soon as a loss or a parameter holds NaN or infinity: no time is lost and no snapshot spoiled.
 
-    Raises `RuntimeError`, which names the optimizer, the parameter and the iteration.
+    Raises `RuntimeError`, which names the loss, or optimizer and parameter, and the iteration. A loss is what was
+    reported under a name with `loss` in it. In debug mode (`minigan.set_debug(True)`), in which the first function that
+    gives NaN raises by itself, it also tells the first link that gave NaN or infinity.
     """
 
+    _watch: _Watch | None = None
+
+    def initialize(self, trainer: Any) -> None:
+        """In debug mode, begin to watch all links."""
+        if config.debug:
+            self._watch = _Watch()
+            self._watch.__enter__()
+
     def __call__(self, trainer: Any) -> None:
-        """Look at every parameter of every optimizer."""
+        """Look at every loss, and every parameter of every optimizer."""
+        for name, value in trainer.observation.items():
+            if "loss" in name.rpartition("/")[2] and not _finite(value):
+                self._fail(trainer, f"{name} is NaN or infinity")
         for name, optimizer in trainer.updater.get_all_optimizers().items():
             for path, param in optimizer.target.namedparams(include_uninit=False):
-                if not bool(param.xp.isfinite(param.array).all()):
-                    raise RuntimeError(
-                        f"FailOnNonNumber: parameter {path} of optimizer {name!r} holds NaN or infinity in iteration "
-                        f"{trainer.updater.iteration}; lower the learning rate, or clip the gradients"
-                    )
+                if not _finite(param):
+                    self._fail(trainer, f"parameter {path} of optimizer {name!r} holds NaN or infinity")
+        if self._watch:
+            self._watch.reset()
+
+    def _fail(self, trainer: Any, what: str) -> None:
+        if self._watch is None:
+            hint = "; minigan.set_debug(True) shows where it begins"
+        else:
+            hint = f"; the first link that gave such values is {_path(trainer, self._watch.first)}"
+        raise RuntimeError(
+            f"FailOnNonNumber: {what} in iteration {trainer.updater.iteration}; lower the learning rate, or clip the "
+            f"gradients{hint}"
+        )
+
+    def on_error(self, trainer: Any, exception: Exception, traceback: Any) -> None:
+        """In debug mode, tell in which link the error was raised."""
+        if self._watch and self._watch.inside:
+            where = _path(trainer, self._watch.inside[-1])
+            print(f"FailOnNonNumber: after iteration {trainer.updater.iteration}, in {where}: {exception}", file=sys.stderr)
+
+    def finalize(self) -> None:
+        """Watch no longer."""
+        if self._watch:
+            self._watch.__exit__()
+            self._watch = None
+
+
+class _Watch(LinkHook):
+    """Knows the links that are being called, and the first that gave what is not finite."""
+
+    def __init__(self) -> None:
+        self.name = f"FailOnNonNumber-{id(self)}"  # two trainers may run, one within the other
+        self.reset()
+
+    def reset(self) -> None:
+        self.inside: list[Any] = []
+        self.first: Any = None
+
+    def forward_preprocess(self, args: Any) -> None:
+        self.inside.append(args.link)
+
+    def forward_postprocess(self, args: Any) -> None:
+        self.inside.pop()
+        outputs = args.out if isinstance(args.out, (tuple, list)) else [args.out]
+        if self.first is None and not all(map(_finite, outputs)):
+            self.first = args.link
+
+
+def _finite(value: Any) -> bool:
+    array = as_array(value)
+    if isinstance(array, float):  # NumPy's float64, too
+        return math.isfinite(array)
+    return getattr(array, "dtype", None) is None or array.dtype.kind != "f" or bool(
+        get_array_module(array).isfinite(array).all()
+    )
+
+
+def _path(trainer: Any, link: Any) -> str:
+    for name, optimizer in trainer.updater.get_all_optimizers().items():
+        for path, other in optimizer.target.namedlinks():
+            if other is link:
+                return f"{name}{path if path != '/' else ''} ({type(link).__name__})"
+    return "none that an optimizer has" if link is None else type(link).__name__
 
 
 class unchain_variables(Extension):

@@ -6,11 +6,13 @@ that it finds here by name.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import get_device
 from minigan.dataset.convert import call_converter, concat_examples
+from minigan.link import Link
 from minigan.training.updaters.updater import Updater
 
 
@@ -45,6 +47,7 @@ class StandardUpdater(Updater):
         self.device = None if device is None else get_device(device)
         self.input_device = self.device if input_device is None else get_device(input_device)
         self.iteration = 0
+        self._idle: dict[str, list[tuple[str, Any]]] | None = None  # parameters that have had no gradient so far
         for each in self._optimizers.values():
             if self.device is not None:
                 each.target.to_device(self.device)
@@ -54,9 +57,30 @@ class StandardUpdater(Updater):
                 each.use_auto_new_epoch = True
 
     def update(self) -> None:
-        """Do one iteration and count it."""
+        """Do one iteration and count it; after the first epoch of a run, warn of parameters without a gradient."""
         self.update_core()
         self.iteration += 1
+        if self._idle != {}:
+            self._look_for_gradients()
+
+    def _look_for_gradients(self) -> None:
+        if self._idle is None:
+            self._idle = {
+                name: [(p, x) for p, x in optimizer.target.namedparams() if x.update_rule and x.update_rule.enabled]
+                for name, optimizer in self._optimizers.items() if isinstance(optimizer.target, Link)
+            }  # fmt: skip
+        for name, params in [*self._idle.items()]:
+            # An optimizer puts zeros where there is none, so zeros are what an idle parameter has.
+            idle = self._idle[name] = [(path, x) for path, x in params if x.grad is None or not bool(x.grad.any())]
+            trained = len(idle) < len([*self._optimizers[name].target.params()])  # else gradients are not kept at all
+            if idle and trained and getattr(self, "is_new_epoch", False):
+                warnings.warn(
+                    f"{type(self).__name__}: {', '.join(path for path, _ in idle)} of optimizer {name!r} had no "
+                    f"gradient in a whole epoch, so nothing trains them; does the loss depend on them? disable_update() says "
+                    f"that it is meant"
+                )
+            if not idle or getattr(self, "is_new_epoch", False):
+                del self._idle[name]
 
     def update_core(self) -> None:
         """Take a batch of `"main"` and let the optimizer `"main"` make one step on its loss.
