@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import traceback
 import warnings
 import weakref
@@ -195,6 +196,7 @@ class MultiprocessIterator(_ReadingAhead):
         self._unsent: deque[Any] = deque()
         self._workers: list[_Worker] = []
         self._owner = os.getpid()
+        self._stop: Any = None
 
     def _start(self) -> _Worker:
         method = multiprocessing.get_start_method(allow_none=True)
@@ -215,7 +217,7 @@ class MultiprocessIterator(_ReadingAhead):
         if self._owner != os.getpid():  # a forked process has a copy; the workers are not its own
             self._begin()
         if not self._workers:
-            weakref.finalize(self, _end, self._workers, self._owner)
+            self._stop = weakref.finalize(self, _end, self._workers, self._owner)
             while len(self._workers) < self.n_processes:
                 self._workers.append(self._start())
         self._unsent.append((self._seed, epoch, position, indices))
@@ -249,7 +251,8 @@ class MultiprocessIterator(_ReadingAhead):
         return examples
 
     def _forget(self) -> None:
-        _end(self._workers, self._owner)
+        if self._stop is not None:
+            self._stop()
         self._begin()
 
     def reset(self) -> None:
@@ -344,6 +347,7 @@ def _end(workers: list[_Worker], owner: int) -> None:
 def _work(dataset: Any, pipe: Any, other_end: Any, memories: list[mmap.mmap]) -> None:
     """What a worker does until the pipe ends."""
     other_end.close()  # or the end of the parent would never be seen
+    threading.Thread(target=_follow_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     count = 0
@@ -352,6 +356,14 @@ def _work(dataset: Any, pipe: Any, other_end: Any, memories: list[mmap.mmap]) ->
             task = pipe.recv()
             pipe.send_bytes(_answer(dataset, memories[count % len(memories)] if memories else None, *task))
             count += 1
+
+
+def _follow_parent() -> None:
+    """End this process with its parent, even while the data set hangs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _answer(dataset: Any, memory: mmap.mmap | None, seed: int, epoch: int, position: int, indices: Any) -> Any:

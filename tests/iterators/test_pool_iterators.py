@@ -369,10 +369,10 @@ def test_a_stopped_script_leaves_no_workers(tmp_path, number, code):
 iterator = MultiprocessIterator(Data(), 10, shuffle=False, n_processes=2)
 print(*{pid for pid, _ in next(iterator) + next(iterator)}, flush=True)
 time.sleep(1000)
-""")  # fmt: skip
+""", stuck=20)  # fmt: skip
     pids = process.stdout.readline().split()
     assert len(pids) == 2 and all(alive(pid) for pid in pids)
-    process.send_signal(number)
+    process.send_signal(number)  # while the workers hang in the third batch
     _, err = process.communicate(timeout=20)
     assert process.returncode == code and err.count("Traceback") == (number == signal.SIGINT)
     assert wait_until_gone(pids)
