@@ -104,7 +104,8 @@ class LocalConvolution2DFunction:
 
     def apply(self, inputs: Sequence[Any]) -> tuple[Variable]:
         """Call it on (x, W) or (x, W, b)."""
-        return (local_convolution_2d(*inputs, stride=self.stride),)
+        x, W, *b = inputs
+        return (local_convolution_2d(x, W, b[0] if b else None, self.stride),)
 
 
 def deformable_convolution_2d_sampler(
