@@ -33,6 +33,9 @@ class StandardUpdater(Updater):
         TypeError: an iterator or optimizer is something else, a list of pairs for example.
     """
 
+    # Parameters that have had no gradient so far. Of the class: scripts have an __init__ of their own, without super().
+    _idle: dict[str, list[tuple[str, Any]]] | None = None
+
     def __init__(
         self, iterator: Any, optimizer: Any, converter: Callable[..., Any] = concat_examples, device: Any = None,
         loss_func: Callable[..., Any] | None = None, loss_scale: float | None = None, auto_new_epoch: bool = True, *,
@@ -47,7 +50,6 @@ class StandardUpdater(Updater):
         self.device = None if device is None else get_device(device)
         self.input_device = self.device if input_device is None else get_device(input_device)
         self.iteration = 0
-        self._idle: dict[str, list[tuple[str, Any]]] | None = None  # parameters that have had no gradient so far
         for each in self._optimizers.values():
             if self.device is not None:
                 each.target.to_device(self.device)
@@ -76,8 +78,8 @@ class StandardUpdater(Updater):
             if idle and trained and getattr(self, "is_new_epoch", False):
                 warnings.warn(
                     f"{type(self).__name__}: {', '.join(path for path, _ in idle)} of optimizer {name!r} had no "
-                    f"gradient in a whole epoch, so nothing trains them; does the loss depend on them? disable_update() says "
-                    f"that it is meant"
+                    f"gradient in a whole epoch, so nothing trains them; does the loss depend on them? "
+                    f"disable_update() says that it is meant"
                 )
             if not idle or getattr(self, "is_new_epoch", False):
                 del self._idle[name]
