@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 import minigan.functions as F
+import minigan.links as L
+from minigan import optimizers, training
 from minigan.iterators import MultiprocessIterator, MultithreadIterator, SerialIterator
-from minigan.serializers import DictionarySerializer, NpzDeserializer
+from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz
 
 KINDS = [
     lambda *a, **k: MultithreadIterator(*a, n_threads=3, **k),
@@ -178,6 +180,33 @@ def test_random_examples_are_reproducible_and_go_on_after_a_resume():
         three.serialize(NpzDeserializer(file.target))
         assert batches(three, 5) == wanted
         assert {x[1] for x in next(other)}.isdisjoint(x[1] for batch in wanted for x in batch)
+
+
+class Blurred:
+    """Labelled examples of a kind, with noise that a worker draws."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        return (np.random.randn(5) + i % 3).astype(np.float32), np.int32(i % 3)
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(tmp_path):
+    def train(steps, resume=None, **workers):
+        np.random.seed(1)
+        optimizer = optimizers.Adam().setup(L.Classifier(L.Linear(5, 3)))
+        iterator = MultiprocessIterator(Blurred(), 7, **workers)
+        trainer = training.Trainer(training.StandardUpdater(iterator, optimizer), (steps, "iteration"), tmp_path)
+        trainer.extend(training.extensions.snapshot(filename="of_{.updater.iteration}"), trigger=(4, "iteration"))
+        if resume:
+            load_npz(tmp_path / resume, trainer)
+        trainer.run()
+        return optimizer.target.predictor.W.array
+
+    wanted = train(11, n_processes=2)
+    np.random.rand(3)
+    np.testing.assert_array_equal(train(11, "of_4", n_processes=3, n_prefetch=2), wanted)
 
 
 # --- processes ---
