@@ -1210,6 +1210,8 @@ class _Binary(FunctionNode):
     floating = False
     arguments = ("lhs", "rhs")
     symbol: ClassVar[str] = "?"
+    compute: Any  #: from the arrays of both operands to the result
+    keeps: Any = True  #: whether `partial` needs the operands
 
     def __init__(self, left: Any = None, right: Any = None, dtype: Any = None) -> None:
         self.written = (left, right)
@@ -1231,7 +1233,7 @@ class _Binary(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:
         left, right = self.operands(inputs)
-        if self.needs_operands():
+        if self.keeps:
             self.retain_inputs(range(len(inputs)))
         try:
             return (self.compute(left, right),)
@@ -1239,22 +1241,16 @@ class _Binary(FunctionNode):
             raise InvalidType(f"{self.label}: shapes {left.shape} and {right.shape} do not broadcast") from error
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        retained = self.get_retained_inputs() if self.needs_operands() else [None] * len(self.inputs)
+        retained = self.get_retained_inputs() if self.keeps else [None] * len(self.inputs)
         left, right = self.operands(retained)
         sides = [side for side in (0, 1) if self.constants[side] is None]
         return tuple(
             sum_to(self.partial(sides[i], grad_outputs[0], left, right), self.inputs[i].shape) for i in indexes
         )
 
-    def compute(self, left: Any, right: Any) -> Any:
-        raise NotImplementedError
-
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         """Return the gradient of the left (0) or right (1) operand, before broadcasting is undone."""
         raise NotImplementedError
-
-    def needs_operands(self) -> bool:
-        return True
 
 
 def _binary(kind: type[_Binary], left: Any, right: Any) -> Variable:
@@ -1295,51 +1291,37 @@ def _constant(number: Any, dtype: Any) -> Any:
 class Add(_Binary):
     """a + b."""
 
-    symbol = "+"
-
-    def compute(self, left: Any, right: Any) -> Any:
-        return left + right
+    symbol, keeps = "+", False
+    compute = staticmethod(operator.add)
 
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         return gy
-
-    def needs_operands(self) -> bool:
-        return False
 
 
 class Sub(_Binary):
     """a - b."""
 
-    symbol = "-"
-
-    def compute(self, left: Any, right: Any) -> Any:
-        return left - right
+    symbol, keeps = "-", False
+    compute = staticmethod(operator.sub)
 
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         return gy if side == 0 else -gy
 
-    def needs_operands(self) -> bool:
-        return False
-
 
 class Mul(_Binary):
-    """a b."""
+    """a b. Whole numbers may be multiplied by a number, not by each other: Chainer has it so."""
 
     symbol = "*"
+    compute = staticmethod(operator.mul)
 
     @property
-    def floating(self) -> bool:  # type: ignore[override]
-        """Whole numbers may be multiplied by a number, not by each other: Chainer has it so."""
+    def keeps(self) -> bool:  # type: ignore[override]
         return self.constants == (None, None)
 
-    def compute(self, left: Any, right: Any) -> Any:
-        return left * right
+    floating = keeps  # type: ignore[assignment]
 
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         return gy * (right if side == 0 else left)
-
-    def needs_operands(self) -> bool:
-        return self.constants == (None, None)
 
 
 class Div(_Binary):
@@ -1348,8 +1330,10 @@ class Div(_Binary):
     symbol = "/"
 
     @property
-    def floating(self) -> bool:  # type: ignore[override]
+    def keeps(self) -> bool:  # type: ignore[override]
         return self.constants[1] is None
+
+    floating = keeps  # type: ignore[assignment]
 
     def compute(self, left: Any, right: Any) -> Any:
         return (left / right).astype(left.dtype, copy=False)
@@ -1357,21 +1341,13 @@ class Div(_Binary):
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         return gy / right if side == 0 else -gy * left / (right * right)
 
-    def needs_operands(self) -> bool:
-        return self.constants[1] is None
-
 
 class FloorDiv(_Binary):
     """The largest whole number not above a / b; it has no gradient."""
 
-    symbol = "//"
+    symbol, keeps = "//", False
+    compute = staticmethod(operator.floordiv)
     floating = Div.floating
-
-    def compute(self, left: Any, right: Any) -> Any:
-        return left // right
-
-    def needs_operands(self) -> bool:
-        return False
 
 
 def _floor_divide(left: Any, right: Any) -> Variable:
@@ -1382,11 +1358,8 @@ def _floor_divide(left: Any, right: Any) -> Variable:
 class Pow(_Binary):
     """a to the power of b."""
 
-    symbol = "**"
-    floating = True
-
-    def compute(self, left: Any, right: Any) -> Any:
-        return left**right
+    symbol, floating = "**", True
+    compute = staticmethod(operator.pow)
 
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:
         if side == 0:
@@ -1395,65 +1368,72 @@ class Pow(_Binary):
         return gy * (logarithm * left**right)
 
 
-class _Unary(FunctionNode):
-    """An elementwise function of one input."""
+class Elementwise(FunctionNode):
+    """y = value(xp, x) element by element, in the dtype of x; gx = gradient(gy, x, y), in arithmetic of Variables.
+
+    ``gradient`` may leave out x or y: what it does not name is not kept. ``InvalidType`` unless x is floating point.
+    A function without arguments is one statement, ``Sin, sin = elementwise("Sin", "sin", "Sine of x.", lambda gy, x:
+    gy * cos(x))``; one with arguments is a subclass, in which ``gradient`` is a method with the same parameters.
+    """
 
     arguments = ("x",)
+    needs: ClassVar[tuple[str, ...]] = ()
+    gradient: ClassVar[Callable[..., Variable]]
 
+    def __init_subclass__(cls) -> None:
+        code = cls.gradient.__code__
+        cls.needs = code.co_varnames[: code.co_argcount]
 
-class Neg(_Unary):
-    """-x."""
-
-    floating = False
-    name = label = "__neg__"  # type: ignore[assignment]
-
-    def forward(self, inputs: tuple) -> tuple:
-        return (-inputs[0],)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        return (neg(grad_outputs[0]),)
-
-
-class Absolute(_Unary):
-    """The absolute value; its gradient at 0 is 0."""
-
-    name = label = "|_|"  # type: ignore[assignment]
+    def value(self, xp: Any, x: Any) -> Any:
+        """Compute the result from the array ``x``; a wider or narrower dtype is cast to that of x afterwards."""
+        raise NotImplementedError
 
     def forward(self, inputs: tuple) -> tuple:
-        self.retain_inputs((0,))
-        return (abs(inputs[0]),)
+        (x,) = inputs
+        if "x" in self.needs:
+            self.retain_inputs((0,))
+        if "y" in self.needs:
+            self.retain_outputs((0,))
+        y = self.value(get_array_module(x), x)
+        return (y.astype(x.dtype, copy=False) if x.dtype.kind == "f" else y,)  # integers: with config.type_check off
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        (x,) = self.get_retained_inputs()
-        return (grad_outputs[0] * x.xp.sign(x.array),)
+        known = {}
+        if "x" in self.needs:
+            (known["x"],) = self.get_retained_inputs()
+        if "y" in self.needs:
+            (known["y"],) = self.get_retained_outputs()
+        return (self.gradient(grad_outputs[0], **known),)
 
 
-class Exp(_Unary):
-    """The exponential function."""
+def elementwise(
+    node: str, name: str, doc: str, gradient: Callable[..., Variable], value: Callable[[Any, Any], Any] | None = None,
+    label: str | None = None, **attributes: Any,
+) -> tuple[type[Elementwise], Callable[[Any], Variable]]:  # fmt: skip
+    """Make a node class called ``node`` and the public function ``name(x)`` that applies it.
 
-    name = label = "exp"  # type: ignore[assignment]
+    ``value(xp, x)`` is ``xp.<name>(x)`` unless given, ``label`` the name of the function.
+    """
 
-    def forward(self, inputs: tuple) -> tuple:
-        self.retain_outputs((0,))
-        return (get_array_module(inputs[0]).exp(inputs[0]),)
+    def function(x: Any) -> Variable:
+        return kind().apply((x,))[0]
 
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        (y,) = self.get_retained_outputs()
-        return (grad_outputs[0] * y,)
+    module = gradient.__module__
+    kind = type(node, (Elementwise,), {
+        "__module__": module, "__doc__": doc, "name": name, "label": label or name, "gradient": staticmethod(gradient),
+        "value": staticmethod(value or (lambda xp, x: getattr(xp, name)(x))), **attributes,
+    })  # fmt: skip
+    function.__module__, function.__name__, function.__qualname__, function.__doc__ = module, name, name, doc
+    return kind, function
 
 
-class Log(_Unary):
-    """The natural logarithm."""
-
-    name = label = "log"  # type: ignore[assignment]
-
-    def forward(self, inputs: tuple) -> tuple:
-        self.retain_inputs((0,))
-        return (get_array_module(inputs[0]).log(inputs[0]),)
-
-    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        (x,) = self.get_retained_inputs()
-        return (grad_outputs[0] / x,)
+Neg, neg = elementwise("Neg", "neg", "-x.", lambda gy: -gy, lambda xp, x: -x, "__neg__", floating=False)
+Absolute, absolute = elementwise(
+    "Absolute", "absolute", "The absolute values; the gradient at 0 is 0.", lambda gy, x: gy * x.xp.sign(x.array),
+    label="|_|",
+)  # fmt: skip
+Exp, exp = elementwise("Exp", "exp", "e to the power of x.", lambda gy, y: gy * y)
+Log, log = elementwise("Log", "log", "The natural logarithm of x.", lambda gy, x: gy / x)
 
 
 class MatMul(FunctionNode):
@@ -1662,26 +1642,6 @@ def _with_one_variable(lhs: Any, rhs: Any) -> tuple[Any, Any]:
     if isinstance(lhs, Variable) or isinstance(rhs, Variable):
         return lhs, rhs
     return (as_variable(lhs), rhs) if is_array(lhs) else (lhs, as_variable(rhs))
-
-
-def neg(x: Any) -> Variable:
-    """Return ``-x``."""
-    return Neg().apply((x,))[0]
-
-
-def absolute(x: Any) -> Variable:
-    """Return the absolute values; the gradient at 0 is 0."""
-    return Absolute().apply((x,))[0]
-
-
-def exp(x: Any) -> Variable:
-    """Return e to the power of ``x``."""
-    return Exp().apply((x,))[0]
-
-
-def log(x: Any) -> Variable:
-    """Return the natural logarithm of ``x``."""
-    return Log().apply((x,))[0]
 
 
 def _swap(x: Variable) -> Variable:

@@ -13,9 +13,8 @@ import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, exp, reshape, sum
+from minigan.core import Elementwise, FunctionNode, Variable, as_variable, broadcast_to, exp, reshape, sum
 from minigan.functions.array import concat
-from minigan.functions.elementwise import Elementwise
 from minigan.functions.reduction import max
 from minigan.utils.type_check import InvalidType
 

@@ -15,8 +15,7 @@ import numpy as np
 from minigan import core
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, absolute, add, as_array, as_variable, broadcast_to, exp, log, sum_to
-from minigan.functions.elementwise import Elementwise, elementwise
+from minigan.core import Variable, absolute, add, as_array, as_variable, broadcast_to, elementwise, exp, log, sum_to
 from minigan.functions.reduction import Select
 from minigan.utils.type_check import InvalidType
 
@@ -109,7 +108,7 @@ LGamma, lgamma = elementwise(
 )
 
 
-class PolyGamma(Elementwise):
+class PolyGamma(core.Elementwise):
     """The n-th derivative of digamma."""
 
     name = label = "polygamma"  # type: ignore[assignment]
@@ -132,7 +131,7 @@ def polygamma(n: Any, x: Any) -> Variable:
     return PolyGamma(n).apply((_broadcast_with(n, x),))[0]
 
 
-class Zeta(Elementwise):
+class Zeta(core.Elementwise):
     """Hurwitz's zeta function of q, sum of (k + q)^-x over k = 0, 1, ..."""
 
     name = label = "zeta"  # type: ignore[assignment]
@@ -184,7 +183,7 @@ class Maximum(core._Binary):
 
     label = "Maximum"  # type: ignore[assignment]
     arguments = ("x1", "x2")
-    floating = True
+    floating, keeps = True, False
     choice, first_wins = "maximum", "greater_equal"
 
     def compute(self, left: Any, right: Any) -> Any:  # noqa: D102
@@ -194,9 +193,6 @@ class Maximum(core._Binary):
 
     def partial(self, side: int, gy: Any, left: Any, right: Any) -> Any:  # noqa: D102
         return Select(~self.first if side else self.first).apply((gy,))[0]
-
-    def needs_operands(self) -> bool:  # noqa: D102
-        return False
 
 
 class Minimum(Maximum):
@@ -263,7 +259,7 @@ def promoted(function: str, *xs: Any) -> list[Variable]:
     return [core.cast(x, dtype) for x in variables]
 
 
-class Clip(Elementwise):
+class Clip(core.Elementwise):
     """y = min(max(x, x_min), x_max); gx = gy where x_min <= x <= x_max, else 0."""
 
     name = "clip"
@@ -295,7 +291,7 @@ def clip(x: Any, x_min: float | None, x_max: float | None) -> Variable:
 # Put together --------------------------------------------------------------------------------------------------------
 
 
-class Identity(FunctionNode):
+class Identity(core.FunctionNode):
     """Its inputs."""
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
