@@ -223,8 +223,9 @@ LEFT_OUT = {
     "chainer.training": "",
     "chainer.training.triggers": "",
     "chainer.training.updaters": "",
-    "chainer.training.extensions": "VariableStatisticsPlot",
+    "chainer.training.extensions": "",
     "chainer.iterators": "DaliIterator",
+    "chainer.datasets": "get_ptb_words get_ptb_words_vocabulary",
 }
 
 

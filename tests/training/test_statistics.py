@@ -173,3 +173,46 @@ def test_dump_graph_of_what_has_no_graph(tmp_path):
         trainer.run(show_loop_exception_msg=False)
     with pytest.raises(TypeError, match="no argument 'foo'"):
         E.DumpGraph("x", foo=1)
+
+
+def test_variable_statistics_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    trainer = trainer_of(tmp_path)
+    model = trainer.updater.get_optimizer("main").target
+    plot = E.VariableStatisticsPlot(model, trigger=(2, "iteration"), max_sample_size=3)
+    small = E.VariableStatisticsPlot(
+        [model.l1.b], report_grad=False, plot_mean=False, percentile_sigmas=(), trigger=(4, "iteration"), filename="a/b"
+    )
+    trainer.extend(plot)
+    trainer.extend(small, name="small")
+    trainer.run()
+    for name in ("statistics.png", "a/b"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    places, data = plot._samples.get_data()
+    assert data.shape == (3, 2, 11) and (np.diff(places) > 0).all() and plot._samples.counter == 4
+    places, data = small._samples.get_data()
+    np.testing.assert_array_equal(places, [1, 2, 3, 4])
+    np.testing.assert_allclose(data[-1], [[model.l1.b.array.std()]], rtol=1e-6)
+
+
+def test_reservoir_and_statistician():
+    counts = np.zeros(9)
+    reservoir = E.variable_statistics_plot.Reservoir(3, (2,))
+    for _ in range(500):
+        reservoir.counter = 0
+        for i in range(9):
+            reservoir.add(np.full(2, i))
+        places, data = reservoir.get_data()
+        counts[places] += 1
+        assert (data[:, 0] == places).all() and (np.diff(places) > 0).all()
+    assert counts.sum() == 1500 and abs(counts - 500 / 3).max() < 60  # six standard deviations
+    x = np.random.RandomState(0).randn(4, 3).astype("f")
+    result = E.variable_statistics_plot.Statistician(True, True, (0, 100))(x)
+    np.testing.assert_allclose(result["mean"], x.mean(0))
+    np.testing.assert_allclose(result["std"], x.std(0))
+    np.testing.assert_array_equal(result["percentile"], [x.min(0), x.max(0)])
+    assert set(E.variable_statistics_plot.Statistician(False, False, 50)(x)) == {"percentile"}
+    with pytest.raises(ValueError, match="hold no variable"):
+        E.VariableStatisticsPlot([3])
+    with pytest.raises(ValueError, match="nothing is left to plot"):
+        E.VariableStatisticsPlot(minigan.Parameter(0.0, (2,)), report_grad=False, report_data=False)

@@ -1,5 +1,6 @@
 """Extensions: what can be hooked into the training loop, one chapter to a file."""
 
+from minigan.training.extensions import snapshot_writers, util
 from minigan.training.extensions.dump_graph import DumpGraph, dump_graph
 from minigan.training.extensions.evaluator import Evaluator
 from minigan.training.extensions.guards import FailOnNonNumber, unchain_variables
@@ -19,10 +20,11 @@ from minigan.training.extensions.shifts import (
 from minigan.training.extensions.snapshot import snapshot, snapshot_object
 from minigan.training.extensions.statistics import MicroAverage, ParameterStatistics
 from minigan.training.extensions.value_observation import observe_lr, observe_value
+from minigan.training.extensions.variable_statistics_plot import VariableStatisticsPlot
 
 __all__ = [
     "DumpGraph", "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift", "LogReport",
     "MicroAverage", "MultistepShift", "ParameterStatistics", "PlotReport", "PolynomialShift", "PrintReport",
-    "ProgressBar", "StepShift", "WarmupShift", "dump_graph", "observe_lr", "observe_value", "snapshot",
-    "snapshot_object", "unchain_variables",
+    "ProgressBar", "StepShift", "VariableStatisticsPlot", "WarmupShift", "dump_graph", "observe_lr", "observe_value",
+    "snapshot", "snapshot_object", "snapshot_writers", "unchain_variables", "util",
 ]  # fmt: skip

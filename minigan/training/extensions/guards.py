@@ -1,4 +1,4 @@
-"""Extensions that watch over a run: stop when a loss or weight is no number any more, free graphs that are not needed."""
+"""Extensions that watch over a run: stop when a loss or weight is no number any more, free graphs that nobody needs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class FailOnNonNumber(Extension):
         """In debug mode, tell in which link the error was raised."""
         if self._watch and self._watch.inside:
             where = _path(trainer, self._watch.inside[-1])
-            print(f"FailOnNonNumber: after iteration {trainer.updater.iteration}, in {where}: {exception}", file=sys.stderr)
+            when = f"after iteration {trainer.updater.iteration}"
+            print(f"FailOnNonNumber: {when}, in {where}: {exception}", file=sys.stderr)
 
     def finalize(self) -> None:
         """Watch no longer."""
