@@ -20,8 +20,8 @@ NAMES = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
 
 data_option = click.option(
     "--data", metavar="WHAT",
-    help="builtin (8,000 digits that come along), mnist, fashion, a folder or file of MNIST, or fashion:FOLDER.  "
-         "[default: $MINIGAN_DATA, else builtin]",
+    help="builtin (8,000 digits that come along), mnist, fashion, kmnist, a folder or file of MNIST, or "
+         "fashion:FOLDER.  [default: $MINIGAN_DATA, else builtin]",
 )  # fmt: skip
 
 
@@ -45,7 +45,8 @@ def read(spec: str) -> MnistData:
     if colon and kind in NAMES:
         return datasets.load_mnist(NAMES[kind], place)
     if not Path(spec).exists():
-        raise DataError(f"--data {spec}: there is no such folder or file; known by name are builtin, mnist and fashion")
+        raise DataError(f"--data {spec}: there is no such folder or file; known by name are builtin, "
+                        f"{', '.join(NAMES)}")  # fmt: skip
     return datasets.load_mnist("mnist", spec)
 
 
