@@ -74,7 +74,8 @@ def make_extension(
         on_error: As in `Extension`.
     """
     if kwargs:
-        raise TypeError(
+        removed = "invoke_before_training" in kwargs
+        raise (ValueError if removed else TypeError)(
             f"make_extension: there is no argument {next(iter(kwargs))!r}; to call an extension before training, pass "
             f"call_before_training=True to Trainer.extend"
         )

@@ -350,6 +350,8 @@ def test_make_extension():
     assert (Extension().trigger, Extension().priority, Extension().default_name) == ((1, "iteration"), 100, "Extension")
     with pytest.raises(TypeError, match="no argument 'bla'"):
         make_extension(bla=3)
+    with pytest.raises(ValueError, match="no argument 'invoke_before_training'"):  # the class that Chainer 7.8.1 raises
+        make_extension(invoke_before_training=True)
     with pytest.raises(NotImplementedError, match="__call__"):
         Extension()(None)
 
