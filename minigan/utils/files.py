@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,7 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         yield
         return
     _held.add(name)
+    _sweep(name)
     try:
         yield
     finally:
@@ -107,6 +109,14 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         with suppress(OSError):  # the folder may have gone
             os.remove(os.path.join(name, ".lock"))
         os.close(descriptor)
+
+
+def _sweep(folder: str) -> None:
+    """Remove the temporary files of `atomic_write` that a killed process left; one of the last minute may be in use."""
+    for file in Path(folder).glob(".*.????????.tmp"):
+        with suppress(OSError):
+            if file.stat().st_mtime < time.time() - 60:
+                file.unlink()
 
 
 def _lock(folder: str) -> int | None:

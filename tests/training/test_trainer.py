@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -251,6 +252,8 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path):
         other.wait()
         other.stdout.close()
     assert (tmp_path / ".lock").read_text() == str(other.pid)  # what a killed process leaves bars nobody
+    (tmp_path / ".snapshot_iter_1.abcd_123.tmp").write_text("half")  # nor does it stay for ever
+    os.utime(tmp_path / ".snapshot_iter_1.abcd_123.tmp", (0, 0))
     trainer = make_trainer(minigan, tmp_path, stop=(2, "iteration"), extensions=False)
     trainer.extend(lambda trainer: make_trainer(minigan, tmp_path, stop=(1, "iteration"), extensions=False).run(), "in")
     trainer.run()
