@@ -7,15 +7,17 @@ for that function only. Without any hook ``FunctionNode.apply`` pays for one loo
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 
-class _Thread(threading.local):
+class Thread(threading.local):
+    """The hooks that one thread has entered, by name."""
+
     def __init__(self) -> None:
-        self.hooks: dict[str, FunctionHook] = {}
+        self.hooks: dict[str, Any] = {}
 
 
-this_thread = _Thread()
+this_thread = Thread()
 
 
 def get_function_hooks() -> dict[str, FunctionHook]:
@@ -32,28 +34,36 @@ def register(hooks: dict[str, Any], hook: Any, name: str | None, owner: Any) -> 
     hook.added(owner)
 
 
-class FunctionHook:
-    """Base of all hooks: override what you need.
+class Hook:
+    """What hooks of functions and hooks of links share: how they are entered, and that they are told of it."""
+
+    name: str
+    _thread: ClassVar[Thread]
+
+    def __enter__(self) -> Any:
+        register(self._thread.hooks, self, None, None)
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        self.deleted(None)
+        del self._thread.hooks[self.name]
+
+    def added(self, owner: Any) -> None:
+        """Called when the hook is added, to a function or link, or (None) to the thread."""
+
+    def deleted(self, owner: Any) -> None:
+        """Called when the hook is removed, from a function or link, or (None) from the thread."""
+
+
+class FunctionHook(Hook):
+    """Base of all hooks of functions: override what you need.
 
     ``in_data`` is the tuple of input arrays (None where ``backward`` no longer has one), ``out_grad`` that of the
     gradients of the outputs (None where there is none).
     """
 
     name = "FunctionHook"
-
-    def __enter__(self) -> Any:
-        register(this_thread.hooks, self, None, None)
-        return self
-
-    def __exit__(self, *args: Any) -> None:
-        self.deleted(None)
-        del this_thread.hooks[self.name]
-
-    def added(self, function: Any) -> None:
-        """Called when the hook is added, to a function or (None) to the thread."""
-
-    def deleted(self, function: Any) -> None:
-        """Called when the hook is removed, from a function or (None) from the thread."""
+    _thread = this_thread
 
     def forward_preprocess(self, function: Any, in_data: tuple) -> None:
         """Called before ``forward``."""

@@ -6,18 +6,11 @@ Without any hook `Link.__call__` pays for one look at an empty dict.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-from minigan.function_hook import register
+from minigan.function_hook import Hook, Thread
 
-
-class _Thread(threading.local):
-    def __init__(self) -> None:
-        self.hooks: dict[str, LinkHook] = {}
-
-
-_thread = _Thread()
+_thread = Thread()
 
 
 def _get_link_hooks() -> dict[str, LinkHook]:
@@ -36,27 +29,14 @@ class _ForwardCallbackArgs:
         return f"<{type(self).__name__} {' '.join(f'{name}={value}' for name, value in vars(self).items())}>"
 
 
-class LinkHook:
+class LinkHook(Hook):
     """Base of the hooks; a subclass overrides the methods that it needs, and `name`.
 
     `with hook:` makes it watch every link that this thread calls, `link.add_hook(hook)` that link in all threads.
     """
 
     name = "LinkHook"
-
-    def __enter__(self) -> Any:
-        register(_thread.hooks, self, None, None)
-        return self
-
-    def __exit__(self, *args: Any) -> None:
-        self.deleted(None)
-        del _thread.hooks[self.name]
-
-    def added(self, link: Any) -> None:
-        """Called when the hook is added, to a link or (None) to the thread."""
-
-    def deleted(self, link: Any) -> None:
-        """Called when the hook is removed, from a link or (None) from the thread."""
+    _thread = _thread
 
     def forward_preprocess(self, args: Any) -> None:
         """Called before `forward`; `args` has `link`, `forward_name`, `args` and `kwargs`."""
