@@ -13,58 +13,20 @@ if importlib.util.find_spec("minigan.kernels") is None:
     )
 
 from minigan import (
-    backend,
-    computational_graph,
-    configuration,
-    core,
-    dataset,
-    datasets,
-    distributions,
-    function,
-    function_hook,
-    function_hooks,
-    functions,
-    gradient_check,
-    initializers,
-    iterators,
-    link,
-    link_hook,
-    link_hooks,
-    links,
-    optimizer,
-    optimizer_hooks,
-    optimizers,
-    random,
-    reporter,
-    serializer,
-    serializers,
-    training,
-    utils,
-)
+    backend, computational_graph, configuration, core, dataset, datasets, distributions, function, function_hook,
+    function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks, links, optimizer,
+    optimizer_hooks, optimizers, random, reporter, serializer, serializers, training, utils,
+)  # fmt: skip
 from minigan._version import __version__
 from minigan.backend import (
-    get_array_types,
-    get_cpu_array_types,
-    get_device,
-    is_arrays_compatible,
-    print_runtime_info,
-    using_device,
-)
+    get_array_types, get_cpu_array_types, get_device, is_arrays_compatible, print_runtime_info, using_device,
+)  # fmt: skip
 from minigan.backends import cuda
 from minigan.backends.cuda import should_use_cudnn, should_use_cudnn_tensor_core
 from minigan.configuration import (
-    DebugMode,
-    config,
-    force_backprop_mode,
-    get_compute_mode,
-    get_dtype,
-    global_config,
-    is_debug,
-    mixed16,
-    no_backprop_mode,
-    set_debug,
-    using_config,
-)
+    DebugMode, config, force_backprop_mode, get_compute_mode, get_dtype, global_config, is_debug, mixed16,
+    no_backprop_mode, set_debug, using_config,
+)  # fmt: skip
 from minigan.core import FunctionNode, Parameter, Variable, as_array, as_variable, backward, grad
 from minigan.distributions import Distribution, cross_entropy, kl_divergence, register_kl
 from minigan.function import Function, FunctionAdapter

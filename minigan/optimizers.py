@@ -419,18 +419,10 @@ class Adam(_Method):
     rule = AdamRule
 
     def __init__(
-        self,
-        alpha: float = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        eta: float = 1.0,
-        weight_decay_rate: float = 0,
-        amsgrad: bool = False,
-        adabound: bool = False,
-        final_lr: float = 0.1,
+        self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, eta: float = 1.0,
+        weight_decay_rate: float = 0, amsgrad: bool = False, adabound: bool = False, final_lr: float = 0.1,
         gamma: float = 0.001,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(
             alpha=alpha, beta1=beta1, beta2=beta2, eps=eps, eta=eta, weight_decay_rate=weight_decay_rate,
             amsgrad=amsgrad, adabound=adabound, final_lr=final_lr, gamma=gamma,
@@ -448,14 +440,9 @@ class AdamW(Adam):
     """Adam with a weight decay apart from the gradient (Loshchilov and Hutter, 2019)."""
 
     def __init__(
-        self,
-        alpha: float = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        eta: float = 1.0,
+        self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, eta: float = 1.0,
         weight_decay_rate: float = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(alpha, beta1, beta2, eps, eta, weight_decay_rate)
 
 

@@ -4,21 +4,8 @@
 """
 
 from minigan.functions import (
-    activation,
-    array,
-    connection,
-    convolution_variants,
-    evaluation,
-    linear_algebra,
-    loss,
-    math,
-    noise,
-    normalization,
-    pooling,
-    reduction,
-    spatial,
-    util,
-    whitening,
+    activation, array, connection, convolution_variants, evaluation, linear_algebra, loss, math, noise, normalization,
+    pooling, reduction, spatial, util, whitening,
 )  # fmt: skip
 from minigan.functions.activation import *
 from minigan.functions.array import *

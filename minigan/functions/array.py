@@ -17,20 +17,7 @@ import numpy as np
 from minigan import core
 from minigan.backend import get_array_module, get_device, get_device_from_array
 from minigan.configuration import config
-from minigan.core import (
-    Cast,
-    FunctionNode,
-    GetItemGrad,
-    Variable,
-    add,
-    as_index,
-    as_variable,
-    broadcast_to,
-    get_item,
-    reshape,
-    sum_to,
-    transpose,
-)
+from minigan.core import Variable, add, as_variable, broadcast_to, get_item, reshape, sum_to, transpose
 from minigan.functions.reduction import Select, normalize_axis
 from minigan.utils.type_check import InvalidType
 
@@ -44,7 +31,7 @@ __all__ = [
 # Joining and cutting ------------------------------------------------------------------------------------------------
 
 
-class Concat(FunctionNode):
+class Concat(core.FunctionNode):
     """y = [x_0, x_1, ...] along one axis; gy is cut at the same places."""
 
     name = "concat"
@@ -61,7 +48,7 @@ class Concat(FunctionNode):
         return tuple(parts[i] for i in indexes)
 
 
-class SplitAxis(FunctionNode):
+class SplitAxis(core.FunctionNode):
     """y_0, y_1, ... = views of x, cut along one axis; the gy are joined, with zeros for a part that has none."""
 
     name = "split_axis"
@@ -83,7 +70,7 @@ class SplitAxis(FunctionNode):
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         if not self.in_order:  # parts overlap, or do not cover x
             gys = [(part, gy) for part, gy in zip(self.slices, grad_outputs) if gy is not None]
-            return (add(*[GetItemGrad(part, self.inputs[0].shape).apply((gy,))[0] for part, gy in gys]),)
+            return (add(*[core.GetItemGrad(part, self.inputs[0].shape).apply((gy,))[0] for part, gy in gys]),)
         whole = [
             Variable(self.xp.zeros(shape, self.dtype), requires_grad=False) if gy is None else gy
             for shape, gy in zip(self.shapes, grad_outputs)
@@ -183,7 +170,7 @@ def cast(x: Any, typ: Any) -> Variable:
     A Variable of its own, whose gradient can be asked for, also where x has the type, while `config.enable_backprop`.
     """
     x = as_variable(x)
-    return Cast(typ).apply((x,))[0] if x.dtype == typ and config.enable_backprop else core.cast(x, typ)
+    return core.Cast(typ).apply((x,))[0] if x.dtype == typ and config.enable_backprop else core.cast(x, typ)
 
 
 # Axes in another order, or more or fewer of them ----------------------------------------------------------------------
@@ -327,14 +314,14 @@ def scatter_add(a: Any, slices: Any, b: Any) -> Variable:
 
     Raises `InvalidType` for more indices than a has axes, `ValueError` unless b has the shape of `a[slices]`.
     """
-    a, b, index = as_variable(a), as_variable(b), as_index("scatter_add", slices)
+    a, b, index = as_variable(a), as_variable(b), core.as_index("scatter_add", slices)
     try:
         shape = a.array[index].shape
     except IndexError as error:
         raise InvalidType(f"scatter_add: a has shape {a.shape}: {error}") from error
     if b.shape != shape:
         raise ValueError(f"scatter_add: b has shape {b.shape}, but a[slices] has {shape}; wanted the same.")
-    return add(a, core.cast(GetItemGrad(index, a.shape).apply((b,))[0], a.dtype))
+    return add(a, core.cast(core.GetItemGrad(index, a.shape).apply((b,))[0], a.dtype))
 
 
 # Repetitions ----------------------------------------------------------------------------------------------------------
@@ -386,7 +373,7 @@ def _counts(function: str, counts: Any) -> tuple[int, ...]:
 # What needs a node of its own -----------------------------------------------------------------------------------------
 
 
-class Where(FunctionNode):
+class Where(core.FunctionNode):
     """y = x1 where `condition`, else x2; each receives gy where it was taken."""
 
     name = "where"
@@ -415,7 +402,7 @@ def where(condition: Any, x: Any, y: Any) -> Variable:
     return Where(condition).apply((x, y))[0]
 
 
-class Pad(FunctionNode):
+class Pad(core.FunctionNode):
     """y = numpy.pad(x, ...); an entry of x receives what its copies receive."""
 
     name = "pad"
@@ -435,7 +422,7 @@ class Pad(FunctionNode):
             raise NotImplementedError(f"pad: mode {self.mode!r} has no derivative here; use constant, edge or reflect.")
         size = int(np.prod(shape))
         places = gy.xp.pad(gy.xp.arange(size).reshape(shape), self.pad_width, mode=self.mode).ravel()
-        return (reshape(GetItemGrad(places, (size,)).apply((flatten(gy),))[0], shape),)
+        return (reshape(core.GetItemGrad(places, (size,)).apply((flatten(gy),))[0], shape),)
 
 
 def pad(x: Any, pad_width: Any, mode: Any, **keywords: Any) -> Variable:
@@ -447,7 +434,7 @@ def pad(x: Any, pad_width: Any, mode: Any, **keywords: Any) -> Variable:
     return Pad(pad_width, mode, **keywords).apply((x,))[0]
 
 
-class Copy(FunctionNode):
+class Copy(core.FunctionNode):
     """The same numbers on another device; the gradient travels back."""
 
     name = "copy"
@@ -469,7 +456,7 @@ def copy(x: Any, dst: Any) -> Variable:
     return Copy(get_device_from_array(x.array), get_device(dst)).apply((x,))[0]
 
 
-class AsStrided(FunctionNode):
+class AsStrided(core.FunctionNode):
     """A view of x's memory by strides in entries; where it names a number k times, that receives k gradients."""
 
     name = "as_strided"
@@ -495,7 +482,7 @@ class AsStrided(FunctionNode):
         x_places = _view(places, *self.source)
         # several entries of x that are one number in memory share its gradient
         shares = gy.xp.bincount(x_places.ravel(), minlength=self.size).clip(1, None).astype(gy.dtype)
-        total = GetItemGrad(y_places, (self.size,)).apply((gy,))[0]
+        total = core.GetItemGrad(y_places, (self.size,)).apply((gy,))[0]
         return (get_item(total / shares, x_places),)
 
 
@@ -538,7 +525,7 @@ def as_strided(x: Any, shape: Any, strides: Any, storage_offset: int | None = No
 # Sequences of several lengths -----------------------------------------------------------------------------------------
 
 
-class PadSequence(FunctionNode):
+class PadSequence(core.FunctionNode):
     """y[i, :L_i] = x_i, and `padding` in the rest."""
 
     name = "pad_sequence"

@@ -24,19 +24,11 @@ from minigan.testing import array, attr, backend, condition, function_link, para
 from minigan.testing.backend import BackendConfig, inject_backend_tests
 from minigan.testing.distribution import distribution_unittest
 from minigan.testing.function_link import (
-    FunctionTestCase,
-    InitializerArgument,
-    LinkInitializersTestCase,
-    LinkTestCase,
-    unary_math_function_unittest,
-)
+    FunctionTestCase, InitializerArgument, LinkInitializersTestCase, LinkTestCase, unary_math_function_unittest,
+)  # fmt: skip
 from minigan.testing.parameterized import (
-    from_pytest_parameterize,
-    parameterize,
-    parameterize_pytest,
-    product,
-    product_dict,
-)
+    from_pytest_parameterize, parameterize, parameterize_pytest, product, product_dict,
+)  # fmt: skip
 from minigan.training import Trainer
 
 __all__ = [
