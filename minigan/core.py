@@ -1115,15 +1115,10 @@ def _check_lists(function: str, **arguments: Any) -> None:
 
 
 def grad(
-    outputs: Sequence[Variable],
-    inputs: Sequence[Variable],
-    grad_outputs: Sequence[Variable | None] | None = None,
-    grad_inputs: Sequence[Variable | None] | None = None,
-    set_grad: bool = False,
-    retain_grad: bool = False,
-    enable_double_backprop: bool = False,
-    loss_scale: float | None = None,
-) -> list[Variable | None]:
+    outputs: Sequence[Variable], inputs: Sequence[Variable], grad_outputs: Sequence[Variable | None] | None = None,
+    grad_inputs: Sequence[Variable | None] | None = None, set_grad: bool = False, retain_grad: bool = False,
+    enable_double_backprop: bool = False, loss_scale: float | None = None,
+) -> list[Variable | None]:  # fmt: skip
     """Return the gradients of ``outputs`` with respect to ``inputs``, walking only the paths between them.
 
     Args:

@@ -30,15 +30,10 @@ class NondifferentiableError(Exception):
 
 
 def numerical_grad(
-    f: Callable[[], Sequence[Any]],
-    inputs: Sequence[Any],
-    grad_outputs: Sequence[Any],
-    eps: float = 1e-3,
-    detect_nondifferentiable: bool = False,
-    diff_atol: float = 0.0,
-    diff_rtol: float = 1e-2,
+    f: Callable[[], Sequence[Any]], inputs: Sequence[Any], grad_outputs: Sequence[Any], eps: float = 1e-3,
+    detect_nondifferentiable: bool = False, diff_atol: float = 0.0, diff_rtol: float = 1e-2,
     center_outputs: Sequence[Any] | None = None,
-) -> tuple[Any, ...]:
+) -> tuple[Any, ...]:  # fmt: skip
     """Gradient of sum_k <grad_outputs[k], f()[k]> by each entry of `inputs`, from central differences.
 
     `f` takes no argument and reads the arrays in `inputs`, whose entries are moved in place by up to `eps` and put
@@ -76,17 +71,10 @@ def numerical_grad(
 
 
 def check_backward(
-    func: Callable[..., Any],
-    x_data: Any,
-    y_grad: Any,
-    params: Any = (),
-    eps: float = 1e-3,
-    atol: float = 1e-5,
-    rtol: float = 1e-4,
-    no_grads: Sequence[bool] | None = None,
-    dtype: Any = None,
+    func: Callable[..., Any], x_data: Any, y_grad: Any, params: Any = (), eps: float = 1e-3, atol: float = 1e-5,
+    rtol: float = 1e-4, no_grads: Sequence[bool] | None = None, dtype: Any = None,
     detect_nondifferentiable: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Raise `AssertionError`, naming the worst entry, unless `backward` of `func` agrees with numeric differences.
 
     `func` takes Variables and returns one or a tuple of them; `x_data` are its inputs and `y_grad` the gradients of its
@@ -102,19 +90,10 @@ def check_backward(
 
 
 def check_double_backward(
-    func: Callable[..., Any],
-    x_data: Any,
-    y_grad: Any,
-    x_grad_grad: Any,
-    params: Any = (),
-    params_grad_grad: Any = (),
-    eps: float = 1e-3,
-    atol: float = 1e-4,
-    rtol: float = 1e-3,
-    no_grads: Sequence[bool] | None = None,
-    dtype: Any = None,
-    detect_nondifferentiable: bool = False,
-) -> None:
+    func: Callable[..., Any], x_data: Any, y_grad: Any, x_grad_grad: Any, params: Any = (), params_grad_grad: Any = (),
+    eps: float = 1e-3, atol: float = 1e-4, rtol: float = 1e-3, no_grads: Sequence[bool] | None = None,
+    dtype: Any = None, detect_nondifferentiable: bool = False,
+) -> None:  # fmt: skip
     """Raise `AssertionError` unless the derivative of the gradient of `func` agrees with numeric differences.
 
     The gradient (x, gy) -> gx is itself a function; this is `check_backward` of it. `x_grad_grad` and

@@ -142,15 +142,9 @@ def scatter_index(
 
 
 def scatter_dataset(
-    dataset: Any,
-    comm: Any,
-    root: int = 0,
-    shuffle: bool = False,
-    seed: int | None = None,
-    max_buf_len: int = 0,
-    *,
+    dataset: Any, comm: Any, root: int = 0, shuffle: bool = False, seed: int | None = None, max_buf_len: int = 0, *,
     force_equal_length: bool = True,
-) -> Any:
+) -> Any:  # fmt: skip
     """Return this process's part of the data set: all of it, in an order drawn with ``seed`` if ``shuffle``."""
     n = len(dataset)
     return _Part(dataset, np.random.RandomState(seed).permutation(n) if shuffle else np.arange(n))
