@@ -78,6 +78,8 @@ def places(path: str) -> tuple[types.ModuleType, ...]:
             found += [module, *(_chapters(module) if hasattr(module, "__path__") else ())]
             if depth == len(parts) and is_package(path):
                 break
+    if parts[:1] in (["functions"], ["distributions"]):  # they share names with links and initializers, not objects
+        found = [module for module in found if module.__name__ not in ("minigan.links", "minigan.initializers")]
     return tuple(dict.fromkeys([*found, standins]))
 
 

@@ -269,3 +269,13 @@ def test_parts_of_functions_that_tests_of_chainer_name():
         half = Half()
         ys = half.forward(tuple(np.zeros(1, d) for d in given))
         assert (half.dtypes, "".join(y.dtype.char for y in ys)) == (inside, outside)
+
+
+def test_a_link_is_no_function_of_its_name():
+    from chainer.functions.activation import swish
+
+    assert swish.swish is minigan.functions.swish
+    with pytest.raises(AttributeError, match=r"no chainer.functions.activation.swish.Swish, which Chainer has"):
+        swish.Swish
+    with pytest.raises(ImportError, match="Uniform"):
+        from chainer.distributions.uniform import Uniform  # noqa: F401
