@@ -276,6 +276,6 @@ def test_a_link_is_no_function_of_its_name():
 
     assert swish.swish is minigan.functions.swish
     with pytest.raises(AttributeError, match=r"no chainer.functions.activation.swish.Swish, which Chainer has"):
-        swish.Swish
+        swish.Swish  # noqa: B018
     with pytest.raises(ImportError, match="Uniform"):
         from chainer.distributions.uniform import Uniform  # noqa: F401
