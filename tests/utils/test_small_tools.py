@@ -1,4 +1,4 @@
-"""utils: arguments, arrays, the alias method, final methods, warnings."""
+"""utils: arguments, arrays, the alias method, final methods, warnings, cached properties."""
 
 import os
 
@@ -9,6 +9,7 @@ import minigan
 from minigan import utils
 from minigan.configuration import using_config
 from minigan.utils import argument, array
+from minigan.utils.cache import cached_property
 
 
 def test_keyword_arguments():
@@ -100,3 +101,22 @@ def test_warnings(monkeypatch):
     with utils.tempdir(suffix="x") as folder:
         assert os.path.isdir(folder)
     assert not os.path.exists(folder)
+
+
+def test_cached_property_is_computed_once_with_a_graph_and_once_without():
+    class Square:
+        calls = 0
+
+        @cached_property
+        def y(self):
+            """x squared."""
+            self.calls += 1
+            return minigan.Variable(np.array(3.0)) ** 2
+
+    square = Square()
+    assert square.y is square.y and square.y.creator is not None and square.calls == 1
+    with minigan.no_backprop_mode():
+        assert square.y is square.y and square.y.creator is None and square.calls == 2
+    assert Square.y.__doc__ == "x squared."
+    with pytest.raises(AttributeError, match="Square.y: a cached property is read only"):
+        square.y = 3
