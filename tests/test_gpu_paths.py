@@ -21,6 +21,7 @@ import minigan.functions as F
 import minigan.links as L
 from minigan.backends import cuda
 from minigan.serializers import load_npz, save_npz
+from minigan.training.updaters import parallel_updater
 
 TESTS = Path(__file__).parent
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -165,6 +166,22 @@ def test_training_with_extensions(gpu, tmp_path):
     log = trainer.get_extension("LogReport").log
     assert len(log) == 3 and all(np.isfinite(entry["main/loss"]) for entry in log)
     load_npz(tmp_path / "snapshot_iter_5", make_trainer(minigan, tmp_path))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("what", ["grads", "params"])
+def test_gather_and_scatter(gpu, what):
+    one, other = (minigan.Sequential(L.Linear(3, 2), L.Linear(2, 1)).to_gpu() for _ in range(2))
+    for link in (one, other):
+        for number, param in enumerate(link.params()):
+            param.grad = link.xp.full_like(param.array, number)
+    flat = getattr(parallel_updater, f"gather_{what}")(one)
+    assert parallel_updater.size_num_grads(one) == (flat.size, 4) and flat.shape == (11,)
+    getattr(parallel_updater, f"scatter_{what}")(other, flat + 1)
+    for a, b in zip(one.params(), other.params(), strict=True):
+        a, b = (getattr(param, "grad" if what == "grads" else "data") for param in (a, b))
+        assert cuda.is_gpu_array(b)
+        np.testing.assert_array_equal(cuda.to_cpu(a) + 1, cuda.to_cpu(b))
 
 
 def test_gpu_tests_pass_with_strict_stand_in_for_cupy():

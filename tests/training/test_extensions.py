@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from training.mlp import make_trainer
 
 import minigan
 from minigan.iterators import SerialIterator
-from minigan.serializers import load_npz, save_npz
+from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz, save_npz
 from minigan.serializers.npz import FileError
 from minigan.training import extensions, make_extension
 from minigan.training.extensions import snapshot_writers
@@ -112,6 +113,50 @@ def test_print_report_errors(tmp_path):
         trainer.run(show_loop_exception_msg=False)
     with pytest.raises(TypeError, match="wanted a list of keys"):
         extensions.PrintReport("epoch")
+
+
+class Notebook:
+    """IPython as it is seen from within a notebook: keeps what its one display shows."""
+
+    def __init__(self, kernel=True):
+        self.shown, self.updates = None, 0
+        self.display = SimpleNamespace(HTML=str, display=self.show)
+        self.get_ipython = lambda: SimpleNamespace(kernel=1) if kernel else None
+
+    def show(self, text, display_id):
+        assert display_id is True and self.shown is None
+        self.shown = text
+        return SimpleNamespace(update=self.update)
+
+    def update(self, text):
+        self.shown, self.updates = text, self.updates + 1
+
+
+def test_print_report_notebook_is_one_table_that_grows(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", notebook := Notebook())
+    trainer, out = trainer_of(tmp_path, (10, "iteration")), io.StringIO()
+    trainer.extend(extensions.LogReport(trigger=(5, "iteration"), postprocess=lambda entry: entry.update(a="<&>")))
+    trainer.extend(extensions.PrintReportNotebook(["iteration", "a", "nothing"], out=out), trigger=(1, "iteration"))
+    trainer.run()
+    head = "<table><tr><th>iteration</th><th>a</th><th>nothing</th></tr>"
+    rows = "<tr><td>5</td><td>&lt;&amp;&gt;</td><td></td></tr><tr><td>10</td><td>&lt;&amp;&gt;</td><td></td></tr>"
+    assert notebook.shown == f"{head}{rows}</table>" and out.getvalue() == ""
+    assert notebook.updates == 2  # not in iterations without a new row
+    trainer.get_extension("LogReport").log[:] = [{"iteration": i} for i in range(1000)]
+    trainer.get_extension("PrintReportNotebook")(trainer)
+    assert notebook.shown.count("<tr>") == 202 and "<td>...</td>" in notebook.shown and "<td>999</td>" in notebook.shown
+
+
+def test_print_report_notebook_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", Notebook(kernel=False))
+    trainer, out = trainer_of(tmp_path, (1, "epoch")), io.StringIO()
+    trainer.extend(extensions.LogReport())
+    trainer.extend(extensions.PrintReportNotebook(["iteration"], out=out))
+    trainer.run()
+    assert out.getvalue() == "iteration \n\x1b[J5           \n"
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    with pytest.raises(ImportError, match="IPython is missing"):
+        extensions.PrintReportNotebook(["iteration"])
 
 
 # ProgressBar
@@ -394,6 +439,14 @@ def test_plot_report(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
     log = trainer.get_extension("LogReport").log
     assert drawn[-1] == [[[entry["epoch"], entry[key]] for entry in log] for key in keys[:2]]
+
+    stored = DictionarySerializer()  # as Chainer stores it, with a list for what was never reported
+    trainer.get_extension("PlotReport").serialize(stored)
+    points = json.loads(str(stored.target["_plot_epochs.png"]))
+    stored.target["_plot_epochs.png"] = np.asarray(json.dumps({**points, "not/reported": []}))
+    trainer.get_extension("PlotReport").serialize(NpzDeserializer(stored.target))
+    trainer.get_extension("PlotReport")._draw(tmp_path / "again.png", None)
+    assert drawn[-1] == drawn[-2] and (tmp_path / "again.png").exists()
 
 
 def test_plot_report_without_matplotlib(tmp_path, monkeypatch):

@@ -79,6 +79,16 @@ def test_parameter_statistics_of_ones_own_and_nan(tmp_path):
         E.ParameterStatistics("l2")
 
 
+def test_parameter_statistics_are_nan_where_there_is_no_gradient():
+    reporter, link = minigan.Reporter(), minigan.links.Linear(3, 2)
+    with reporter:
+        E.ParameterStatistics(link)(None)
+        E.ParameterStatistics(minigan.links.Linear(None, 2, nobias=True), prefix="lazy")(None)
+    # As many keys as Chainer has for a link whose gradients are NaN: 12 of each parameter, 6 of each gradient.
+    grads = [value for name, value in reporter.observation.items() if "/grad/" in name]
+    assert len(reporter.observation) == 36 and len(grads) == 12 and np.isnan(grads).all()
+
+
 def test_a_run_stops_when_a_weight_is_no_number(tmp_path):
     trainer = trainer_of(tmp_path)
     trainer.extend(E.FailOnNonNumber())
@@ -161,6 +171,24 @@ def test_dump_graph_writes_the_graph_once_and_puts_the_configuration_back(tmp_pa
     assert not again.trigger(trainer)
 
 
+def test_dump_graph_lets_graphviz_draw(tmp_path, monkeypatch):
+    dot = tmp_path / "dot"
+    dot.write_text('#!/bin/sh\n[ "$1" = -Tpng ] && [ "$3" = -o ] && head -c 7 "$2" > "$4"\n')
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    trainer = trainer_of(tmp_path / "out", stop=1)
+    trainer.extend(E.dump_graph("main/loss", filename="graph.dot"))
+    trainer.run()
+    assert (tmp_path / "out" / "graph.png").read_text() == "digraph"
+
+    dot.write_text("#!/bin/sh\nexit 1\n")
+    trainer = trainer_of(tmp_path / "bad", stop=2)
+    trainer.extend(E.dump_graph("main/loss"))
+    with pytest.warns(UserWarning, match=r"cg.dot has no picture beside it: .*exit status 1"):
+        trainer.run()
+    assert trainer.updater.iteration == 2 and (tmp_path / "bad" / "cg.dot").exists()
+
+
 def test_dump_graph_of_what_has_no_graph(tmp_path):
     trainer = trainer_of(tmp_path, stop=1)
     trainer.extend(E.dump_graph("main/los"))
@@ -191,8 +219,29 @@ def test_variable_statistics_plot(tmp_path):
     places, data = plot._samples.get_data()
     assert data.shape == (3, 2, 11) and (np.diff(places) > 0).all() and plot._samples.counter == 4
     places, data = small._samples.get_data()
+    assert len(E.VariableStatisticsPlot([model.l1, [model.l2, (model.l2.b,)]])._vars) == 5
     np.testing.assert_array_equal(places, [1, 2, 3, 4])
     np.testing.assert_allclose(data[-1], [[model.l1.b.array.std()]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [2, 9])
+def test_a_resumed_variable_statistics_plot_chooses_as_if_nothing_had_been(tmp_path, length):
+    def plot():
+        return E.VariableStatisticsPlot(minigan.Parameter(np.ones(2, "f")), max_sample_size=4)
+
+    first, second = plot(), plot()
+    for i in range(length):
+        first._samples.add(np.full((2, 11), i))
+    save_npz(tmp_path / "state", first)
+    load_npz(tmp_path / "state", second)
+    for i in range(length, 20):
+        for each in (first, second):
+            each._samples.add(np.full((2, 11), i))
+    for a, b in zip(first._samples.get_data(), second._samples.get_data(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.savez(tmp_path / "chainer.npz", nothing=0)
+    load_npz(tmp_path / "chainer.npz", second)
+    assert second._samples.counter == 20
 
 
 def test_reservoir_and_statistician():

@@ -15,6 +15,7 @@ from minigan.iterators import SerialIterator
 from minigan.optimizers import SGD
 from minigan.training import StandardUpdater, Trainer, Updater
 from minigan.training.updaters import MultiprocessParallelUpdater, ParallelUpdater
+from minigan.training.updaters.parallel_updater import gather_grads, gather_params
 
 
 @pytest.fixture
@@ -155,6 +156,12 @@ def test_parallel_updater_copies_the_model_to_its_devices():
     assert not MultiprocessParallelUpdater.available()
     with pytest.raises(RuntimeError, match="use ParallelUpdater"):
         MultiprocessParallelUpdater([], optimizer, devices=[0, 1])
+
+
+def test_there_is_nothing_to_gather_on_the_cpu():
+    for gather in (gather_grads, gather_params):
+        with pytest.raises(RuntimeError, match="the Linear is on the CPU"):
+            gather(L.Linear(2, 1))
 
 
 @pytest.mark.parametrize("idle", ["used", "unused", "frozen"])

@@ -6,7 +6,7 @@ from minigan.training.extensions.evaluator import Evaluator
 from minigan.training.extensions.guards import FailOnNonNumber, unchain_variables
 from minigan.training.extensions.log_report import LogReport
 from minigan.training.extensions.plot_report import PlotReport
-from minigan.training.extensions.print_report import PrintReport
+from minigan.training.extensions.print_report import PrintReport, PrintReportNotebook
 from minigan.training.extensions.progress_bar import ProgressBar
 from minigan.training.extensions.shifts import (
     ExponentialShift,
@@ -25,6 +25,6 @@ from minigan.training.extensions.variable_statistics_plot import VariableStatist
 __all__ = [
     "DumpGraph", "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift", "LogReport",
     "MicroAverage", "MultistepShift", "ParameterStatistics", "PlotReport", "PolynomialShift", "PrintReport",
-    "ProgressBar", "StepShift", "VariableStatisticsPlot", "WarmupShift", "dump_graph", "observe_lr", "observe_value",
-    "snapshot", "snapshot_object", "snapshot_writers", "unchain_variables", "util",
+    "PrintReportNotebook", "ProgressBar", "StepShift", "VariableStatisticsPlot", "WarmupShift", "dump_graph",
+    "observe_lr", "observe_value", "snapshot", "snapshot_object", "snapshot_writers", "unchain_variables", "util",
 ]  # fmt: skip

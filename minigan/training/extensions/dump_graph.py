@@ -1,7 +1,10 @@
-"""A picture of the network: writes the graph that led to a reported value, once, as a DOT file."""
+"""A picture of the network: writes the graph that led to a reported value, once, as a DOT file and, if it can, PNG."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,16 @@ _VARIABLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
 _FUNCTION = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}
 
 
+_PATIENCE = 60  # seconds for a picture: a graph of thousands of nodes takes minutes
+
+
+def is_graphviz_available() -> bool:
+    """Say whether Graphviz's program `dot` is installed."""
+    return shutil.which("dot") is not None
+
+
 class DumpGraph(Extension):
-    """Writes the graph behind an observed Variable in the first iteration; `dot -Tpng cg.dot` makes a picture of it.
+    """Writes the graph behind an observed Variable in the first iteration, and its picture if Graphviz is installed.
 
     Args:
         root_name: Name of the value, such as `"main/loss"`.
@@ -62,8 +73,15 @@ class DumpGraph(Extension):
         graph = build_computational_graph(
             [root], variable_style=self._variable_style, function_style=self._function_style
         )
-        with atomic_write(Path(trainer.out) / self._filename) as file:
+        path = Path(trainer.out, self._filename)
+        with atomic_write(path) as file:
             file.write(graph.dump().encode())
+        if is_graphviz_available():
+            try:
+                command = ["dot", "-Tpng", str(path), "-o", str(path.with_suffix(".png"))]
+                subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE)
+            except (OSError, subprocess.SubprocessError) as error:
+                warnings.warn(f"DumpGraph: {path} has no picture beside it: {error}")
 
     def serialize(self, serializer: Any) -> None:
         """Write or read whether the picture has been made."""

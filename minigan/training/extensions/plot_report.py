@@ -74,8 +74,7 @@ class PlotReport(Extension):
         axes.set_xlabel(self._x_key)
         axes.grid(self._grid)
         for key, points in self._points.items():
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, marker=self._marker, label=key)
+            axes.plot(*zip(*points, strict=True), marker=self._marker, label=key)
         if self._postprocess is not None:
             self._postprocess(figure, axes, summary)
         extra = []
@@ -88,7 +87,8 @@ class PlotReport(Extension):
     def serialize(self, serializer: Any) -> None:
         """Write or read the points and, unlike Chainer, the means of the unfinished interval and the trigger."""
         key = f"_plot_{self._file_name}"
-        self._points = json.loads(serializer(key, json.dumps(self._points)))
+        points = json.loads(serializer(key, json.dumps(self._points)))
+        self._points = {name: line for name, line in points.items() if line}  # Chainer lists what never came, too
         if hasattr(self._trigger, "serialize"):
             self._trigger.serialize(serializer["_trigger"])
         self._summary.serialize(serializer["_summary"])

@@ -1,7 +1,8 @@
-"""The log as a table on the terminal, one row for each entry."""
+"""The log as a table, one row for each entry: lines on a terminal, or HTML in a Jupyter notebook."""
 
 from __future__ import annotations
 
+import html
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from minigan.training.extension import Extension
 from minigan.training.extensions.log_report import LogReport
 
 _CLEAR_BELOW = "\033[J"  # removes what a progress bar left there
+_NOTEBOOK_ROWS = 200  # more would make each new row slower to show
 
 
 class PrintReport(Extension):
@@ -30,22 +32,26 @@ class PrintReport(Extension):
         self._entries = list(entries)
         self._log_report = log_report
         self._out = out
-        self._n_printed: int | None = None  # None: not even the header
+        self._log_len: int | None = None  # entries that are printed; None: not even the header
 
     def __call__(self, trainer: Any) -> None:
         """Print the entries that are new."""
+        self._print(self._get_log(trainer))
+
+    def _get_log(self, trainer: Any) -> list[dict[str, Any]]:
         if isinstance(self._log_report, str):
-            log = trainer.get_extension(self._log_report).log
-        else:
-            self._log_report(trainer)
-            log = self._log_report.log
+            return trainer.get_extension(self._log_report).log
+        self._log_report(trainer)
+        return self._log_report.log
+
+    def _print(self, log: list[dict[str, Any]]) -> None:
         out = sys.stdout if self._out is None else self._out
-        if self._n_printed is None:
+        if self._log_len is None:
             out.write("  ".join(f"{name:{_width(name)}}" for name in self._entries) + "\n")
-            self._n_printed = 0
-        for entry in log[self._n_printed :]:
+            self._log_len = 0
+        for entry in log[self._log_len :]:
             out.write(_CLEAR_BELOW + "".join(f"{_cell(entry, name)}  " for name in self._entries) + "\n")
-        self._n_printed = len(log)
+        self._log_len = len(log)
         if hasattr(out, "flush"):
             out.flush()
 
@@ -53,6 +59,49 @@ class PrintReport(Extension):
         """Write or read the `LogReport`, if it is this one's own."""
         if not isinstance(self._log_report, str):
             self._log_report.serialize(serializer["_log_report"])
+
+
+class PrintReportNotebook(PrintReport):
+    """Shows the log of a `LogReport` in a Jupyter notebook: one table, to which rows are added where it stands.
+
+    Of a long log the newest rows are shown. Outside of a notebook it prints what `PrintReport` prints.
+
+    Args:
+        entries, log_report, out: As for `PrintReport`; `out` is for what is printed.
+
+    Raises:
+        ImportError: IPython is not installed.
+    """
+
+    def __init__(self, entries: Sequence[str], log_report: str | LogReport = "LogReport", out: Any = None) -> None:
+        super().__init__(entries, log_report, out)
+        try:
+            from IPython import display, get_ipython
+        except ImportError as error:
+            raise ImportError("PrintReportNotebook: IPython is missing; install it, or use PrintReport") from error
+        self._ipython: Any = display
+        self._in_notebook = hasattr(get_ipython(), "kernel")
+        self._table: Any = None
+
+    def _print(self, log: list[dict[str, Any]]) -> None:
+        if not self._in_notebook:
+            super()._print(log)
+        elif self._table is None:
+            self._table = self._ipython.display(self._render(log), display_id=True)
+        elif len(log) != self._log_len:
+            self._table.update(self._render(log))
+        self._log_len = len(log)
+
+    def _render(self, log: list[dict[str, Any]]) -> Any:
+        rows = [[_cell(entry, name).strip() for name in self._entries] for entry in log[-_NOTEBOOK_ROWS:]]
+        if len(log) > len(rows):
+            rows.insert(0, ["..."] * len(self._entries))
+        text = _row("th", self._entries) + "".join(_row("td", row) for row in rows)
+        return self._ipython.HTML(f"<table>{text}</table>")
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _width(name: str) -> int:

@@ -63,7 +63,8 @@ class ParameterStatistics(Extension):
         report_params, report_grads: Which of the two are looked at.
         prefix: Put before the names.
         trigger: When.
-        skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed.
+        skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed, as one without
+            a gradient does.
     """
 
     default_name = "parameter_statistics"
@@ -98,20 +99,18 @@ class ParameterStatistics(Extension):
     def __call__(self, trainer: Any) -> None:
         """Compute and report."""
         for link in self._links:
-            for path, param in link.namedparams():
+            for path, param in link.namedparams(include_uninit=False):
                 for attribute in self._attributes:
-                    values = getattr(param, attribute)
-                    if values is not None:
-                        self._report(link.name or "None", path, attribute, values.ravel())
+                    self._report(link.name or "None", path, attribute, getattr(param, attribute))
 
     def _report(self, link: str, path: str, attribute: str, values: Any) -> None:
-        skipped = self._skip_nan_params and bool(get_array_module(values).isnan(values).any())
+        skipped = values is None or (self._skip_nan_params and bool(get_array_module(values).isnan(values).any()))
         for name, function in self._statistics.items():
             key = self.report_key_template.format(
                 prefix=f"{self._prefix}/" if self._prefix else "", link_name=link, param_name=path,
                 attr_name=attribute, function_name=name,
             )  # fmt: skip
-            result: Any = float("nan") if skipped else function(values)
+            result: Any = float("nan") if skipped else function(values.ravel())
             if getattr(result, "ndim", 0):
                 report({f"{key}/{i}": part for i, part in enumerate(result)})
             else:

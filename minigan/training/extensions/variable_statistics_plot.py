@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ class Reservoir:
         self.data = np.zeros((size, *data_shape), dtype=dtype)
         self.idxs = np.zeros(size, dtype=np.int32)
         self.counter = 0
-        self._random = random.Random(0)  # its own, so that a plot changes no training
+        self._random = np.random.default_rng(0)  # its own, so that a plot changes no training
 
     def add(self, x: Any, idx: int | None = None) -> None:
         """Add an array; `idx` is its place in time, by default how many came before."""
-        place = self.counter if self.counter < self.size else self._random.randrange(self.counter + 1)
+        place = self.counter if self.counter < self.size else self._random.integers(self.counter + 1)
         if place < self.size:
             self.data[place] = x
             self.idxs[place] = self.counter if idx is None else idx
@@ -47,6 +47,15 @@ class Reservoir:
         idxs = self.idxs[: self.counter]
         order = idxs.argsort()
         return idxs[order], self.data[: self.counter][order]
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read all that is kept, and how the choice goes on."""
+        counter = int(serializer("counter", self.counter))
+        serializer("idxs", self.idxs[:counter])  # filled in place on reading
+        serializer("data", self.data[:counter])
+        state = serializer("random", json.dumps(self._random.bit_generator.state))
+        self._random.bit_generator.state = json.loads(str(state))
+        self.counter = counter
 
 
 class Statistician:
@@ -70,6 +79,12 @@ class Statistician:
         return out
 
 
+def _variables(target: Any) -> list[Any]:
+    if isinstance(target, (list, tuple)):
+        return [variable for each in target for variable in _variables(each)]
+    return [*target.params()] if isinstance(target, Link) else [target] if isinstance(target, Variable) else []
+
+
 class VariableStatisticsPlot(Extension):
     """Draws means, standard deviations and percentiles of all weights and gradients together against time, as PNG.
 
@@ -90,9 +105,7 @@ class VariableStatisticsPlot(Extension):
         trigger: Any = (1, "epoch"), filename: str | None = None, figsize: tuple[float, float] | None = None,
         marker: str | None = None, grid: bool = True, *, file_name: str = "statistics.png",
     ) -> None:  # fmt: skip
-        found: list[Any] = []
-        for target in targets if isinstance(targets, (list, tuple)) else [targets]:
-            found += target.params() if isinstance(target, Link) else [target] if isinstance(target, Variable) else []
+        found = _variables(targets)
         if not found:
             raise ValueError("VariableStatisticsPlot: targets hold no variable; wanted a Variable, a Link or a list")
         percentiles = np.size(percentile_sigmas)
@@ -125,6 +138,15 @@ class VariableStatisticsPlot(Extension):
         self._samples.add(sample, trainer.updater.iteration)
         if self._trigger(trainer):
             self._draw(Path(trainer.out, self._filename))
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the samples and what the interval has seen; from Chainer's files, without, it starts anew."""
+        try:
+            self._samples.serialize(serializer["_samples"])
+        except KeyError:
+            return
+        if hasattr(self._trigger, "serialize"):
+            self._trigger.serialize(serializer["_trigger"])
 
     def _draw(self, path: Path) -> None:
         from matplotlib.figure import Figure

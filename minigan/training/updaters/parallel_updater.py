@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.training.updaters.standard_updater import StandardUpdater
 
@@ -81,3 +83,47 @@ class MultiprocessParallelUpdater:
     def available() -> bool:
         """Say that it is not."""
         return False
+
+
+def size_num_grads(link: Any) -> tuple[int, int]:
+    """Return how many numbers the gradients of a link have together, and how many parameters it has."""
+    return sum(param.size for param in link.params()), len([*link.params()])
+
+
+def gather_grads(link: Any) -> Any:
+    """Return the gradients of a link on a GPU as one flat array, in the order of the parameters' paths.
+
+    Raises:
+        RuntimeError: the link is on the CPU: there is nothing to be gained there.
+    """
+    return _gather(link, "grad")
+
+
+def gather_params(link: Any) -> Any:
+    """Return the weights of a link on a GPU as one flat array; as `gather_grads`."""
+    return _gather(link, "data")
+
+
+def scatter_grads(link: Any, array: Any) -> None:
+    """Give a link, as its gradients, what `gather_grads` returned for a link of the same shape."""
+    _scatter(link, array, "grad")
+
+
+def scatter_params(link: Any, array: Any) -> None:
+    """Give a link, as its weights, what `gather_params` returned for a link of the same shape."""
+    _scatter(link, array, "data")
+
+
+def _gather(link: Any, attribute: str) -> Any:
+    xp = link.xp
+    if xp is np:
+        raise RuntimeError(f"gather_grads, gather_params: the {type(link).__name__} is on the CPU; call link.to_gpu()")
+    return xp.concatenate([getattr(param, attribute).ravel() for _, param in sorted(link.namedparams())])
+
+
+def _scatter(link: Any, array: Any, attribute: str) -> None:
+    start = 0
+    for _, param in sorted(link.namedparams()):
+        part = array[start : start + param.size].reshape(param.shape)
+        setattr(param, attribute, part.astype(param.dtype))
+        start += param.size
