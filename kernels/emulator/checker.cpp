@@ -1,0 +1,269 @@
+// Finds faults of memory and counts its traffic. In check mode the kernel is compiled with the calls that
+// -fsanitize=thread,undefined inserts before every load and store, but linked without that library: the functions below
+// take these calls, and they know CUDA: the arguments and their sizes, shared arrays, barriers, blocks without order.
+#include "runtime.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <unordered_map>
+#include <vector>
+
+extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start;  // the linker's: where this library begins
+
+namespace emu {
+// Who touched a word last, and behind which barriers; mapped memory starts as zeros, so block 0 is stored as 1.
+struct Touch { int block1; uint32_t site; uint16_t thread, barriers, warp_syncs, atomic; };
+struct Word { Touch write, read[2]; };
+struct Region {
+    char* begin;
+    size_t bytes;
+    int unit;                        // bytes to a word: threads that touch two bytes of one word count as in conflict
+    bool shared, initialised, read_only;
+    const char* name;
+    Word* words;
+};
+struct Traffic { uint32_t site; int region, shared, write; const char* name; int64_t requests, sectors, ideal, conflicts; };
+struct Request { int lanes, bytes; uint64_t address[32]; };
+struct Site {                        // one load or store of the kernel's code
+    Traffic traffic;
+    std::vector<unsigned> times;                   // by thread: how often it came here
+    std::vector<std::vector<Request>> requests;    // by warp: what its lanes asked for the first time, the second ...
+};
+// An atomic operation behind a __threadfence: what its thread did, and others of its block before a barrier, is seen by
+// the blocks that come to the same address by an atomic operation later ("the last block to arrive adds up").
+struct Signal { char* address; int thread, barriers; };
+
+static bool checking;
+static std::vector<Region> regions;
+static std::unordered_map<uint64_t, Site> sites;
+static std::vector<Traffic> traffic;
+static std::unordered_map<char*, std::unordered_map<int, Signal>> released;  // by address, by block
+static std::vector<Signal> acquired;                                         // by this block
+
+static uint32_t site_of(void* return_address) { return uint32_t((char*)return_address - &__ehdr_start - 1); }
+
+static void add_region(char* begin, size_t bytes, int unit, bool shared, bool initialised, bool read_only, const char* name)
+{
+    auto* words = (Word*)calloc(bytes / unit + 1, sizeof(Word));
+    regions.push_back({begin, bytes, unit, shared, initialised, read_only, name, words});
+}
+
+void checker_shared(char* begin, size_t bytes, const char* name)
+{
+    if (checking) add_region(begin, bytes, 4, true, false, false, name);
+}
+
+static Region* find(const char* p)
+{
+    static size_t last;
+    if (last < regions.size() && p >= regions[last].begin && p < regions[last].begin + regions[last].bytes) return &regions[last];
+    for (Region& r : regions)
+        if (p >= r.begin && p < r.begin + r.bytes) return last = &r - regions.data(), &r;
+    return nullptr;
+}
+
+static Region* nearest(const char* p)
+{
+    Region* best = nullptr;
+    int64_t least = 1 << 20;         // the gap that Python leaves between arguments
+    for (Region& r : regions) {
+        const int64_t away = p < r.begin ? r.begin - p : p - (r.begin + r.bytes);
+        if (away < least) least = away, best = &r;
+    }
+    return best;
+}
+
+static void report_at(const char* kind, const Place& here, const Region* r, const char* p, size_t bytes, Place other = {})
+{
+    if (r) report(kind, here, r->shared ? r->name : nullptr, r->shared ? -1 : int(r - regions.data()), p - r->begin, bytes, other);
+    else report(kind, here, "address", -1, 0, bytes, other);
+}
+
+// Whether what `t` did earlier is certainly seen by the thread that runs now.
+static bool ordered(const Touch& t)
+{
+    if (!t.block1) return true;
+    const Thread& me = *running;
+    if (t.block1 != block_number + 1) {
+        for (const Signal& a : acquired) {
+            if (me.number != a.thread && me.barriers == uint16_t(a.barriers)) continue;
+            auto& signals = released[a.address];
+            auto s = signals.find(t.block1);
+            if (s != signals.end() && (t.thread == s->second.thread || t.barriers < s->second.barriers)) return true;
+        }
+        return false;
+    }
+    if (t.thread == me.number || t.barriers != me.barriers) return true;
+    return t.thread / 32 == me.number / 32 && t.warp_syncs != me.warp_syncs;
+}
+
+static void check_race(const Touch& t, const Touch& mine, const Place& here, const Region& r, const char* p, size_t bytes)
+{
+    if ((t.atomic && mine.atomic) || ordered(t)) return;
+    report_at("race", here, &r, p, bytes, {t.site, 0, t.block1 - 1, t.thread});
+}
+
+static void touch(Word& w, const Touch& mine, const Place& here, const Region& r, const char* p, size_t bytes, bool write)
+{
+    if (r.shared && w.write.block1 != mine.block1) w = {};  // what an earlier block left; this one starts afresh
+    if ((!write || mine.atomic) && !r.initialised && !w.write.block1) report_at("uninitialised read", here, &r, p, bytes);
+    check_race(w.write, mine, here, r, p, bytes);
+    if (write) {
+        for (const Touch& t : w.read) check_race(t, mine, here, r, p, bytes);
+        w = {mine, {}};
+    } else if (ordered(w.read[0])) {
+        w.read[0] = mine;
+    } else if (w.read[0].block1 != mine.block1 || w.read[0].thread / 32 != mine.thread / 32 || ordered(w.read[1])) {
+        w.read[1] = mine;            // two readers, of different warps if there are: one of them is not the next writer
+    }
+}
+
+static void count(Region& r, uint32_t site, const char* p, size_t bytes, bool write)
+{
+    const int region = int(&r - regions.data()), warp = running->number / 32;
+    Site& s = sites[uint64_t(site) << 16 | region];
+    if (s.times.empty()) {
+        s.traffic = {site, r.shared ? -1 : region, r.shared, write, r.name, 0, 0, 0, 0};
+        s.times.resize(blockDim.x * blockDim.y * blockDim.z);
+        s.requests.resize((s.times.size() + 31) / 32);
+    }
+    const unsigned time = s.times[running->number]++;
+    auto& requests = s.requests[warp];
+    if (requests.size() <= time) requests.resize(time + 1);
+    Request& q = requests[time];
+    q.bytes = int(bytes);
+    q.address[q.lanes++] = uint64_t(r.shared ? p - r.begin : p - (char*)nullptr);
+}
+
+// How many different pieces of `size` bytes the lanes from `first` to `end` touch; with banks, the most in one bank.
+static int pieces(const Request& q, int first, int end, int size, int banks)
+{
+    uint64_t found[32 * 8];
+    int n = 0, most = 0, in_bank[32] = {};
+    for (int i = first; i < end; ++i)
+        for (uint64_t a = q.address[i] / size; a <= (q.address[i] + std::min(q.bytes, 256) - 1) / size && n < 256; ++a) found[n++] = a;
+    std::sort(found, found + n);
+    n = int(std::unique(found, found + n) - found);
+    for (int i = 0; i < n && banks; ++i) most = std::max(most, ++in_bank[found[i] % banks]);
+    return banks ? most : n;
+}
+
+static void add_up(Traffic& t, const Request& q)
+{
+    t.requests++;
+    if (!t.shared) {
+        t.sectors += pieces(q, 0, q.lanes, 32, 0);
+        t.ideal += (int64_t(pieces(q, 0, q.lanes, 4, 0)) * std::min(q.bytes, 4) + 31) / 32;
+        return;
+    }
+    // Wider accesses go by half and quarter warps: 32 banks of 4 bytes at a time.
+    const int lanes = std::max(1, 32 * 4 / std::max(4, q.bytes));
+    for (int first = 0; first < q.lanes; first += lanes)
+        t.conflicts += std::max(0, pieces(q, first, std::min(first + lanes, q.lanes), 4, 32) - 1);
+}
+
+void checker_block_ends()
+{
+    acquired.clear();
+    for (auto& entry : sites) {
+        Site& s = entry.second;
+        for (auto& requests : s.requests) {
+            for (const Request& q : requests) add_up(s.traffic, q);
+            requests.clear();
+        }
+        std::fill(s.times.begin(), s.times.end(), 0);
+    }
+}
+
+static void access(void* pointer, size_t bytes, void* return_address, bool write, bool atomic = false)
+{
+    const char* p = (char*)pointer;
+    if (!checking || !running || on_stack(*running, p)) return;
+    Place here = place(0);
+    here.site = site_of(return_address);
+    Region* r = find(p);
+    if (!r || p + bytes > r->begin + r->bytes) {
+        report_at(write ? "out-of-bounds write" : "out-of-bounds read", here, r ? r : nearest(p), p, bytes);
+        stop();
+    }
+    if (write && r->read_only) report_at("write to an input", here, r, p, bytes);
+    const Touch mine{block_number + 1, here.site, uint16_t(running->number), running->barriers, running->warp_syncs, atomic};
+    const size_t offset = p - r->begin;
+    for (size_t i = offset / r->unit; i <= (offset + bytes - 1) / r->unit; ++i)
+        touch(r->words[i], mine, here, *r, p, bytes, write);
+    count(*r, here.site, p, bytes, write);
+}
+
+void atomic_access(void* p, size_t bytes, void* return_address)
+{
+    if (!checking || !running) return;
+    access(p, bytes, return_address, true, true);
+    const Signal mine{(char*)p, running->number, running->barriers};
+    acquired.push_back(mine);
+    if (running->fenced) released[mine.address][block_number + 1] = mine;
+}
+}  // namespace emu
+
+using namespace emu;
+extern "C" {
+#pragma GCC visibility push(default)
+void emu_begin(int check)
+{
+    checking = check;
+    for (Region& r : regions) free(r.words);
+    regions.clear(), sites.clear(), released.clear(), acquired.clear();
+}
+void emu_region(char* begin, size_t bytes, int unit, int initialised, int read_only)
+{
+    add_region(begin, bytes, unit, false, initialised, read_only, nullptr);
+}
+int64_t emu_unwritten(int region, int64_t* first)  // words of an output that nobody wrote, and the first one's offset
+{
+    const Region& r = regions[region];
+    int64_t missing = 0;
+    for (size_t i = r.bytes / r.unit; i-- > 0;)
+        if (!r.words[i].write.block1) missing++, *first = int64_t(i * r.unit);
+    return missing;
+}
+const Traffic* emu_traffic(int* n)
+{
+    traffic.clear();
+    for (auto& entry : sites) traffic.push_back(entry.second.traffic);
+    *n = int(traffic.size());
+    return traffic.data();
+}
+#pragma GCC visibility pop
+
+// ---- what the compiler calls ----
+
+#define HERE __builtin_return_address(0)
+#define HOOK(N)                                                                   \
+    void __tsan_read##N(void* p) { access(p, N, HERE, false); }                   \
+    void __tsan_write##N(void* p) { access(p, N, HERE, true); }                   \
+    void __tsan_unaligned_read##N(void* p) { access(p, N, HERE, false); }         \
+    void __tsan_unaligned_write##N(void* p) { access(p, N, HERE, true); }         \
+    void __tsan_volatile_read##N(void* p) { access(p, N, HERE, false); }          \
+    void __tsan_volatile_write##N(void* p) { access(p, N, HERE, true); }
+HOOK(1) HOOK(2) HOOK(4) HOOK(8) HOOK(16)
+void __tsan_read_range(void* p, size_t n) { access(p, n, HERE, false); }
+void __tsan_write_range(void* p, size_t n) { access(p, n, HERE, true); }
+void __tsan_init() {}
+
+struct Location { const char* file; unsigned line, column; };
+#define UNDEFINED(HANDLER, KIND, NOTE, THEN) \
+    void __ubsan_handle_##HANDLER(Location* l) { if (running) { report(KIND, place(l->line), NOTE); THEN; } }
+UNDEFINED(add_overflow, "integer overflow", "in an addition", )
+UNDEFINED(sub_overflow, "integer overflow", "in a subtraction", )
+UNDEFINED(mul_overflow, "integer overflow", "in a multiplication", )
+UNDEFINED(negate_overflow, "integer overflow", "in a negation", )
+UNDEFINED(divrem_overflow, "division by zero", nullptr, stop())
+UNDEFINED(shift_out_of_bounds, "integer overflow", "in a shift by more bits than there are", )
+UNDEFINED(float_cast_overflow, "integer overflow", "in a conversion from a float", )
+UNDEFINED(out_of_bounds, "array overrun", nullptr, stop())
+
+void __ubsan_handle_type_mismatch_v1(Location* l, char* p)  // the address is not a multiple of what the type needs
+{
+    if (!running || on_stack(*running, p)) return;
+    report_at("misaligned access", place(l->line), nearest(p), p, 0);
+}
+}

@@ -1,0 +1,327 @@
+// Runs a kernel: blocks one after another, the threads of a block as fibers. A thread runs until it waits at a barrier
+// or at a collective of its warp; the order in which threads are started and resumed is the caller's choice, so a run
+// is deterministic. What can go wrong at barriers and collectives is found here, in both modes.
+#include "runtime.h"
+
+#include <csetjmp>
+#include <cstring>
+#include <random>
+#include <vector>
+#include <algorithm>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emu {
+static const size_t STACK = 256 << 10, SHARED_GAP = 4096, SHARED_SPACE = 8 << 20;
+struct Fiber { jmp_buf context; char* stack; bool started; };
+struct Collection {                  // lanes of one warp that have come to one collective
+    unsigned mask, arrived;
+    Collective kind;
+    int line, width;
+    uint64_t value[32];
+    int argument[32];
+};
+struct SharedArray { const char *name, *function; int line; char* begin; size_t bytes; };
+
+Entry* Entry::first;
+Thread* running;
+int block_number;
+static std::vector<Thread> threads;
+static std::vector<int> order;
+static size_t next_fresh;
+static std::vector<std::vector<Collection>> collections;  // by warp
+static std::vector<Fiber*> fibers, idle;
+static Fiber main_fiber;
+static Fiber* current;
+static const Entry* entry;
+static void** arguments;
+static bool stopped;
+static std::vector<Fault> faults;
+static std::vector<SharedArray> shared_arrays;
+static char* shared_space;
+static size_t shared_used, dynamic_bytes;
+
+Place place(int line) { return {0, line, block_number, running ? running->number : 0}; }
+
+void report(const char* kind, Place here, const char* note, int region, int64_t offset, int64_t bytes, Place other)
+{
+    for (Fault& f : faults)
+        if (f.kind == kind && f.here.site == here.site && f.here.line == here.line && f.other.site == other.site) {
+            f.count++;
+            return;
+        }
+    faults.push_back({kind, note, region, offset, bytes, 1, here, other});
+}
+
+// ---- fibers: makecontext lays out a new stack, after that _setjmp and _longjmp switch without a system call ----
+
+static void switch_to(Fiber& from, Fiber& to)
+{
+    current = &to;
+    if (!_setjmp(from.context)) _longjmp(to.context, 1);
+}
+
+static void resume(Thread& t)
+{
+    running = &t;
+    threadIdx = t.index;
+}
+
+static void fiber_main()
+{
+    for (;;) {
+        Fiber* me = current;
+        // A thread that never waits leaves its fiber to the next: a kernel without barriers is a plain loop.
+        while (next_fresh < order.size()) {
+            Thread& t = threads[order[next_fresh++]];
+            t.fiber = me;
+            resume(t);
+            entry->call(entry->function, arguments);
+            t.state = DONE;
+        }
+        idle.push_back(me);
+        switch_to(*me, main_fiber);
+    }
+}
+
+static void start_threads()
+{
+    if (idle.empty()) {
+        char* stack = (char*)mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        fibers.push_back(new Fiber{{}, stack, false});
+        idle.push_back(fibers.back());
+    }
+    Fiber* f = idle.back();
+    idle.pop_back();
+    if (f->started) return switch_to(main_fiber, *f);
+    f->started = true;
+    ucontext_t fresh;
+    getcontext(&fresh);
+    fresh.uc_stack.ss_sp = f->stack;
+    fresh.uc_stack.ss_size = STACK;
+    makecontext(&fresh, fiber_main, 0);
+    current = f;
+    if (!_setjmp(main_fiber.context)) setcontext(&fresh);
+}
+
+static void wait(State state, int line)
+{
+    Thread& t = *running;
+    t.state = state;
+    t.line = line;
+    switch_to(*t.fiber, main_fiber);
+}
+
+void stop()
+{
+    stopped = true;
+    for (;;) switch_to(*running->fiber, main_fiber);
+}
+
+void trap(const char* what, int line)
+{
+    report("trap", place(line), what);
+    stop();
+}
+
+bool on_stack(const Thread& t, const char* p) { return p >= t.fiber->stack && p < t.fiber->stack + STACK; }
+
+// ---- barriers and collectives ----
+
+int block_barrier(bool predicate, int line)
+{
+    running->predicate = predicate;
+    wait(AT_BARRIER, line);
+    running->barriers++;
+    return int(running->result);
+}
+
+static int source_lane(const Collection& c, int lane)
+{
+    const int a = c.argument[lane], first = lane & ~(c.width - 1), end = first + c.width;
+    switch (c.kind) {
+    case SHUFFLE: return first + (a & (c.width - 1));
+    case SHUFFLE_UP: return lane - a >= first ? lane - a : lane;
+    case SHUFFLE_DOWN: return lane + a < end ? lane + a : lane;
+    case SHUFFLE_XOR: return (lane ^ a) < end ? lane ^ a : lane;
+    default: return lane;
+    }
+}
+
+static void complete(const Collection& c, Thread* warp)
+{
+    uint64_t ballot = 0;
+    for (int lane = 0; lane < 32; ++lane)
+        if (c.mask >> lane & 1 && c.value[lane]) ballot |= 1u << lane;
+    for (int lane = 0; lane < 32; ++lane) {
+        if (!(c.mask >> lane & 1)) continue;
+        const int source = source_lane(c, lane);
+        if (!(c.mask >> source & 1))
+            report("shuffle from an inactive lane", {0, c.line, block_number, warp[lane].number});
+        warp[lane].result = c.kind == VOTE ? ballot : c.mask >> source & 1 ? c.value[source] : ~uint64_t(0);
+        if (c.kind == SYNC) warp[lane].warp_syncs++;
+        warp[lane].state = READY;
+    }
+}
+
+uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int argument, int width, int line)
+{
+    const int lane = running->number % 32, first = running->number - lane;
+    const int lanes = std::min(32, int(threads.size()) - first);
+    if (lanes < 32) mask &= (1u << lanes) - 1;  // a full mask in a last warp that is not full is what everybody writes
+    if (!(mask >> lane & 1)) {
+        report("shuffle from an inactive lane", place(line), "the calling lane is not in its own mask");
+        stop();
+    }
+    for (int l = 0; l < lanes; ++l)
+        if (mask >> l & 1 && threads[first + l].state == DONE) {
+            report("shuffle from an inactive lane", place(line), "the mask names a lane that has returned");
+            stop();
+        }
+    auto& open = collections[first / 32];
+    auto c = std::find_if(open.begin(), open.end(), [=](auto& c) { return c.mask == mask && !(c.arrived >> lane & 1); });
+    if (c == open.end()) c = open.insert(c, Collection{mask, 0, kind, line, width, {}, {}});
+    if (c->line != line || c->kind != kind) {
+        report("divergent warp", place(line), nullptr, -1, 0, 0, {0, c->line, block_number, first});
+        stop();
+    }
+    c->arrived |= 1u << lane;
+    c->value[lane] = value;
+    c->argument[lane] = argument;
+    if (c->arrived == mask) {
+        const Collection whole = *c;
+        open.erase(c);
+        complete(whole, &threads[first]);
+    } else {
+        wait(AT_COLLECTIVE, line);
+    }
+    return running->result;
+}
+
+void fence() { running->fenced = true; }
+
+// ---- shared memory: arrays with a gap between them, so that what strays is in none ----
+
+void* dynamic_shared() { return shared_space + SHARED_GAP; }
+
+void* shared_array(size_t bytes, const char* name, const char* function, int line)
+{
+    for (const SharedArray& a : shared_arrays)
+        if (a.function == function && a.line == line && !strcmp(a.name, name)) return a.begin;
+    size_t total = dynamic_bytes + bytes;
+    for (const SharedArray& a : shared_arrays) total += a.bytes;
+    char* begin = shared_space + shared_used;
+    shared_used += (bytes + SHARED_GAP + 255) / 256 * 256;
+    if (total - dynamic_bytes > 48 << 10 || total > 227 << 10 || shared_used > SHARED_SPACE) {
+        report("too much shared memory", place(line), name, -1, 0, int64_t(total));
+        stop();
+    }
+    memset(begin, 0xff, bytes);  // NaN, or -1: what is read before it is written shows
+    shared_arrays.push_back({name, function, line, begin, bytes});
+    checker_shared(begin, bytes, name);
+    return begin;
+}
+
+// ---- a launch ----
+
+static Place waiting(const Thread& t) { return {0, t.line, block_number, t.number}; }
+
+// Nobody is ready: all wait at one barrier, which opens, or something is wrong. False: the launch cannot go on.
+static bool open_barrier()
+{
+    const Thread *at = nullptr, *other = nullptr, *collective = nullptr, *done = nullptr;
+    int holding = 0;
+    for (const Thread& t : threads) {
+        if (t.state == DONE) done = &t;
+        if (t.state == AT_COLLECTIVE) collective = &t;
+        if (t.state != AT_BARRIER) continue;
+        holding += t.predicate;
+        if (!at) at = &t;
+        else if (t.line != at->line) other = &t;
+    }
+    if (collective) {
+        report("deadlock", waiting(*collective), "a collective of a warp that not all lanes of its mask come to");
+        return false;
+    }
+    if (other) {
+        report("divergent barrier", waiting(*at), nullptr, -1, 0, 0, waiting(*other));
+        return false;
+    }
+    if (done) report("barrier after exit", waiting(*at), nullptr, -1, 0, 0, {0, 0, block_number, done->number});
+    for (Thread& t : threads)
+        if (t.state == AT_BARRIER) t.state = READY, t.result = holding;
+    return true;
+}
+
+static void run_block(int schedule, std::mt19937& random)
+{
+    const int count = int(threads.size());
+    memset(dynamic_shared(), 0xff, dynamic_bytes);
+    for (SharedArray& a : shared_arrays) memset(a.begin, 0xff, a.bytes);
+    for (int i = 0; i < count; ++i) {
+        const unsigned n = i;
+        threads[i] = {FRESH, i, {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y}};
+        order[i] = schedule == 1 ? count - 1 - i : i;
+    }
+    if (schedule == 2) std::shuffle(order.begin(), order.end(), random);
+    next_fresh = 0;
+    while (!stopped && next_fresh < order.size()) start_threads();
+    for (bool waiting = true; waiting && !stopped;) {
+        waiting = false;
+        bool resumed = false;
+        for (size_t i = 0; i < order.size() && !stopped; ++i) {
+            Thread& t = threads[order[i]];
+            if (t.state == READY) {
+                resumed = true;
+                resume(t);
+                switch_to(main_fiber, *t.fiber);
+            }
+            waiting |= t.state != DONE;
+        }
+        if (!resumed && waiting && !stopped) stopped = !open_barrier();
+    }
+    running = nullptr;
+}
+}  // namespace emu
+
+using namespace emu;
+extern "C" {
+#pragma GCC visibility push(default)  // all else is hidden: two programs in one process share nothing
+const Entry* emu_entries() { return Entry::first; }
+
+// Returns how many faults there are by now; order: 0 forward, 1 reverse, 2 random.
+int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size_t shared, void** args, int schedule, unsigned seed)
+{
+    entry = e, arguments = args;
+    gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
+    threads.resize(size_t(block[0]) * block[1] * block[2]);
+    order.resize(threads.size());
+    collections.assign((threads.size() + 31) / 32, {});
+    if (!shared_space)
+        shared_space = (char*)mmap(nullptr, SHARED_SPACE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    dynamic_bytes = shared;
+    shared_used = (SHARED_GAP + shared + SHARED_GAP + 255) / 256 * 256;
+    shared_arrays.clear();
+    faults.clear();
+    if (shared) checker_shared((char*)dynamic_shared(), shared, "dynamic");
+    std::mt19937 random(seed);
+    std::vector<int> blocks(size_t(grid[0]) * grid[1] * grid[2]);
+    for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = int(schedule == 1 ? blocks.size() - 1 - i : i);
+    if (schedule == 2) std::shuffle(blocks.begin(), blocks.end(), random);
+    stopped = false;
+    for (size_t i = 0; i < blocks.size() && !stopped; ++i) {
+        const unsigned n = block_number = blocks[i];
+        blockIdx = {n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]};
+        run_block(schedule, random);
+        checker_block_ends();
+    }
+    if (stopped) {  // fibers that were left inside a kernel start anew
+        idle = fibers;
+        for (Fiber* f : fibers) f->started = false;
+    }
+    return stopped ? -int(faults.size()) : int(faults.size());
+}
+const Fault* emu_faults() { return faults.data(); }
+}

@@ -1,0 +1,147 @@
+"""From a .cu file to a library: the little of CUDA's syntax that C++ lacks is rewritten, then the host compiles.
+
+Lines keep their numbers, so the compiler's messages and the checker's faults name lines of the kernel's own file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -ffp-contract=off -fno-threadsafe-statics -U_FORTIFY_SOURCE -w".split()
+MODES = {
+    "fast": ["-O2"],
+    "check": [
+        *"-O0 -g1 --param=tsan-instrument-func-entry-exit=0 -fsanitize=thread,bounds-strict,alignment".split(),
+        "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,float-cast-overflow",
+    ],
+}
+
+_KERNEL = re.compile(
+    r'(?:extern\s*"C"\s*)?__global__\s+(?:__launch_bounds__\s*\((?P<b1>[^,)]*)[^)]*\)\s*)?void\s+'
+    r"(?:__launch_bounds__\s*\((?P<b2>[^,)]*)[^)]*\)\s*)?(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)(?=\s*\{)"
+)
+_DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
+_SHARED = re.compile(r"(?:\bvolatile\s+)?__shared__\s+[^;]*;")
+
+
+class CompileError(RuntimeError):
+    """Source that a compiler refuses: the first message with file and line as a sentence, then all of them."""
+
+
+def defines(constants: Mapping[str, object]) -> list[str]:
+    """The constants of a kernel as the compiler's options; True is 1, a float is a double's literal."""
+    return [f"-D{name}={int(v) if isinstance(v, bool) else v}" for name, v in constants.items()]
+
+
+def without_comments(text: str) -> str:
+    """The text with comments blanked, line for line."""
+    both = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.S)
+    return both.sub(lambda m: m[0] if m[0][0] == '"' else re.sub(r"[^\n]", " ", m[0]), text)
+
+
+def parameters(text: str) -> dict[str, list[str]]:
+    """What each kernel of the text declares as its parameters: {entry: ["const float* x", ...]}."""
+    found = {m["name"]: m["parameters"].split(",") for m in _KERNEL.finditer(without_comments(text))}
+    return {name: [" ".join(p.replace("__restrict__", "").split()) for p in ps] for name, ps in found.items()}
+
+
+def translate(text: str, name: str) -> str:
+    """C++ of the kernel file `name`: kernels register themselves, shared arrays live in the emulator's own memory."""
+    text = _KERNEL.sub(_register, without_comments(text))
+    text = _DYNAMIC.sub(lambda m: _on_one_line(f"{m[1]}* {m[2]} = ({m[1]}*)emu::dynamic_shared();", m[0]), text)
+    return f'#line 1 "{name}"\n' + _SHARED.sub(_place, text) + "\n"
+
+
+def _on_one_line(new: str, old: str) -> str:
+    return " ".join(new.split()) + "\n" * old.count("\n")
+
+
+def _register(m: re.Match[str]) -> str:
+    bound = m["b1"] or m["b2"] or "1024"
+    declared = " ".join(f'extern "C" void {m["name"]}({m["parameters"]});'.split())
+    entry = f'static const emu::Entry emu_entry_{m["name"]}("{m["name"]}", {bound}, {m["name"]});'
+    head = re.sub(r"__launch_bounds__\s*\([^)]*\)|extern\s*\"C\"", "", m[0])
+    return f'{declared} {entry} extern "C" {head}'
+
+
+def _place(m: re.Match[str]) -> str:
+    """`__shared__ float a[8], b;` as types a_type and b_type, and references to memory of these types."""
+    declaration = m[0].replace("__shared__", "typedef")
+    plain = re.sub(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)", "", declaration.rstrip(";"))
+    names = [part.split()[-1].lstrip("*&") for part in plain.split(",")]
+    for name in names:
+        declaration = re.sub(rf"\b{name}\b(?=\s*[\[,;])", f"{name}_type", declaration)
+        declaration += (
+            f' {name}_type& {name} = *({name}_type*)emu::shared_array(sizeof({name}_type), "{name}", '
+            "__PRETTY_FUNCTION__, __LINE__);"
+        )
+    return declaration
+
+
+def toolchain() -> str | None:
+    """Why nothing can be compiled here, as a sentence; None where all is there."""
+    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "aarch64"):
+        return f"the emulator runs on Linux (x86-64, AArch64); this is {sys.platform} {platform.machine()}"
+    for tool in (_compiler(), "addr2line"):
+        if shutil.which(tool) is None:
+            return f"the emulator needs {tool}, which is not on PATH; install g++ and binutils, or set CXX"
+    return None
+
+
+def _compiler() -> str:
+    return os.environ.get("CXX", "g++")
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept: $MINIGAN_KERNEL_CACHE, else ~/.cache/minigan/kernels."""
+    return Path(os.environ.get("MINIGAN_KERNEL_CACHE") or Path.home() / ".cache" / "minigan" / "kernels")
+
+
+def build(text: str, name: str, constants: Mapping[str, object], mode: str) -> Path:
+    """Return the compiled library of a kernel file; made once for the same text, constants, mode and emulator."""
+    reason = toolchain()
+    if reason:
+        raise RuntimeError(reason)
+    headers = "".join((HERE / header).read_text() for header in ("device.h", "runtime.h"))
+    objects = [
+        _made(f"{part}.o", ["-c", "-O2", f"-I{HERE}"], (HERE / f"{part}.cpp").read_text(), headers)
+        for part in ("scheduler", "checker")
+    ]
+    options = ["-c", *MODES[mode], *defines(constants), "-include", str(HERE / "device.h")]
+    kernel = _made(f"{Path(name).stem}.o", options, translate(text, name), headers)
+    # Linked without the sanitizers' libraries: checker.cpp has what the compiler calls.
+    return _made(f"{Path(name).stem}.so", ["-shared", *map(str, (kernel, *objects))], "", "")
+
+
+def _made(result: str, options: list[str], text: str, headers: str) -> Path:
+    """The file that the compiler makes of a text with these options, from the cache if it has been made before."""
+    command = [_compiler(), *FLAGS, *options, *(["-x", "c++", "-"] if text else [])]
+    key = hashlib.sha256("\0".join([*command, text, headers]).encode()).hexdigest()[:20]
+    target = cache_folder() / f"{key}-{result}"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as folder:
+        made = Path(folder, result)
+        english = {**os.environ, "LC_ALL": "C"}
+        done = subprocess.run([*command, "-o", str(made)], input=text, capture_output=True, text=True, env=english)
+        if done.returncode:
+            raise CompileError(_explained(done.stderr, result))
+        os.replace(made, target)  # whole or not at all, whoever else is making it
+    return target
+
+
+def _explained(messages: str, name: str) -> str:
+    found = re.search(r"^([^:\n]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$", messages, re.M)
+    first = f"{found[1]} line {found[2]}: {found[3]}" if found else f"{name} does not compile"
+    return f"{first}\n{messages.strip()}"
