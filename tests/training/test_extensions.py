@@ -72,6 +72,46 @@ def test_log_report_writes_what_json_writes_at_every_moment(tmp_path):
     assert len(texts) == 10 and json.loads(texts[-1])[8]["later"] == 9
 
 
+def test_work_gets_its_share_of_the_time(monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(extensions.util, "time", clock)
+    ration, done = extensions.util.Ration(1 / 4), []
+    for second in range(60):
+        clock.now = max(clock.now, float(second))
+        if ration.allows():
+            done.append(second)
+            with ration:
+                clock.now += 2
+    assert done == [0, 10, 20, 30, 40, 50]  # two seconds of work, then at least eight of none
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_long_log_and_plot_are_held_back_but_not_lost(tmp_path, monkeypatch, failing):
+    for module in (extensions.log_report, extensions.plot_report):
+        monkeypatch.setattr(module, "_ALWAYS", 3)
+    monkeypatch.setattr(extensions.util.Ration, "allows", lambda self: trainer.updater.iteration == 6)
+    trainer, lengths, drawn = trainer_of(tmp_path), [], []
+    each = {"trigger": (1, "iteration")}
+    trainer.extend(extensions.LogReport(**each))
+    trainer.extend(extensions.LogReport(filename="log_{iteration}", **each), name="many")
+    plot = extensions.PlotReport(
+        "main/loss", postprocess=lambda f, a, s: drawn.append(len(plot._points["main/loss"])), **each
+    )
+    trainer.extend(plot)
+    trainer.extend(lambda trainer: lengths.append(len(json.loads((tmp_path / "log").read_text()))), name="look")
+    if failing:
+        trainer.extend(lambda trainer: 1 / (8 - trainer.updater.iteration), name="boom", priority=0)
+        with pytest.raises(ZeroDivisionError):
+            trainer.run(show_loop_exception_msg=False)
+    else:
+        trainer.run()
+    end = 8 if failing else 10
+    assert lengths == [1, 2, 3, 3, 3, 6, 6, 6, 6, 6][:end] and drawn == [1, 2, 3, 6, end]
+    assert (tmp_path / "log").read_text() == json.dumps(trainer.get_extension("LogReport").log, indent=4)
+    assert len(json.loads((tmp_path / "log").read_text())) == end
+    assert {f"log_{i}" for i in range(1, end + 1)} <= set(file_names(tmp_path))
+
+
 # PrintReport
 
 
@@ -278,7 +318,7 @@ def refuse(path, arrays):
 def test_snapshot_writers_tell_of_their_errors(tmp_path, name):
     trainer = trainer_of(tmp_path, (5, "iteration"))
     trainer.extend(extensions.snapshot(writer=getattr(snapshot_writers, name)(refuse)), trigger=(3, "iteration"))
-    with pytest.raises((OSError, RuntimeError), match=r"no room|process that writes snapshots failed \(exit code 1\)"):
+    with pytest.raises((OSError, RuntimeError), match="no room"):
         trainer.run(show_loop_exception_msg=False)
     assert file_names(tmp_path) == []
 

@@ -10,16 +10,23 @@ from typing import Any
 from minigan.reporter import DictSummary
 from minigan.serializer import Serializer
 from minigan.training.extension import Extension
+from minigan.training.extensions.util import Ration
 from minigan.training.trigger import get_trigger
 from minigan.utils.files import atomic_write
+
+_ALWAYS = 1000  # entries that are written without looking at the clock
 
 
 class LogReport(Extension):
     """Averages what is reported and, whenever its trigger fires, adds an entry to the log and rewrites the file.
 
-    An entry has the mean over the interval under each key, then `epoch`, `iteration` and `elapsed_time` (seconds). The
-    file is a whole JSON list at every moment. Entries keep the text that they had when the next one came: making it
-    anew is what takes long in a long log.
+    An entry has the mean over the interval under each key, then `epoch`, `iteration` and `elapsed_time` (seconds).
+
+    The file is a whole JSON list at every moment, whatever happens: each time a new one takes the place of the old one.
+    So that a long log does not cost more and more, one of more than 1000 entries is written only if that takes no more
+    than a fiftieth of the time since the last writing. What is held back for this (the last second, say, of a log of
+    ten thousand entries) is written when the training ends or fails; if the process is killed it is in no file but the
+    snapshot. Entries keep the text that they had when the next one came.
 
     Args:
         keys: What to average; None takes all that is reported.
@@ -40,6 +47,8 @@ class LogReport(Extension):
         self._log_name = log_name if filename is None else filename
         self._log: list[dict[str, Any]] = []
         self._texts: list[str] = []  # of the entries, as they stand in the file
+        self._path: Path | None = None  # the file that is not up to date
+        self._ration = Ration(1 / 50)
         self._summary = DictSummary()
 
     @property
@@ -64,7 +73,16 @@ class LogReport(Extension):
         self._log.append(entry)
         self._summary = DictSummary()
         if self._log_name is not None:
-            self._write(Path(trainer.out, self._log_name.format(**entry)))
+            self._path = Path(trainer.out, self._log_name.format(**entry))
+            if len(self._log) <= _ALWAYS or "{" in self._log_name or self._ration.allows():
+                with self._ration:
+                    self.finalize()
+
+    def finalize(self) -> None:
+        """Write what was held back."""
+        if self._path is not None:
+            self._write(self._path)
+            self._path = None
 
     def _write(self, path: Path) -> None:
         """Write what `json.dump(log, file, indent=4)` would."""

@@ -11,12 +11,18 @@ from typing import Any
 
 from minigan.reporter import DictSummary
 from minigan.training.extension import Extension
+from minigan.training.extensions.util import Ration
 from minigan.training.trigger import get_trigger
 from minigan.utils.files import atomic_write
+
+_ALWAYS = 1000  # points that are drawn without looking at the clock
 
 
 class PlotReport(Extension):
     """Averages chosen values over an interval and draws the means of all intervals against time, as PNG.
+
+    A picture of more than 1000 points is redrawn only if that takes no more than a twentieth of the time since the last
+    drawing, and once more when the training ends.
 
     Args:
         y_keys: Keys of the observation, one curve each.
@@ -42,6 +48,8 @@ class PlotReport(Extension):
         self._grid = grid
         self._summary = DictSummary()
         self._points: dict[str, list[list[float]]] = {}
+        self._held_back: tuple[Path, DictSummary] | None = None  # the picture that is not up to date
+        self._ration = Ration(1 / 20)
 
     @staticmethod
     def available() -> bool:
@@ -64,7 +72,16 @@ class PlotReport(Extension):
                 if key in means:
                     self._points.setdefault(key, []).append([_plain(means[self._x_key]), float(means[key])])
         if self.available():
-            self._draw(Path(trainer.out, self._file_name), summary)
+            self._held_back = Path(trainer.out, self._file_name), summary
+            if sum(map(len, self._points.values())) <= _ALWAYS or self._ration.allows():
+                with self._ration:
+                    self.finalize()
+
+    def finalize(self) -> None:
+        """Draw what was held back."""
+        if self._held_back is not None:
+            self._draw(*self._held_back)
+            self._held_back = None
 
     def _draw(self, path: Path, summary: DictSummary) -> None:
         from matplotlib.figure import Figure  # without pyplot: no window, no global state, always the Agg renderer

@@ -1,4 +1,4 @@
-"""The bars on a terminal: lines that are drawn over themselves."""
+"""What extensions share: bars on a terminal, lines that are drawn over themselves; and a limit on what costs time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ from collections import deque
 from typing import Any
 
 _SPEED_WINDOW = 100  # updates of the bar over which the speed is taken
+
+
+class Ration:
+    """Gives work that takes longer and longer a share of the time, and no more: it is done less and less often.
+
+    Args:
+        share: Of the time since the work was done last, what it may take, as far as that last time tells.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._ended, self._took = float("-inf"), 0.0
+
+    def allows(self) -> bool:
+        """Say whether the work may be done now."""
+        return time.perf_counter() - self._ended >= self._took / self._share
+
+    def __enter__(self) -> None:
+        self._ended = time.perf_counter()
+
+    def __exit__(self, *error: Any) -> None:
+        started, self._ended = self._ended, time.perf_counter()
+        self._took = self._ended - started
 
 
 class ProgressBar:
