@@ -11,8 +11,10 @@ from minigan.dataset.download import (
 )
 from minigan.dataset.errors import DataError
 from minigan.dataset.iterator import Iterator
+from minigan.dataset.tabular import TabularDataset
 
 __all__ = [
-    "Converter", "DataError", "DatasetMixin", "Iterator", "cache_or_load_file", "cached_download", "call_converter",
-    "concat_examples", "converter", "get_dataset_directory", "get_dataset_root", "set_dataset_root", "to_device",
+    "Converter", "DataError", "DatasetMixin", "Iterator", "TabularDataset", "cache_or_load_file", "cached_download",
+    "call_converter", "concat_examples", "converter", "get_dataset_directory", "get_dataset_root", "set_dataset_root",
+    "to_device",
 ]  # fmt: skip
