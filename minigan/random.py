@@ -3,11 +3,16 @@
 Initializers, dropout, shuffles and latent noise all draw from NumPy's global generator (CuPy's on a GPU), as Chainer's
 do, so that an old script gives its old numbers. A snapshot keeps the state of every generator as plain arrays, which is
 what lets a resumed run continue bit for bit.
+
+CuPy gives no access to the state of its generator on the GPU. So a trainer begins every iteration with a seed made of
+the run's own and the iteration's number (`start_iteration`), whether or not a snapshot is written: what an iteration
+draws never depends on the ones before it. That is for the generator of the current GPU.
 """
 
 from __future__ import annotations
 
 import random as _python
+import zlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,8 @@ from minigan.backends import cuda
 
 _MT_WORDS = 624  # 32-bit words in the state of a Mersenne Twister (Matsumoto and Nishimura, 1998)
 _PARTS = ("position", "has_gauss", "gauss")
+KEYS = (*(f"{name}{part}" for name in ("python", "numpy") for part in ("", *(f"_{p}" for p in _PARTS))), "cupy_seed")
+"""What `get_state` returns; the last one only where there is a GPU."""
 
 
 def seed(n: int) -> None:
@@ -28,13 +35,13 @@ def seed(n: int) -> None:
         cuda.cupy.random.seed(int(n))
 
 
-def get_state() -> dict[str, np.ndarray]:
+def get_state(cupy_seed: int | None = None) -> dict[str, np.ndarray]:
     """The state of Python's and NumPy's generators as arrays that an npz file can hold.
 
     `python`, `numpy`: uint32 (624,), the words of the Mersenne Twister; `*_position`: int64 (); `*_has_gauss`: bool ();
-    `*_gauss`: float64 (), the second normal number of a pair, if one waits. CuPy gives no access to the state of its
-    generator on the GPU; there a fresh `cupy_seed` (uint32 ()) is drawn and set at once, so that the run that goes
-    on and the run that is resumed from these arrays see the same numbers.
+    `*_gauss`: float64 (), the second normal number of a pair, if one waits. With a GPU also `cupy_seed`, uint32 (): the
+    one given, if `start_iteration` is to be called with it; else a fresh one is drawn and set at once, so that whoever
+    goes on and whoever goes on from these arrays see the same numbers, but other ones than without this call.
     """
     state: dict[str, np.ndarray] = {}
     _, words, gauss = _python.getstate()
@@ -42,10 +49,17 @@ def get_state() -> dict[str, np.ndarray]:
     twister: Any = np.random.get_state()
     _pack(state, "numpy", *twister[1:])
     if cuda.available:
-        cupy_seed = int(cuda.cupy.random.randint(0, 2**31 - 1))
-        cuda.cupy.random.seed(cupy_seed)
+        if cupy_seed is None:
+            cupy_seed = int(cuda.cupy.random.randint(0, 2**31 - 1))
+            cuda.cupy.random.seed(cupy_seed)
         state["cupy_seed"] = np.array(cupy_seed, np.uint32)
     return state
+
+
+def start_iteration(cupy_seed: int, iteration: int) -> None:
+    """Seed CuPy's generator for one iteration of a run; without a GPU, nothing is done."""
+    if cuda.available:
+        cuda.cupy.random.seed(zlib.crc32(f"{cupy_seed} {iteration}".encode()))
 
 
 def set_state(state: dict[str, Any]) -> None:

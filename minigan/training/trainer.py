@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan.random import get_state, set_state
+from minigan.random import KEYS, get_state, set_state, start_iteration
 from minigan.reporter import Reporter
 from minigan.serializer import Serializer
 from minigan.training.extension import Extension
@@ -33,10 +33,7 @@ class _Entry:
     trigger: Any
     priority: int
     call_before_training: bool
-
-    @property
-    def closes_iteration(self) -> bool:
-        return getattr(self.extension, "closes_iteration", False)
+    closes_iteration: bool
 
     def call(self, method: str, *args: Any) -> None:
         """Call `initialize`, `on_error` or `finalize`, which a plain function need not have (or has as None)."""
@@ -77,10 +74,12 @@ class Trainer:
             self.reporter.add_observer(name, optimizer.target)
             self.reporter.add_observers(name, optimizer.target.namedlinks(skipself=True))
         self._extensions: dict[str, _Entry] = {}
+        self._done = False
         self._started_at: float | None = None
         self._ended_at: float | None = None
         self._elapsed_before = 0.0  # in earlier runs, if this one is resumed
         self._random_state: dict[str, Any] | None = None
+        self._cupy_seed: int | None = None  # of the whole run
         updater.connect_trainer(self)
         for extension in extensions or ():
             self.extend(extension)
@@ -133,9 +132,10 @@ class Trainer:
             extension.name = free
         if trigger is None:
             trigger = getattr(extension, "trigger", None) or Extension.trigger
+        closes = priority is None and getattr(extension, "closes_iteration", False)
         if priority is None:
             priority = getattr(extension, "priority", Extension.priority)
-        self._extensions[free] = _Entry(extension, get_trigger(trigger), priority, call_before_training)
+        self._extensions[free] = _Entry(extension, get_trigger(trigger), priority, call_before_training, closes)
 
     def get_extension(self, name: str) -> Any:
         """Return the extension called `name`."""
@@ -152,7 +152,7 @@ class Trainer:
         Raises:
             FileExistsError: another process is training into the same folder.
         """
-        if self._ended_at is not None:
+        if self._done:
             raise RuntimeError("Trainer.run: training is over, and cannot run a second time; make a new trainer")
         Path(self.out).mkdir(parents=True, exist_ok=True)
         entries = sorted(self._extensions.values(), key=lambda entry: -entry.priority)
@@ -181,8 +181,10 @@ class Trainer:
                         entry.extension(self)
         if self._random_state is not None:  # extensions may have drawn numbers since it was loaded
             set_state(self._random_state)
+        self._cupy_seed = int(get_state(self._cupy_seed).get("cupy_seed", 0))
         while not self.stop_trigger(self):
             self.observation = {}
+            start_iteration(self._cupy_seed, self.updater.iteration)
             with self.reporter.scope(self.observation):
                 self.updater.update()
                 for entry in entries:
@@ -206,7 +208,7 @@ class Trainer:
                 traceback.print_tb(another.__traceback__)
 
     def _end(self) -> None:
-        self._ended_at = time.perf_counter()
+        self._done, self._ended_at = True, time.perf_counter()
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the updater, the triggers, the extensions, the time and the random generators.
@@ -226,7 +228,9 @@ class Trainer:
         if writing:
             elapsed = self._elapsed_before if self._started_at is None else self.elapsed_time
             serializer("_snapshot_elapsed_time", elapsed)
-            for key, value in get_state().items():
+            state = get_state(self._cupy_seed)
+            self._cupy_seed = int(state.get("cupy_seed", 0))
+            for key, value in state.items():
                 serializer["random"](key, value)
         else:
             self._elapsed_before = serializer("_snapshot_elapsed_time", self._elapsed_before)
@@ -236,7 +240,7 @@ class Trainer:
 
     def _read_random_state(self, serializer: Any) -> None:
         state = {}
-        for key in get_state():
+        for key in KEYS:
             try:
                 state[key] = serializer(key, None)
             except KeyError:
@@ -245,6 +249,8 @@ class Trainer:
         if state:
             set_state(state)
             self._random_state = state
+            if "cupy_seed" in state:
+                self._cupy_seed = int(state["cupy_seed"])
         else:
             warnings.warn(
                 "Trainer: the snapshot has no state of the random generators (Chainer's have none), so the run goes on "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,25 +42,55 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"atomic_write: path {str(path)!r} is a folder; pass the name of a file")
+    with _temporary(path, target) as prefix:
+        descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+        try:
+            with open(descriptor, mode, **({} if "b" in mode else _TEXT_OPTIONS)) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _permissions(target))
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(temporary)
+            raise
+        _sync_folder(target.parent)
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[str]:
+    """As `atomic_write`, for writers that want a name and not an open file: they get one that ends in the same way.
+
+    Raises:
+        FileNotFoundError: the `with` block has written no file.
+        OSError: as in `atomic_write`.
+    """
+    target = Path(os.path.realpath(path))
+    with _temporary(path, target) as prefix:
+        folder = tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+        try:
+            temporary = os.path.join(folder, target.name)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        _sync_folder(target.parent)
+
+
+@contextmanager
+def _temporary(path: str | os.PathLike[str], target: Path) -> Iterator[str]:
+    """Give what temporary names begin with; an error that has one of them, or none, gets the name that was wanted."""
+    prefix = f".{target.name[:100]}."
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+        yield prefix
     except OSError as error:
-        error.filename = str(path)  # the user knows nothing of the temporary one
+        named = str(error.filename or "")
+        if named.startswith(str(target.parent / prefix)) or (not named and error.errno in _DISK):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    try:
-        with open(descriptor, mode, **({} if "b" in mode else _TEXT_OPTIONS)) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(target))
-        os.replace(temporary, target)
-    except BaseException as error:
-        with suppress(OSError):
-            os.remove(temporary)
-        if isinstance(error, OSError) and error.errno in _DISK and error.filename is None:
-            error.filename = str(path)  # the system says that the disk is full, but not what was being written
-        raise
-    _sync_folder(target.parent)
 
 
 def _permissions(target: Path) -> int:
@@ -112,11 +143,11 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _sweep(folder: str) -> None:
-    """Remove the temporary files of `atomic_write` that a killed process left; one of the last minute may be in use."""
-    for file in Path(folder).glob(".*.????????.tmp"):
+    """Remove the temporary files of a process that was killed; what is younger than a minute may be in use."""
+    for left in Path(folder).glob(".*.????????.tmp"):
         with suppress(OSError):
-            if file.stat().st_mtime < time.time() - 60:
-                file.unlink()
+            if left.stat().st_mtime < time.time() - 60:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _lock(folder: str) -> int | None:

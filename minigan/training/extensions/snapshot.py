@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,15 @@ class _Snapshot(Extension):
         self, target: Any = None, condition: Callable[[], bool] | None = None,
         writer: Callable[[str, str, dict[str, Any]], None] | None = None,
         filename: str | Callable[[Any], str] = "snapshot_iter_{.updater.iteration}", snapshot_on_error: bool = False,
-        n_retains: int = -1, autoload: bool = False,
+        n_retains: int = -1, autoload: bool = False, **kwargs: int,
     ) -> None:  # fmt: skip
+        n_retains = _renamed(n_retains, kwargs)
         if callable(filename) and (autoload or n_retains > 0):
             raise TypeError("snapshot: n_retains and autoload look for files by name, so filename must be a string")
         self._target = target
         self._snapshot_on_error = snapshot_on_error
         self.filename = filename
-        self.condition = condition or _always
+        self.condition = condition or _always_true
         self.writer = writer or SimpleWriter()
         self.n_retains = n_retains
         self.autoload = autoload
@@ -38,17 +41,35 @@ class _Snapshot(Extension):
         self.closes_iteration = target is None  # else the extensions after it would be lost, or doubled, on resume
 
     def initialize(self, trainer: Any) -> None:
-        """Load the newest file that is whole, if `autoload` is on and there is any file."""
-        found = self._files(trainer.out) if self.autoload else []
-        while found:
-            newest = found.pop()
+        """Load the newest file that is whole, if `autoload` is on and there is any file.
+
+        Raises:
+            FileError: there are files, and all of them are damaged.
+            KeyError, ValueError, TypeError: the newest whole file was written by something else than the target.
+        """
+        found = []
+        if self.autoload:
+            with suppress(FileNotFoundError):  # a subfolder is made by the first snapshot
+                found = _find_snapshot_files(str(self.filename), trainer.out)
+        for number, (_, name) in enumerate(reversed(found), 1):
+            file = Path(trainer.out, name)
             try:
-                load_npz(newest, self._what(trainer))
-                break
+                load_npz(file, self._what(trainer))
+                return
             except (FileError, OSError) as error:
-                if not found:
-                    raise
-                warnings.warn(f"snapshot: {error}; {newest.name} is skipped, and the file before it is taken")
+                if number == len(found):
+                    each = "the only snapshot" if number == 1 else f"each of the {number} snapshots"
+                    raise FileError(
+                        f"snapshot: {each} in {trainer.out} is damaged, the oldest so: {error}; remove them to begin "
+                        f"again"
+                    ) from error
+                warnings.warn(f"snapshot: {error}; {name} is skipped, and the file before it is taken")
+            except (KeyError, ValueError, TypeError) as error:
+                kind = next(kind for kind in (KeyError, TypeError, ValueError) if isinstance(error, kind))
+                raise kind(
+                    f"snapshot: {file} does not fit what it is loaded into ({error}); build that as it was when the "
+                    f"file was written, or choose another folder"
+                ) from error
 
     def __call__(self, trainer: Any) -> None:
         """Save, unless the condition forbids it, and remove what is more than `n_retains`."""
@@ -77,20 +98,50 @@ class _Snapshot(Extension):
         self.writer(name, trainer.out, serialize(self._what(trainer)))
 
     def _remove_old(self, trainer: Any) -> None:
-        if self.n_retains > 0:
-            for old in self._files(trainer.out)[: -self.n_retains]:
-                old.unlink(missing_ok=True)
-
-    def _files(self, out: str) -> list[Path]:
-        """The files that this extension may have written, oldest first; of one moment, lower numbers first."""
-        path = Path(out, str(self.filename))
-        pattern = re.compile("(.+)".join(map(re.escape, re.split(r"\{[^{}]*\}", path.name))))
-        found = [file for file in path.parent.glob("*") if pattern.fullmatch(file.name) and file.is_file()]
-        return sorted(found, key=lambda file: (file.stat().st_mtime_ns, *map(int, re.findall(r"\d+", file.name))))
+        if self.n_retains <= 0:
+            return
+        with suppress(FileNotFoundError):  # another may be tidying up, or have removed the folder
+            for name in _find_stale_snapshots(str(self.filename), trainer.out, self.n_retains):
+                Path(trainer.out, name).unlink()
 
 
-def _always() -> bool:
+def _always_true() -> bool:
     return True
+
+
+def _renamed(n_retains: int, old: dict[str, int]) -> int:
+    """The value of `n_retains`, which was called `num_retain` before Chainer 7."""
+    if "num_retain" in old:
+        warnings.warn("snapshot: num_retain is now called n_retains", DeprecationWarning, stacklevel=3)
+        n_retains = old.pop("num_retain")
+    if old:
+        raise TypeError(f"snapshot() got unexpected keyword argument(s) {', '.join(map(repr, old))}")
+    return n_retains
+
+
+def _find_snapshot_files(fmt: str, path: str) -> list[tuple[float, str]]:
+    """Time and name of what `fmt` may have named in the folder `path`, oldest first; of one time, lower numbers first.
+
+    Raises `OSError` if there is no such folder.
+    """
+    folder, name = os.path.split(fmt)
+    pattern = re.compile("(.+)".join(map(re.escape, re.split(r"\{[^{}]*\}", name))))
+    with os.scandir(os.path.join(path, folder)) as entries:
+        found = [(entry.stat().st_mtime_ns, os.path.join(folder, entry.name)) for entry in entries
+                 if pattern.fullmatch(entry.name) and entry.is_file()]  # fmt: skip
+    found.sort(key=lambda file: (file[0], *map(int, re.findall(r"\d+", file[1]))))
+    return [(nanoseconds / 1e9, name) for nanoseconds, name in found]
+
+
+def _find_latest_snapshot(fmt: str, path: str) -> str | None:
+    """The name of the newest file, or None."""
+    found = _find_snapshot_files(fmt, path)
+    return found[-1][1] if found else None
+
+
+def _find_stale_snapshots(fmt: str, path: str, n_retains: int) -> Iterator[str]:
+    """The names of all but the `n_retains` newest files, oldest first."""
+    return (name for _, name in _find_snapshot_files(fmt, path)[:-n_retains])
 
 
 def snapshot(
@@ -103,6 +154,7 @@ def snapshot(
     snapshot_on_error: bool = False,
     n_retains: int = -1,
     autoload: bool = False,
+    **kwargs: Any,
 ) -> Extension:
     """Return an extension that saves the trainer, each epoch by default; `load_npz(file, trainer)` resumes from it.
 
@@ -116,14 +168,16 @@ def snapshot(
         condition: Asked each time; nothing is saved when it returns false.
         writer: `(filename, folder, dict of arrays)`, saves in place of `savefun`; see `snapshot_writers`.
         snapshot_on_error: Whether to save also when the loop is left by an exception.
-        n_retains: How many files to keep, the newest; -1 keeps all.
+        n_retains: How many files to keep, the newest; -1 keeps all. An old one is removed only once the new one is
+            whole and on the disk.
         autoload: Whether to go on from the newest file in the trainer's folder, if there is one; a damaged file is
-            skipped with a warning.
+            skipped with a warning, one that was written by something else is an error.
+        kwargs: `num_retain`, the old name of `n_retains`.
     """
     if savefun is not None and writer is not None:
         raise TypeError("snapshot: savefun and writer are both given; the writer saves, so drop savefun")
     writer = writer or SimpleWriter(savefun or save_npz)
-    return _Snapshot(target, condition, writer, filename, snapshot_on_error, n_retains, autoload)
+    return _Snapshot(target, condition, writer, filename, snapshot_on_error, n_retains, autoload, **kwargs)
 
 
 def snapshot_object(

@@ -2,24 +2,27 @@
 
 A writer is called with `(filename, outdir, target)`, where `target` is a dict of arrays, and `finalize` waits until all
 is written. Unlike Chainer's, the ones that write later copy the arrays first, so that training does not change what
-is being written, and raise at their next call, or in `finalize`, what went wrong.
+is being written, and raise at their next call, or in `finalize`, what went wrong. A writer that is killed, or whose
+training is, leaves whole files only.
 """
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import queue
-import sys
-import tempfile
+import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.serializers.npz import save_npz
+from minigan.utils.files import atomic_path
 
 Savefun = Callable[..., Any]
 
@@ -37,32 +40,70 @@ class Writer:
         """Wait until everything is written."""
 
     def save(self, filename: str, outdir: str, target: Any, savefun: Savefun, **kwds: Any) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; a folder in `filename` is made, `outdir` is not.
+
+        Raises:
+            OSError: the file cannot be written; one that was there before is as it was.
+        """
+        if not os.path.isdir(outdir):
+            raise FileNotFoundError(
+                errno.ENOENT, "the folder of the run has vanished, so no snapshot can be written", str(outdir)
+            )
         path = Path(outdir, filename)
         path.parent.mkdir(parents=True, exist_ok=True)
         if savefun is save_npz:  # does so by itself
             savefun(path, target, **kwds)
             return
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            savefun(os.path.join(folder, path.name), target, **kwds)
-            os.replace(os.path.join(folder, path.name), path)
+        with atomic_path(path) as temporary:
+            savefun(temporary, target, **kwds)
 
     def _try_to_save(self, *args: Any, **kwds: Any) -> None:
         try:
             self.save(*args, **kwds)
         except BaseException as error:
-            self._failed = error
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = error
 
     def _check(self, worker: Any) -> None:
+        """Raise what went wrong in the worker."""
         failed, self._failed = self._failed, None
         if failed is not None:
             raise failed
         code = getattr(worker, "exitcode", None)
         if isinstance(code, int) and code:
             raise RuntimeError(
-                f"{type(self).__name__}: the process that writes snapshots failed (exit code {code}); its own message "
-                f"stands above"
+                f"{type(self).__name__}: the process that writes snapshots ended with exit code {code} (-9: it was "
+                f"killed, mostly as memory ran out); what it was to write is missing, the snapshots before are whole"
             )
+
+
+class _InProcess(Writer):
+    """What the writers with a process share: an error comes back through a pipe."""
+
+    _errors: Any = None  # the end of this process
+    _pipe: Any = None  # the end of the other, in the other
+
+    def _process(self, work: Callable[..., None], args: Any, kwds: Any, daemon: bool) -> multiprocessing.Process:
+        self._errors, pipe = multiprocessing.Pipe(duplex=False)
+        return multiprocessing.Process(target=self._work, args=(pipe, work, args, kwds), daemon=daemon)
+
+    def _work(self, pipe: Any, work: Callable[..., None], args: Any, kwds: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; this snapshot is finished
+        self._pipe = pipe
+        work(*args, **kwds)
+
+    def _fail(self, error: BaseException) -> None:
+        """Send the error, as it is if it is one of Python's own: those can be pickled for sure."""
+        own = type(error).__module__ == "builtins"
+        self._pipe.send(error if own else RuntimeError(f"{type(error).__name__}: {error}"))
+
+    def _check(self, worker: Any) -> None:
+        with suppress(EOFError):  # the process has ended without any
+            if self._errors is not None and self._errors.poll():
+                self._failed = self._errors.recv()
+        super()._check(worker)
 
 
 class SimpleWriter(Writer):
@@ -113,13 +154,12 @@ class ThreadWriter(StandardWriter):
         return threading.Thread(target=self._try_to_save, args=(filename, outdir, target, self._savefun), kwargs=kwds)
 
 
-class ProcessWriter(StandardWriter):
+class ProcessWriter(_InProcess, StandardWriter):
     """Saves in a process, so that compressing takes no time from training."""
 
     def create_worker(self, filename: str, outdir: str, target: Any, **kwds: Any) -> multiprocessing.Process:
         """Return the process."""
-        args = (filename, outdir, target, self._savefun)
-        return multiprocessing.Process(target=self.save, args=args, kwargs=kwds)
+        return self._process(self._try_to_save, (filename, outdir, target, self._savefun), kwds, daemon=False)
 
 
 class QueueWriter(Writer):
@@ -163,8 +203,7 @@ class QueueWriter(Writer):
                     return
                 task[0](task[1], task[2], task[3])
             except Exception as error:
-                print(f"{type(self).__name__}: {error}", file=sys.stderr)
-                self._failed = error
+                self._fail(error)
             finally:
                 q.task_done()
 
@@ -189,7 +228,7 @@ class ThreadQueueWriter(QueueWriter):
         return threading.Thread(target=self.consume, args=(q,), daemon=True)
 
 
-class ProcessQueueWriter(QueueWriter):
+class ProcessQueueWriter(_InProcess, QueueWriter):
     """Saves in one process."""
 
     def create_queue(self) -> Any:
@@ -198,11 +237,12 @@ class ProcessQueueWriter(QueueWriter):
 
     def create_consumer(self, q: Any) -> multiprocessing.Process:
         """Return the process."""
-        return multiprocessing.Process(target=self._work, args=(q,), daemon=True)
+        return self._process(self.consume, (q,), {}, daemon=True)
 
-    def _work(self, q: Any) -> None:
-        self.consume(q)
-        sys.exit(self._failed is not None)
+    def _check(self, worker: Any) -> None:
+        if worker.exitcode:
+            self._queue.cancel_join_thread()  # else this process would never end: nobody takes what is left in it
+        super()._check(worker)
 
 
 def _copied(target: Any) -> dict[str, np.ndarray]:
