@@ -143,9 +143,9 @@ def test_nothing_unpickles():
 
 def test_every_kernel_file_is_found_through_the_installed_package():
     installed = importlib.resources.files("minigan.kernels")
-    for path in (ROOT / "kernels").glob("*.*"):
-        if path.suffix in (".cu", ".md", ".py"):
-            assert (installed / path.name).read_text() == path.read_text()
+    for path in (ROOT / "kernels").rglob("*.*"):
+        if path.suffix in (".cu", ".md", ".py", ".h", ".cpp"):
+            assert installed.joinpath(*path.relative_to(ROOT / "kernels").parts).read_text() == path.read_text()
 
 
 def test_import_needs_numpy_only():

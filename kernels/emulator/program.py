@@ -216,7 +216,7 @@ class Program:
                     value, ctypes.Structure) else -1  # fmt: skip
                 if size != parameter.bytes:
                     raise TypeError(f"{where} is a {type(value).__name__}{f' of {size} bytes' if size >= 0 else ''}; "
-                                    f"wanted a struct of {parameter.bytes}")  # fmt: skip
+                                    f"wanted a struct of {parameter.bytes} bytes")  # fmt: skip
             elif not isinstance(value, np.generic) or value.dtype != wanted:
                 got = value.dtype if isinstance(value, (np.generic, np.ndarray)) else type(value).__name__
                 raise TypeError(f"{where} is {got}; wanted numpy.{wanted}(...)")

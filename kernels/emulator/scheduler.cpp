@@ -175,11 +175,6 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
         report("shuffle from an inactive lane", place(line), "the calling lane is not in its own mask");
         stop();
     }
-    for (int l = 0; l < lanes; ++l)
-        if (mask >> l & 1 && threads[first + l].state == DONE) {
-            report("shuffle from an inactive lane", place(line), "the mask names a lane that has returned");
-            stop();
-        }
     auto& open = collections[first / 32];
     auto c = std::find_if(open.begin(), open.end(), [=](auto& c) { return c.mask == mask && !(c.arrived >> lane & 1); });
     if (c == open.end()) c = open.insert(c, Collection{mask, 0, kind, line, width, {}, {}});
@@ -231,20 +226,25 @@ static Place waiting(const Thread& t) { return {0, t.line, block_number, t.numbe
 // Nobody is ready: all wait at one barrier, which opens, or something is wrong. False: the launch cannot go on.
 static bool open_barrier()
 {
-    const Thread *at = nullptr, *other = nullptr, *collective = nullptr, *done = nullptr;
+    const Thread *at = nullptr, *other = nullptr, *done = nullptr;
     int holding = 0;
     for (const Thread& t : threads) {
         if (t.state == DONE) done = &t;
-        if (t.state == AT_COLLECTIVE) collective = &t;
         if (t.state != AT_BARRIER) continue;
         holding += t.predicate;
         if (!at) at = &t;
         else if (t.line != at->line) other = &t;
     }
-    if (collective) {
-        report("deadlock", waiting(*collective), "a collective of a warp that not all lanes of its mask come to");
-        return false;
-    }
+    for (size_t warp = 0; warp < collections.size(); ++warp)
+        for (const Collection& c : collections[warp]) {
+            const Thread* lanes = &threads[warp * 32];
+            bool left = false;
+            for (int l = 0; l < 32; ++l) left |= (c.mask & ~c.arrived) >> l & 1 && lanes[l].state == DONE;
+            const Place there{0, c.line, block_number, lanes[__builtin_ctz(c.arrived)].number};
+            if (left) report("shuffle from an inactive lane", there, "a lane of the mask has returned");
+            else report("deadlock", there, "a lane of the mask waits elsewhere");
+            return false;
+        }
     if (other) {
         report("divergent barrier", waiting(*at), nullptr, -1, 0, 0, waiting(*other));
         return false;

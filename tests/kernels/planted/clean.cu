@@ -1,0 +1,125 @@
+// Kernels without a fault: the emulator must find none, in whatever order their threads run.
+#ifndef REAL
+#define REAL float
+#endif
+#define FULL 0xffffffffu
+
+struct Sizes { int n; int pad; long long stride; };
+
+extern "C" __global__ void __launch_bounds__(64, 4)
+scale(const REAL* __restrict__ x, REAL* __restrict__ y, REAL factor, const Sizes sizes)
+{
+    const long long i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < sizes.n) y[i * sizes.stride] = factor * __ldg(x + i);
+}
+
+// A template with shared memory of its own for each of its instances.
+template <int N>
+__device__ float block_sum(float v)
+{
+    __shared__ float part[N];
+    for (int o = 16; o > 0; o /= 2) v += __shfl_down_sync(FULL, v, o);
+    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
+    __syncthreads();
+    if (threadIdx.x == 0)
+        for (int w = 1; w < N && w * 32 < blockDim.x; ++w) v += part[w];
+    return v;  // in thread 0
+}
+
+extern "C" __global__ void sum_and_squares(const float* x, float* out, int n)
+{
+    float s = 0, q = 0;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) s += x[i], q += x[i] * x[i];
+    s = block_sum<8>(s);
+    q = block_sum<9>(q);
+    if (threadIdx.x == 0) out[2 * blockIdx.x] = s, out[2 * blockIdx.x + 1] = q;
+}
+
+// The last block to arrive adds up what all have written: fence, counter, and the counter is ready for the next launch.
+extern "C" __global__ void sum_in_one_launch(const float* x, float* part, unsigned* arrived, float* out, int n)
+{
+    __shared__ bool last;
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const float s = block_sum<8>(i < n ? x[i] : 0);
+    if (threadIdx.x == 0) {
+        part[blockIdx.x] = s;
+        __threadfence();
+        last = atomicAdd(arrived, 1u) == gridDim.x - 1;
+    }
+    __syncthreads();
+    if (last && threadIdx.x == 0) {
+        float total = 0;
+        for (int b = 0; b < gridDim.x; ++b) total += part[b];
+        *out = total;
+        *arrived = 0;
+    }
+}
+
+// PAD columns more in the tile keep its columns out of one bank.
+#ifndef PAD
+#define PAD 1
+#endif
+extern "C" __global__ void transpose(const float* x, float* y, int rows, int columns)
+{
+    __shared__ float tile[32][32 + PAD];
+    const int column = blockIdx.x * 32 + threadIdx.x, row = blockIdx.y * 32 + threadIdx.y;
+    for (int r = 0; r < 32; r += 8)
+        if (row + r < rows && column < columns) tile[threadIdx.y + r][threadIdx.x] = x[(row + r) * columns + column];
+    __syncthreads();
+    const int to_column = blockIdx.y * 32 + threadIdx.x, to_row = blockIdx.x * 32 + threadIdx.y;
+    for (int r = 0; r < 32; r += 8)
+        if (to_row + r < columns && to_column < rows) y[(to_row + r) * rows + to_column] = tile[threadIdx.x][threadIdx.y + r];
+}
+
+extern "C" __global__ void histogram(const unsigned char* x, int* counts, unsigned char* even, int n)
+{
+    extern __shared__ __align__(16) int mine[];
+    if (threadIdx.x < 16) mine[threadIdx.x] = 0;
+    __syncthreads();
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) atomicAdd(&mine[x[i] % 16], 1);
+    if (i < n) even[i] = x[i] % 2 == 0;  // neighbours write bytes of one word: no race
+    __syncthreads();
+    if (threadIdx.x < 16) atomicAdd(counts + threadIdx.x, mine[threadIdx.x]);
+}
+
+extern "C" __global__ void add_four(const float4* x, float4* y, int n)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    const float4 a = x[i], b = y[i];
+    y[i] = make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+extern "C" __global__ void strided(const float* x, float* y, int n, int stride)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i % stride * (n / stride) + i / stride] = x[i];
+}
+
+// A table of addresses, as of the parameters that an optimizer updates in one launch.
+extern "C" __global__ void add_to_all(float* const* tables, const int* sizes, float value)
+{
+    for (int i = threadIdx.x; i < sizes[blockIdx.x]; i += blockDim.x) tables[blockIdx.x][i] += value;
+}
+
+extern "C" __global__ void collectives(int* out)
+{
+    __shared__ volatile int turns[2], unused;
+    const int lane = threadIdx.x % 32, n = blockDim.x;
+    int* mine = out + threadIdx.x;
+    mine[0] = __shfl_sync(FULL, lane, 5);
+    mine[n] = __shfl_up_sync(FULL, lane, 3);
+    mine[2 * n] = __shfl_down_sync(FULL, lane, 3);
+    mine[3 * n] = __shfl_xor_sync(FULL, lane, 1);
+    mine[4 * n] = __shfl_sync(FULL, lane, 1, 8);
+    mine[5 * n] = (int)__ballot_sync(FULL, lane % 3 == 0);
+    mine[6 * n] = __any_sync(FULL, lane == 40) + 2 * __all_sync(FULL, lane < 40);
+    mine[7 * n] = __syncthreads_count(threadIdx.x < 10) + 1000 * __syncthreads_or(threadIdx.x == 3) + 2000 * __syncthreads_and(1);
+    if (lane < 8) mine[8 * n] = __shfl_xor_sync(0xffu, lane, 7); else mine[8 * n] = -1;
+    if (lane == 0) turns[threadIdx.x / 32] = 7;
+    __syncwarp();
+    mine[9 * n] = turns[threadIdx.x / 32];
+    mine[10 * n] = (int)__umulhi(0xdeadbeefu, 0x12345678u);
+    mine[11 * n] = __float_as_int(rsqrtf(4.0f)) + (max(3, lane) << 0) + __popc(255u) + __clz(1) + __ffs(8);
+}
