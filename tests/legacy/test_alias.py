@@ -225,7 +225,9 @@ LEFT_OUT = {
     "chainer.training.updaters": "",
     "chainer.training.extensions": "",
     "chainer.iterators": "DaliIterator",
-    "chainer.datasets": "get_ptb_words get_ptb_words_vocabulary",
+    "chainer.dataset": "ConcatWithAsyncTransfer",
+    "chainer.dataset.tabular": "",
+    "chainer.datasets": "",
 }
 
 
