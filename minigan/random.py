@@ -92,4 +92,3 @@ def _unpack(state: dict[str, Any], name: str) -> tuple[np.ndarray, int, bool, fl
             f"words and a position from 0 to {_MT_WORDS}; pass the dict that get_state returned"
         )
     return key, int(position), bool(has_gauss), float(gauss)
-

@@ -18,9 +18,9 @@ from PIL import Image
 
 from minigan.cli import main
 from minigan.cli import train as _train_command  # noqa: F401  (the module `minigan.cli.train` hides behind the command)
-from minigan.cli.run_folder import RunError, RunFolder
+from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import draw
-from minigan.cli.watch import Sanity, Stop
+from minigan.cli.watch import Stop
 from minigan.gans import ARCHITECTURES, GANUpdater
 from minigan.reporter import report
 
@@ -476,27 +476,41 @@ def test_colour_samples_are_channels_last():
     assert draw(gen, 2, seed=0).shape == (2, 28, 28, 3)
 
 
-def test_divergence_is_a_sentence():
-    class Trainer:
-        observation = {"gen/loss": numpy.float32("nan")}
-
-        class updater:
-            iteration = 12
-
-    with pytest.raises(RunError, match="gen/loss is nan at iteration 12.*smaller --alpha"):
-        Sanity()(Trainer)
-
-
-def test_divergence_ends_a_run_with_status_1(few, tmp_path, monkeypatch):
+def poisoned(monkeypatch, where, iteration=4):
+    """Let a weight of G (at the start or the end of the iteration) or a reported loss be no number any more."""
     update_core = GANUpdater.update_core
 
     def broken(self):
+        due = self.iteration + 1 >= iteration
+        if due and where == "start":
+            self.gen.fc1.W.array[0, 0] = float("nan")
         update_core(self)
-        report({"loss": float("nan")}, self.gen)
+        if due and where == "loss":
+            report({"loss": float("inf")}, self.gen)
+        elif due:
+            self.gen.fc1.W.array[0, 0] = float("nan")
 
     monkeypatch.setattr(GANUpdater, "update_core", broken)
-    text = sentence(call("train", "--data", few, "--steps", 9, "--out", tmp_path / "r", *TINY, code=1))
-    assert "gen/loss is nan at iteration 2" in text
+
+
+@pytest.mark.parametrize(("where", "says"), [("loss", "gen/loss is NaN or inf"), ("end", "/fc1/W of optimizer 'gen'")])
+def test_divergence_leaves_a_snapshot_from_before(few, tmp_path, monkeypatch, where, says):
+    poisoned(monkeypatch, where)
+    often = [*TINY, "--snapshot-every", 1, "--log-every", 5]
+    result = call("train", "--data", few, "--steps", 20, "--out", tmp_path / "r", *often, code=1)
+    text = sentence(result)
+    assert says in text and "in iteration 4" in text and "smaller --alpha" in text and "--debug" in text
+    assert f"{tmp_path / 'r' / 'snapshot_iter_3'} is from before" in text
+    assert [p.name for p in RunFolder(tmp_path / "r").snapshots()] == [f"snapshot_iter_{i}" for i in (3, 2, 1)]
+    call("sample", tmp_path / "r", "--n", 4, "--rows", 2, "--out", tmp_path / "s.png")
+
+
+def test_debug_names_the_function_and_the_link_of_the_first_nan(few, tmp_path, monkeypatch):
+    poisoned(monkeypatch, "start", 2)
+    result = call("train", "--data", few, "--steps", 9, "--out", tmp_path / "r", "--debug", *TINY, code=1)
+    text = sentence(result)
+    assert "iteration 2: NaN is detected on forward computation of LinearFunction: the training has diverged" in text
+    assert "FailOnNonNumber: after iteration 1, in gen/fc1 (Linear)" in result.stderr
 
 
 def test_data_says_what_would_be_used(few, tmp_path):

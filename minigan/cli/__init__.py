@@ -16,7 +16,7 @@ from minigan._version import __version__
 from minigan.cli.data import data
 from minigan.cli.info import info
 from minigan.cli.legacy import legacy
-from minigan.cli.run_folder import RunError
+from minigan.cli.run_folder import RunError, explained
 from minigan.cli.sample import sample
 from minigan.cli.train import train
 from minigan.dataset.errors import DataError
@@ -36,7 +36,7 @@ class _Sentences(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(explained(error)) from error
 
 
 @click.group(

@@ -9,6 +9,7 @@ snapshot_iter_N    everything needed to resume   gen.npz        the weights of t
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 import re
@@ -30,6 +31,31 @@ RUNS = Path("runs")
 
 class RunError(Exception):
     """A run folder that cannot be used, or a run that cannot go on; the text is a whole sentence."""
+
+
+class Damaged(RunError):
+    """A file that is not what was once written."""
+
+
+_CURES = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: your share of the disk is used up",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk",
+    errno.EIO: "the disk, or the way to it, seems to be broken",
+    errno.EROFS: "the disk can be read only: choose a folder on another one",
+    errno.EACCES: "get the right to it, or choose another folder",
+    errno.EPERM: "get the right to it, or choose another folder",
+    errno.ENOENT: "it is not there (any more): put it back, or choose another",
+    errno.ENOTDIR: "a file stands where a folder is wanted: move it away",
+    errno.EISDIR: "a folder stands where a file is wanted: move it away",
+}
+
+
+def explained(error: OSError) -> str:
+    """Say what the system would not do, with which file, and what helps."""
+    if error.errno is None or error.filename is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}; {_CURES.get(error.errno, 'look at it, and try again')}"
 
 
 class RunFolder:
@@ -57,7 +83,7 @@ class RunFolder:
             run.samples.mkdir(parents=True, exist_ok=True)
             run.write_config({"settings": settings, "data": data, "versions": versions})
         except OSError as error:
-            raise RunError(f"--out {path} cannot be written to ({error}); choose another folder") from error
+            raise RunError(f"--out {path} cannot be written to ({explained(error)})") from error
         return run
 
     @classmethod
@@ -107,6 +133,10 @@ class RunFolder:
         for folder in (self.path, self.samples):
             for left in folder.glob(".*.tmp"):
                 left.unlink(missing_ok=True)
+
+    def sample(self, iteration: int) -> Path:
+        """Name the sample grid of an iteration."""
+        return self.samples / f"iter_{iteration:07}.png"
 
     def snapshot(self, iteration: int) -> Path:
         """Name the snapshot of an iteration."""
@@ -163,7 +193,7 @@ def load(file: Path, target: Any, path: str = "") -> None:
     try:
         load_npz(file, target, path=path)
     except (FileError, OSError) as error:
-        raise RunError(f"{file} is damaged ({error}); delete it to go back to the snapshot before it") from error
+        raise Damaged(f"{file} is damaged ({error}); delete it to go back to the snapshot before it") from error
     except (KeyError, ValueError, TypeError) as error:
         raise RunError(
             f"{file} does not fit: it was written by another architecture, or is damaged ({error}); use the settings "

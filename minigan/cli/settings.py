@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from minigan.cli.data import named_data
-from minigan.cli.run_folder import RunFolder
+from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
 
 AUTO = "auto"  # --resume without a name
@@ -50,12 +50,21 @@ def check_length(given: dict[str, Any]) -> None:
         raise click.UsageError("--steps and --epochs both say how long to train; pass one of them")
 
 
-def run_to_resume(resume: str, out: Path | None) -> RunFolder:
-    """Return the run that `--resume` means: the one it names, that of `--out`, or the newest."""
-    if resume != AUTO and out is not None and Path(resume) != out:
+def run_to_resume(resume: str, out: Path | None) -> tuple[RunFolder, Path | None]:
+    """Return the run that `--resume` means: the one it names, that of `--out`, or the newest; and the snapshot named.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    folder, snapshot = out if resume == AUTO else Path(resume), None
+    if folder is not None and folder.is_file():
+        folder, snapshot = folder.parent, folder
+    if resume != AUTO and out is not None and folder != out:
         raise click.UsageError(f"--resume {resume} and --out {out} name two folders; a run goes on in its own")
-    folder = out if resume == AUTO else Path(resume)
-    return RunFolder.newest() if folder is None else RunFolder.open(folder)
+    run = RunFolder.newest() if folder is None else RunFolder.open(folder)
+    if snapshot is not None and snapshot not in run.snapshots():
+        raise RunError(f"--resume {resume} is no snapshot of {folder}; pass the folder, or one of its snapshot_iter_N")
+    return run, snapshot
 
 
 def resumed_settings(run: RunFolder, given: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy
 from minigan import optimizers, pictures, random
 from minigan.cli.data import data_option, load_images
 from minigan.cli.options import Number, device_option, named_device, read_config_file
-from minigan.cli.run_folder import RUNS, RunError, RunFolder, build, iteration_of, load
+from minigan.cli.run_folder import RUNS, Damaged, RunError, RunFolder, build, explained, iteration_of, load
 from minigan.cli.settings import (
     AUTO,
     check_length,
@@ -29,11 +30,12 @@ from minigan.cli.settings import (
     settle_length,
 )
 from minigan.cli.watch import Progress, SampleGrid, Sanity, Stop
+from minigan.configuration import DebugMode, config
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.iterators import SerialIterator
 from minigan.serializers import save_npz
 from minigan.training import Trainer, extensions
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_write, folder_lock
 
 GRID = 64  # images in a sample grid
 
@@ -71,7 +73,8 @@ GRID = 64  # images in a sample grid
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/GAN-DATE-TIME]")
 @click.option(
     "--resume", is_flag=False, flag_value=AUTO, metavar="[RUN]",
-    help="Go on with a run: that of RUN, of --out, or the newest in runs/. Nothing else need be given.",
+    help="Go on with a run: that of RUN (a folder, or one of its snapshots), of --out, or the newest in runs/ (auto). "
+    "Nothing else need be given.",
 )  # fmt: skip
 @click.option("--snapshot-every", type=click.IntRange(1), help="Iterations between snapshots.  [default: steps / 4]")
 @click.option("--sample-every", type=click.IntRange(1), help="Iterations between sample grids.  [default: steps / 20]")
@@ -81,6 +84,7 @@ GRID = 64  # images in a sample grid
     callback=read_config_file, help="TOML file of options; environment and command line come first.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, do two iterations in memory, write nothing.")
+@click.option("--debug", is_flag=True, help="Name the function and link that give the first NaN. Slow.")
 @click.option("--quiet", is_flag=True, help="Print the run folder only.")
 def train(**given: Any) -> None:
     """Train a GAN: `dcgan` (the default) or `gan`.
@@ -89,12 +93,12 @@ def train(**given: Any) -> None:
 
     Ctrl-C or SIGTERM end the iteration, save a snapshot and say how to go on (exit status 130 or 143).
     """
-    out, resume, dry_run, quiet = (given.pop(key) for key in ("out", "resume", "dry_run", "quiet"))
+    out, resume, dry_run, quiet, debug = (given.pop(key) for key in ("out", "resume", "dry_run", "quiet", "debug"))
     say = _silent if quiet else _remark
     check_length(given)
-    run = None
+    run = snapshot = None
     if resume is not None:
-        run = run_to_resume(resume, out)
+        run, snapshot = run_to_resume(resume, out)
         settings = resumed_settings(run, given)
     else:
         settings = effective_settings(given)
@@ -105,19 +109,23 @@ def train(**given: Any) -> None:
     say(f"data: {source['description']}")
     say(f"{settings['gan']}, {settings['arch']} nets, {settings['steps']} steps of {settings['batch_size']} on {place}")
     stop = Stop(settings["steps"])
-    with place:
+    with ExitStack() as stack:
+        stack.enter_context(place)
+        stack.enter_context(DebugMode(debug))
         if dry_run:
             return _dry_run(settings, images, place)
         if run is None:
             name = f"{settings['gan']}-{datetime.now():%Y%m%d-%H%M%S}"
             run = RunFolder.create(out or RUNS / name, settings, source)
+            stack.enter_context(folder_lock(run.path))
             trainer = _trainer(settings, images, place, run, stop)
         else:
+            stack.enter_context(folder_lock(run.path))  # before anything of another process could be touched
             run.tidy()
             if source["crc32"] != run.read_config()["data"]["crc32"]:
                 raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
             trainer = _trainer(settings, images, place, run, stop)
-            _restore(trainer, run, settings["steps"], say)
+            _restore(trainer, run, [snapshot] if snapshot else run.snapshots(), settings["steps"], say)
             run.write_config({**run.read_config(), "settings": settings})
         _run(trainer, run, stop, settings, quiet)
 
@@ -127,19 +135,33 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
     progress = Progress(settings["steps"], quiet)
     trainer.extend(progress)
     grid = trainer.get_extension("SampleGrid")
-    if trainer.updater.iteration == 0:
-        grid(trainer)
+    done = trainer.updater.iteration
+    if done % settings["sample_every"] == 0 and not run.sample(done).exists():
+        grid(trainer)  # before the first iteration, or because it could not be written when its time was
     with stop:  # the last files are written in peace, too
-        trainer.run(show_loop_exception_msg=False)
+        try:
+            trainer.run(show_loop_exception_msg=False)
+        except OSError as error:
+            raise RunError(_stopped_by(error, trainer, run)) from error
+        except RuntimeError as error:
+            if not config.debug:
+                raise
+            text = trainer.get_extension("Sanity").told(error)
+            raise RunError(f"iteration {trainer.updater.iteration + 1}: {text}") from error
         done = trainer.updater.iteration
-        if done >= settings["steps"] or not pictures.frames_in(run.samples):
-            grid(trainer)  # the end need not be a multiple of the interval
-        if not run.snapshot(done).exists():
-            trainer.get_extension("_Snapshot")(trainer)
+        _save(trainer, run)
         with atomic_write(run.weights) as file:
             save_npz(file, trainer.updater.sampler)
-        pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
-        pictures.save_gif(run.animation, pictures.frames_in(run.samples))
+        try:
+            if done >= settings["steps"] or not pictures.frames_in(run.samples):
+                grid.draw(trainer)  # the end need not be a multiple of the interval
+            pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
+            pictures.save_gif(run.animation, pictures.frames_in(run.samples))
+        except OSError as error:
+            raise RunError(
+                f"{done} steps are done and saved in {run.snapshot(done)}, but not all pictures of them: "
+                f"{explained(error)}, then write them with: minigan train --resume {run.path}"
+            ) from error
     if stop.received is not None and done < settings["steps"]:
         progress.finish_line()
         click.echo(
@@ -154,6 +176,26 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
         f"{done} steps in {trainer.elapsed_time:.0f} s. Look at {run.animation} and "
         f"{pictures.frames_in(run.samples)[-1]}; draw more with: minigan sample {run.path}"
     )
+
+
+def _save(trainer: Trainer, run: RunFolder) -> None:
+    """Save a snapshot of the last iteration, unless there is one."""
+    if not run.snapshot(trainer.updater.iteration).exists():
+        trainer.get_extension("_Snapshot")(trainer)
+
+
+def _stopped_by(error: OSError, trainer: Trainer, run: RunFolder) -> str:
+    """Try to save what was learnt when a file could not be written, and say what came of it."""
+    text = f"stopped after iteration {trainer.updater.iteration}: {explained(error)}"
+    if not run.path.is_dir():
+        return f"{text}; the folder {run.path} has vanished, so nothing could be saved"
+    try:
+        _save(trainer, run)
+    except OSError:
+        pass  # as was to be expected on a full disk
+    newest = run.snapshots()
+    kept = f"the newest snapshot is {newest[0]}" if newest else "there is no snapshot yet"
+    return f"{text}. {kept[0].upper()}{kept[1:]}; then go on with: minigan train --resume {run.path}"
 
 
 def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder | None, stop: Any) -> Trainer:
@@ -174,7 +216,7 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         return Trainer(updater, stop)
     trainer = Trainer(updater, stop, out=str(run.path))
     trainer.extend(extensions.LogReport(trigger=(settings["log_every"], "iteration")))
-    trainer.extend(Sanity(), trigger=(settings["log_every"], "iteration"))
+    trainer.extend(Sanity(run))
     noise = numpy.random.RandomState(settings["seed"]).standard_normal((GRID, settings["z_dim"])).astype(numpy.float32)
     trainer.extend(
         SampleGrid(run, place.send(noise)), name="SampleGrid", trigger=(settings["sample_every"], "iteration")
@@ -183,13 +225,13 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     return trainer
 
 
-def _restore(trainer: Trainer, run: RunFolder, steps: int, say: Any) -> None:
-    """Read the newest snapshot that is whole into the trainer; a run that had none yet begins again."""
-    problems: dict[Path, RunError] = {}
-    for file in run.snapshots():
+def _restore(trainer: Trainer, run: RunFolder, snapshots: list[Path], steps: int, say: Any) -> None:
+    """Read the first snapshot that is whole into the trainer; a run that had none yet begins again."""
+    problems: dict[Path, Damaged] = {}
+    for file in snapshots:
         try:
             load(file, trainer)
-        except RunError as error:
+        except Damaged as error:
             problems[file] = error
             continue
         for bad, problem in problems.items():
@@ -199,8 +241,12 @@ def _restore(trainer: Trainer, run: RunFolder, steps: int, say: Any) -> None:
         if trainer.updater.iteration >= steps:
             say("all of its steps are done; pass a larger --steps to train longer")
         return
-    if problems:
+    if len(problems) == 1:
         raise next(iter(problems.values()))
+    if problems:
+        raise RunError(
+            f"none of the snapshots of {run.path} is whole: {next(iter(problems.values()))}; start another run"
+        )
     if run.weights.exists():
         raise RunError(f"{run.path} has no snapshots any more; start another run, or put one of them back")
     say(f"{run.path} was stopped before its first snapshot: it begins again")

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from minigan import pictures
-from minigan.cli.run_folder import RunError, RunFolder
-from minigan.configuration import no_backprop_mode, using_config
+from minigan.cli.run_folder import RunError, RunFolder, explained
+from minigan.configuration import config, no_backprop_mode, using_config
 from minigan.training.extension import Extension
+from minigan.training.extensions.guards import FailOnNonNumber
 
 BAR = 24  # characters
 SHORT = {"gen/loss": "G", "dis/loss": "D", "dis/real": "D(real)", "dis/fake": "D(fake)"}
@@ -80,7 +81,10 @@ def _clock(seconds: float) -> str:
 
 
 class SampleGrid(Extension):
-    """Draw the same noise with the generator as it is now: `samples/iter_0000500.png`."""
+    """Draw the same noise with the generator as it is now: `samples/iter_0000500.png`.
+
+    A picture that cannot be written is no reason to stop: a warning is given, and the training goes on.
+    """
 
     priority = 0
 
@@ -88,24 +92,47 @@ class SampleGrid(Extension):
         self.run, self.z = run, z
 
     def __call__(self, trainer: Any) -> None:
+        try:
+            self.draw(trainer)
+        except OSError as error:
+            if not self.run.path.is_dir():
+                raise
+            click.echo(f"warning: {explained(error)}; the training goes on without the picture", err=True)
+
+    def draw(self, trainer: Any) -> None:
+        """Draw; raises `OSError` if the picture cannot be written."""
         with using_config("train", False), no_backprop_mode():
             images = trainer.updater.sampler(self.z).array
-        name = f"iter_{trainer.updater.iteration:07}.png"
-        pictures.save_png(self.run.samples / name, pictures.grid(pictures.to_uint8(images)))
+        self.run.samples.mkdir(exist_ok=True)
+        pictures.save_png(self.run.sample(trainer.updater.iteration), pictures.grid(pictures.to_uint8(images)))
 
 
-class Sanity(Extension):
-    """Stop with a sentence as soon as a loss is no number any more: nothing good can follow."""
+class Sanity(FailOnNonNumber):
+    """Stop with a sentence as soon as a loss or a weight is no number any more: nothing good can follow.
 
-    priority = 60
+    It comes before all that writes, so what is on the disk is from before.
+    """
+
+    priority = 400
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
 
     def __call__(self, trainer: Any) -> None:
-        for key, value in trainer.observation.items():
-            if not math.isfinite(_number(value)):
-                raise RunError(
-                    f"{key} is {_number(value)} at iteration {trainer.updater.iteration}: the training has diverged; "
-                    f"start again with a smaller --alpha"
-                )
+        """Raise `RunError` instead of the library's error, which speaks of Python."""
+        try:
+            super().__call__(trainer)
+        except RuntimeError as error:
+            raise RunError(self.told(error)) from error
+
+    def told(self, error: RuntimeError) -> str:
+        """Say what to do about it."""
+        parts = str(error).partition("\n")[0].removeprefix("FailOnNonNumber: ").split("; ")
+        what = "; ".join(part for part in parts if not part.startswith(("lower the", "minigan.set_debug")))
+        where = "" if config.debug else " (--debug shows where it begins)"
+        good = self.run.snapshots()
+        kept = f"; {good[0]} is from before" if good else ""
+        return f"{what}: the training has diverged{where}; start again with a smaller --alpha{kept}"
 
 
 class Stop:
