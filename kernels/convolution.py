@@ -1,8 +1,9 @@
 """Convolution and its two partners: the transposed convolution and the gradient of the weight.
 
 The three are derivatives of each other, so these few functions serve every order. Shapes are Chainer's, (N, C, H, W),
-where H, W stand for any number of axes, but the memory of a result is channels-last. float16 is computed in float32,
-mixed types in the wider one. Results are the same to the last bit every time: the order of all sums is fixed.
+where H, W stand for any number of axes, but the memory of a result is channels-last, on a GPU channel by channel:
+(C, N, H, W). float16 is computed in float32, mixed types in the wider one. Results are the same to the last bit every
+time: the order of all sums is fixed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.im2col import Lengths, add_col2im, chunks, crop, im2col
+from minigan.kernels import by_channel
+from minigan.kernels.im2col import Lengths, Windows, add_col2im, chunks, crop, im2col
 from minigan.kernels.parallel import spread
 from minigan.kernels.workspace import array_module, borrow
 
@@ -62,7 +64,9 @@ def convolve(
     x: (N, C, H, W); W: (O, C / groups, kh, kw); b: (O,) or None. Returns (N, O, oh, ow), channels-last in memory.
     x counts as zero outside.
     """
-    y = array_module(x).empty((x.shape[0], *out_size, W.shape[0]), x.dtype)
+    if array_module(x) is not np:
+        return by_channel.convolve(x, W, Windows(W.shape[2:], stride, pad, dilate, x.shape[2:], out_size), groups, b)
+    y = np.empty((x.shape[0], *out_size, W.shape[0]), x.dtype)
     kernel = W.reshape(groups, W.shape[0] // groups, *W.shape[1:])
     kernel = kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
     _correlate(_channels_last(x), kernel, b, y, tuple(-p for p in pad), stride, dilate)
@@ -85,7 +89,9 @@ def deconvolve(
 
     x: (N, C, H, W); W: (C, O / groups, kh, kw); b: (O,) or None. Returns (N, O, oh, ow), channels-last in memory.
     """
-    y = array_module(x).empty((x.shape[0], *out_size, W.shape[1] * groups), x.dtype)
+    if array_module(x) is not np:
+        return by_channel.deconvolve(x, W, Windows(W.shape[2:], stride, pad, dilate, out_size, x.shape[2:]), groups, b)
+    y = np.empty((x.shape[0], *out_size, W.shape[1] * groups), x.dtype)
     kernel = W.reshape(groups, W.shape[0] // groups, *W.shape[1:])
     way = _gather if _gathering_is_cheaper(x.shape, y.shape, stride, dilate, groups) else _scatter
     way(_channels_last(x), kernel, b, y, stride, pad, dilate)
@@ -106,21 +112,23 @@ def convolution_weight_gradient(
 
     x: (N, C, H, W); gy: (N, O, oh, ow). Returns (O, C / groups, kh, kw), contiguous as usual.
     """
-    xp = array_module(x)
+    if array_module(x) is not np:
+        windows = Windows(ksize, stride, pad, dilate, x.shape[2:], gy.shape[2:])
+        return by_channel.weight_gradient(x, gy, windows, groups)
     c, o = x.shape[1] // groups, gy.shape[1] // groups
     x, gy = _channels_last(x), _channels_last(gy)
     n, height, *width, _ = gy.shape
     start = tuple(-p for p in pad)
-    images, strips = chunks(xp, n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
+    images, strips = chunks(n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
 
     def add_up(part: list[slice]) -> Any:
-        total = xp.zeros((groups, math.prod(ksize) * c, o), x.dtype)
+        total = np.zeros((groups, math.prod(ksize) * c, o), x.dtype)
         for some in part:
             for strip in strips:
                 col = _columns(x[some], strip, width, ksize, start, stride, dilate, groups)
                 rows = gy[some, strip].reshape(-1, groups, o).transpose(1, 0, 2)
-                product = borrow(xp, "weight", total.shape, x.dtype)
-                total += xp.matmul(col.transpose(0, 2, 1), rows, out=product)
+                product = borrow(np, "weight", total.shape, x.dtype)
+                total += np.matmul(col.transpose(0, 2, 1), rows, out=product)
         return total
 
     share = -(-len(images) // SUMS)
@@ -130,7 +138,7 @@ def convolution_weight_gradient(
         total += other
     gW = total.reshape(groups, *ksize, c, o)
     gW = gW.transpose(0, gW.ndim - 1, gW.ndim - 2, *range(1, gW.ndim - 2))
-    return xp.ascontiguousarray(gW).reshape(groups * o, c, *ksize)
+    return np.ascontiguousarray(gW).reshape(groups * o, c, *ksize)
 
 
 def _channels_last(x: Any) -> Any:
@@ -154,18 +162,17 @@ def _columns(
 
 def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Lengths, stride: Lengths, dilate: Lengths) -> None:
     """Fill y (N, oh, ow, O) with the correlation of x (N, H, W, C) and kernel (groups, kh, kw, C / groups, o)."""
-    xp = array_module(x)
     groups, *ksize, c, o = kernel.shape
     n, height, *width, _ = y.shape
-    matrix = xp.ascontiguousarray(kernel).reshape(groups, math.prod(ksize) * c, o)
-    images, strips = chunks(xp, n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
+    matrix = np.ascontiguousarray(kernel).reshape(groups, math.prod(ksize) * c, o)
+    images, strips = chunks(n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
 
     def fill(some: slice) -> None:
         for strip in strips:
             col = _columns(x[some], strip, width, ksize, start, stride, dilate, groups)
             target = y[some, strip]
-            product = target if target.flags.c_contiguous else borrow(xp, "product", target.shape, y.dtype)
-            xp.matmul(col, matrix, out=product.reshape(col.shape[1], groups, o).transpose(1, 0, 2))
+            product = target if target.flags.c_contiguous else borrow(np, "product", target.shape, y.dtype)
+            np.matmul(col, matrix, out=product.reshape(col.shape[1], groups, o).transpose(1, 0, 2))
             if b is not None:
                 product += b
             if product is not target:
@@ -213,21 +220,20 @@ def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths,
 
     kernel: (groups, C / groups, O / groups, kh, kw).
     """
-    xp = array_module(x)
     groups, c, o, *ksize = kernel.shape
     n, height, *width, _ = x.shape
     places = math.prod(ksize)
-    matrix = xp.ascontiguousarray(kernel.transpose(0, 1, *range(3, kernel.ndim), 2)).reshape(groups, c, places * o)
+    matrix = np.ascontiguousarray(kernel.transpose(0, 1, *range(3, kernel.ndim), 2)).reshape(groups, c, places * o)
     y[...] = 0 if b is None else b
     by_group = y.reshape(*y.shape[:-1], groups, o)
-    images, strips = chunks(xp, n, height, math.prod(width) * matrix.shape[2] * groups * x.itemsize)
+    images, strips = chunks(n, height, math.prod(width) * matrix.shape[2] * groups * x.itemsize)
 
     def fill(some: slice) -> None:
         for strip in strips:
             rows = x[some, strip].reshape(-1, groups, c).transpose(1, 0, 2)
             size = (some.stop - some.start, strip.stop - strip.start, *width)
-            col = borrow(xp, "im2col", (groups, *size, places, o), x.dtype)
-            xp.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], places * o))
+            col = borrow(np, "im2col", (groups, *size, places, o), x.dtype)
+            np.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], places * o))
             add_col2im(by_group[some], col, strip.start, tuple(ksize), stride, pad, dilate)
 
     spread(fill, images)

@@ -3,7 +3,11 @@
 An image has any number of axes; H, W below stand for all of them, and every argument is a tuple of one number for each.
 Images are channels-last here, (N, H, W, C): a row of a window, kw * C numbers, is then one contiguous run, and copying
 such runs goes at the speed of memory. All work is cut into chunks whose matrix stays in the processor's cache, and the
-matrix lives in a borrowed buffer. A GPU has room for the whole batch and takes it at once.
+matrix lives in a borrowed buffer.
+
+On a GPU the images lie channel by channel, (C, N, H, W), and the windows are the columns of the matrix: then the whole
+batch is one matrix product, and its result lies channel by channel again. ``columns`` and ``add_columns`` are written
+twice, in array operations and as the kernels of im2col.cu; the two give the same bits.
 """
 
 from __future__ import annotations
@@ -14,8 +18,7 @@ import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from minigan.kernels.launch import REAL, Kernel, available_for, kernel, launch
 from minigan.kernels.workspace import array_module, borrow
 
 Lengths = tuple[int, ...]  # one for each axis of the image
@@ -23,6 +26,9 @@ _ALL = slice(None)
 
 # One column matrix. Measured on a core with 1 MB of L2: flat between 1 and 4 MB, slower below and above.
 CHUNK_BYTES = 2 << 20
+# The same on a GPU, whose L2 holds 50 MB: the product reads the matrix before it has left the cache.
+GPU_CHUNK_BYTES = 24 << 20
+THREADS = 256  # of a block
 # Runs shorter than this (in numbers) are copied along the image instead, into the transposed matrix.
 SHORT_RUN = 8
 
@@ -45,14 +51,14 @@ def get_deconv_outsize(size: int, k: int, s: int, p: int, cover_all: bool = Fals
     return full - s + 1 if cover_all else full
 
 
-def chunks(xp: Any, images: int, rows: int, row_bytes: int) -> tuple[list[slice], list[slice]]:
+def chunks(images: int, rows: int, row_bytes: int) -> tuple[list[slice], list[slice]]:
     """Cut `images` of `rows` output rows into pieces of about `CHUNK_BYTES`: slices of images, slices of rows.
 
     A piece is several whole images or, where one image alone is too large, some of its rows. There are a multiple of
     four slices of images, so that two or four threads have equal shares, unless all is too small to share.
     """
     total = images * rows * row_bytes
-    if xp is not np or total < CHUNK_BYTES // 8:
+    if total < CHUNK_BYTES // 8:
         return [slice(0, images)], [slice(0, rows)]
     pieces = -(-total // CHUNK_BYTES) + 3 & ~3
     per_image = -(-pieces // images) if pieces > 2 * images else 1
@@ -169,3 +175,88 @@ def _overlap(offset: int, stride: int, count: int, size: int) -> tuple[slice, sl
         return None
     start = offset + first * stride
     return slice(first, last), slice(start, start + (last - first) * stride, stride)
+
+
+class Images(NamedTuple):
+    """Images first ... first + count - 1 of a batch, and how windows lie over each."""
+
+    first: int
+    count: int
+    windows: Windows
+
+
+def image_chunks(windows: Windows, images: int, column_bytes: int) -> list[Images]:
+    """Cut a batch into pieces whose columns stay in a GPU's L2; ``column_bytes`` is what one window's column takes."""
+    step = max(1, min(images, GPU_CHUNK_BYTES // max(1, math.prod(windows.out_size) * column_bytes)))
+    return [Images(i, min(step, images - i), windows) for i in range(0, images, step)]
+
+
+def columns(x: Any, images: Images) -> Any:
+    """col[c, (u, v), n, i, j] = x[first + n, c, i sy + u dy - py, j sx + v dx - px], zero outside of x (N, C, H, W).
+
+    Returns (C, kh * kw, count, oh, ow), of the dtype of x, contiguous. The kernel reads x as it is where each image is
+    contiguous and its channels follow evenly: N, C, H, W or C, N, H, W in memory.
+    """
+    windows = images.windows
+    col_shape = (x.shape[1], math.prod(windows.ksize), images.count, *windows.out_size)
+    if available_for(x) and len(windows.ksize) <= 2:
+        x, by_channel = (x, False) if x.flags.c_contiguous else (_contiguous(x.swapaxes(0, 1)), True)
+        col = array_module(x).empty(col_shape, x.dtype)
+        plane = math.prod(windows.size)
+        image, channel = (plane, x.shape[1] * plane) if by_channel else (x.shape[1] * plane, plane)
+        entry = _window_kernel("im2col", ("col",), REAL[x.dtype], windows)
+        grid = -(-images.count * math.prod(windows.out_size) // THREADS), len(col)
+        launch(entry, grid, (THREADS,), (x, col, images.first, *_sizes(images), image, channel))
+        return col
+    xp = array_module(x)
+    part = x.swapaxes(0, 1)[:, images.first : images.first + images.count]
+    col = xp.zeros(col_shape, x.dtype)
+    for number, here, there in windows.offsets():
+        col[:, number][here] = part[there]
+    return col
+
+
+def add_columns(col: Any, y: Any, images: Images, b: Any = None) -> None:
+    """The transpose of `columns`: y[c, first + n, i sy + u dy - py, j sx + v dx - px] = b[c] + the sum of col there.
+
+    col: (C, kh * kw, count, oh, ow), contiguous; y: (C, N, H, W), of which those images are filled; b: (C,) or None.
+    The taps are added in ascending order, so the result is the same to the last bit every time.
+    """
+    windows = images.windows
+    if available_for(col) and len(windows.ksize) <= 2:
+        filled = ("y",) if images.count == y.shape[1] else ()
+        entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, REAL[col.dtype], windows)
+        grid = -(-images.count * math.prod(windows.size) // THREADS), len(col)
+        bias = () if b is None else (_contiguous(b),)
+        launch(entry, grid, (THREADS,), (col, *bias, y, images.first, y.shape[1], *_sizes(images)))
+        return
+    part = y[:, images.first : images.first + images.count]
+    part[...] = 0
+    for number, here, there in windows.offsets():
+        part[there] += col[:, number][here]
+    if b is not None:
+        part += b.reshape(-1, *(1 for _ in part.shape[1:]))
+
+
+def _sizes(images: Images) -> tuple[int, ...]:
+    """n, h, w, oh, ow, ph, pw; a series is an image of one row."""
+    windows = images.windows
+    return images.count, *_pair(windows.size, 1), *_pair(windows.out_size, 1), *_pair(windows.pad, 0)
+
+
+def _pair(lengths: Lengths, other: int) -> Lengths:
+    return lengths if len(lengths) == 2 else (other, *lengths)
+
+
+def _contiguous(x: Any) -> Any:
+    return x if x.flags.c_contiguous else array_module(x).ascontiguousarray(x)
+
+
+@lru_cache(maxsize=256)
+def _window_kernel(entry: str, outputs: tuple[str, ...], real: str, windows: Windows) -> Kernel:
+    k, s, d = (_pair(lengths, 1) for lengths in (windows.ksize, windows.stride, windows.dilate))
+    steps = [length // math.gcd(length, dilate) for length, dilate in zip(s, d)]
+    return kernel(
+        "im2col.cu", entry, outputs, wide=True, REAL=real, KH=k[0], KW=k[1], SH=s[0], SW=s[1], DH=d[0], DW=d[1],
+        STEPH=steps[0], STEPW=steps[1],
+    )  # fmt: skip

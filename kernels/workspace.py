@@ -8,6 +8,7 @@ is borrowed is valid until the same thread borrows the same name again, so it mu
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from typing import Any
 
@@ -17,8 +18,11 @@ _local = threading.local()
 
 
 def array_module(x: Any) -> Any:
-    """`numpy` for a NumPy array, otherwise `cupy`."""
-    return np if isinstance(x, np.ndarray) else importlib.import_module("cupy")
+    """`numpy` for a NumPy array, the emulator's stand-in for CuPy for one of its arrays, otherwise `cupy`."""
+    if isinstance(x, np.ndarray):
+        return np
+    emulated = sys.modules.get("minigan.kernels.emulator.arrays")
+    return emulated if emulated and isinstance(x, emulated.ndarray) else importlib.import_module("cupy")
 
 
 def borrow(xp: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:

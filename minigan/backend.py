@@ -7,6 +7,8 @@ names a device. ``CpuDevice`` and ``GpuDevice`` know how to send arrays to thems
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import platform
 import sys
 from typing import Any
@@ -136,7 +138,7 @@ class GpuDevice(Device):
     @staticmethod
     def from_array(array: Any) -> Device | None:
         """Return the device of a CuPy array, None for any other."""
-        return GpuDevice(array.device) if is_gpu_array(array) else None
+        return GpuDevice(array.device) if is_gpu_array(array) and not cuda.is_emulated(array) else None
 
     @staticmethod
     def from_device_id(device_id: int) -> GpuDevice:
@@ -155,6 +157,34 @@ class GpuDevice(Device):
 
     def __exit__(self, *args: Any) -> None:
         self.device.__exit__(*args)
+
+
+@functools.cache
+def _emulated_library() -> Any:
+    if reason := importlib.import_module(cuda.EMULATED.rpartition(".")[0]).toolchain():
+        raise RuntimeError(f"the device @emulator cannot be used: {reason}")
+    return importlib.import_module(cuda.EMULATED)
+
+
+class EmulatorDevice(Device):
+    """A GPU that is none, for tests: functions take their way for GPUs, kernels run in the emulator, on the processor.
+
+    Its arrays are as strict as CuPy's: nothing is converted unasked. Raises ``RuntimeError`` without a C++ compiler.
+    """
+
+    name = "@emulator"
+    id = 0
+
+    def __init__(self) -> None:
+        self.xp = _emulated_library()
+
+    @staticmethod
+    def from_array(array: Any) -> Device | None:
+        """Return the emulator for one of its arrays, None for any other."""
+        return EmulatorDevice() if cuda.is_emulated(array) else None
+
+    def _send(self, array: Any) -> Any:
+        return self.xp.asarray(cuda.to_cpu(array))
 
 
 class _Absent(Device):
@@ -185,9 +215,10 @@ def from_chx(array: Any) -> Any:
 def get_device(spec: Any = "@numpy") -> Device:
     """Return the device that ``spec`` names.
 
-    ``"@numpy"``, ``"cpu"`` and ``-1`` are the CPU; ``"@cupy:0"``, ``"cuda:0"`` and ``0`` the first GPU; a ``Device`` is
-    returned as it is, a CuPy device is wrapped. Raises ``ValueError`` for other strings and numbers, ``TypeError`` for
-    anything else, and ``RuntimeError`` with the reason where there is no GPU.
+    ``"@numpy"``, ``"cpu"`` and ``-1`` are the CPU; ``"@cupy:0"``, ``"cuda:0"`` and ``0`` the first GPU; ``"@emulator"``
+    runs the GPU's kernels on the CPU, for tests; a ``Device`` is returned as it is, a CuPy device is wrapped. Raises
+    ``ValueError`` for other strings and numbers, ``TypeError`` for anything else, and ``RuntimeError`` with the reason
+    where there is no GPU.
     """
     if isinstance(spec, Device):
         return spec
@@ -203,6 +234,8 @@ def get_device(spec: Any = "@numpy") -> Device:
         return Intel64Device()
     if text in ("@numpy", "numpy", "cpu", "-1", "@native", "native", "native:0"):
         return CpuDevice()
+    if text == EmulatorDevice.name:
+        return EmulatorDevice()
     if name in ("@cupy", "cupy", "cuda", "gpu") and (number or "0").isdigit():
         return GpuDevice(int(number or 0))
     if text.isdigit():
@@ -214,7 +247,7 @@ def get_device_from_array(*arrays: Any) -> Device:
     """Return the device of the first GPU array among the arguments, else the CPU."""
     for array in arrays:
         if is_gpu_array(array := getattr(array, "array", array)):
-            return GpuDevice(array.device)
+            return EmulatorDevice() if cuda.is_emulated(array) else GpuDevice(array.device)
     return CpuDevice()
 
 
@@ -231,7 +264,7 @@ def copyto(dst: Any, src: Any) -> None:
     if not is_array(dst):
         raise TypeError(f"copyto: dst is a {type(dst).__name__}; wanted an array")
     if is_gpu_array(dst):
-        dst[...] = cuda.to_gpu(src, dst.device.id).astype(dst.dtype, copy=False)
+        dst[...] = get_device_from_array(dst).send_array(src).astype(dst.dtype, copy=False)
     else:
         numpy.copyto(dst, cuda.to_cpu(src), casting="same_kind")
 

@@ -1,8 +1,8 @@
 """Links, optimizers and a training on a GPU give what they give on the CPU.
 
 Where there is no GPU, `test_gpu_tests_pass_with_strict_stand_in_for_cupy` runs all tests marked `gpu` with
-`doubles/cupy.py` in place of CuPy: arrays that refuse to mix with NumPy's. That finds the mistakes that Python code
-makes on a GPU; it says nothing about kernels or speed.
+`doubles/cupy.py` in place of CuPy: the emulator's arrays, which refuse to mix with NumPy's. That finds the mistakes
+that Python code makes on a GPU; it says nothing about kernels or speed.
 """
 
 import inspect
@@ -187,7 +187,9 @@ def test_gather_and_scatter(gpu, what):
 def test_gpu_tests_pass_with_strict_stand_in_for_cupy():
     if cuda.available:
         pytest.skip("there is CuPy here: the tests marked gpu run with it")
-    environment = {**os.environ, "PYTHONPATH": str(TESTS / "doubles"), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {  # without our kernels, which tests/kernels runs in the emulator
+        **os.environ, "PYTHONPATH": str(TESTS / "doubles"), "OPENBLAS_NUM_THREADS": "1", "MINIGAN_KERNELS": "0",
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", str(TESTS)],
         cwd=TESTS.parent, env=environment, capture_output=True, text=True,

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy
 
+EMULATED = "minigan.kernels.emulator.arrays"  #: the module of the arrays on the device @emulator
+
 
 @functools.lru_cache(maxsize=1)
 def _gpu_state() -> tuple[Any, str]:
@@ -72,18 +74,31 @@ def _missing_class(name: str) -> type:
     return type(name, (), {"__init__": refuse, "__module__": __name__, "__doc__": "CuPy's, where there is a GPU."})
 
 
+def _library(x: Any) -> Any:
+    """The library of a GPU array, or of one of the emulator's, which stand for them; None for anything else."""
+    for name in ("cupy", EMULATED):  # asked for only if somebody imported them
+        if (library := sys.modules.get(name)) is not None and isinstance(x, getattr(library, "ndarray", ())):
+            return library
+    return None
+
+
 def is_gpu_array(x: Any) -> bool:
-    """Say whether ``x`` is a CuPy array; does not import CuPy."""
-    cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(x, getattr(cupy, "ndarray", ()))
+    """Say whether ``x`` is a CuPy array, or one on the device @emulator; does not import CuPy."""
+    return _library(x) is not None
+
+
+def is_emulated(x: Any) -> bool:
+    """Say whether ``x`` is an array on the device @emulator."""
+    library = sys.modules.get(EMULATED)
+    return library is not None and library is not sys.modules.get("cupy") and isinstance(x, library.ndarray)
 
 
 def get_array_module(*args: Any) -> Any:
     """Return ``cupy`` if any argument (array or Variable) lives on a GPU, else ``numpy``."""
-    if "cupy" in sys.modules:
+    if "cupy" in sys.modules or EMULATED in sys.modules:
         for x in args:
-            if is_gpu_array(getattr(x, "array", x)):
-                return sys.modules["cupy"]
+            if library := _library(getattr(x, "array", x)):
+                return library
     return numpy
 
 

@@ -3,21 +3,25 @@
 They are one mechanism: batch normalisation over whichever axes. While training its statistics are those of the batch,
 afterwards remembered ones. The first derivative is one fused node, for speed. When a derivative of that derivative is
 asked for, the node writes the gradient again in core operations and lets ``grad`` differentiate them: right at every
-order, and slow only there. What does not divide by a standard deviation is in the chapter ``whitening``.
+order, and slow only there. On a GPU a (leaky) ReLU behind it is part of the node. What does not divide by a standard
+deviation is in the chapter ``whitening``.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from minigan.backend import get_array_module
 from minigan.configuration import config, force_backprop_mode
 from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, grad, reshape
 from minigan.core import sum as sum_axes
-from minigan.kernels import batch_norm
+from minigan.functions.activation import leaky_relu, relu
+from minigan.kernels import batch_norm, fused_batch_norm
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 Axes = tuple[int, ...]
+_ACTIVATIONS = {"relu": lambda x, slope: relu(x), "leaky_relu": leaky_relu}
 
 
 class _Normalization(FunctionNode):
@@ -33,7 +38,13 @@ class _Normalization(FunctionNode):
 
     parameters: tuple[str, ...] = ()
 
-    def __init__(self, eps: float = 2e-5, axis: int | Axes | None = None) -> None:
+    def __init__(
+        self, eps: float = 2e-5, axis: int | Axes | None = None, activation: str | None = None, slope: float = 0.2
+    ) -> None:
+        if activation is not None and activation not in _ACTIVATIONS:
+            raise ValueError(f"{self.name}: activation is {activation!r}; wanted None, 'relu' or 'leaky_relu'")
+        self.activation, self.slope = activation, 0.0 if activation == "relu" else float(slope)
+        self.plan: Any = None  # how it is done by kernels, the activation included
         if isinstance(axis, int | np.integer):
             axis = (axis,)
         if not isinstance(axis, tuple | list | None):
@@ -51,6 +62,11 @@ class _Normalization(FunctionNode):
         """Say which axes of x are reduced."""
         self.axis, self._ndim = _axes(self.axis, ndim, parameter_ndim), ndim
         return self.axis
+
+    def and_activation(self, inputs: Sequence[Any]) -> Variable:
+        """Apply the node, and the activation unless the kernels have done it."""
+        (y,) = self.apply(inputs)
+        return y if self.activation is None or self.plan else _ACTIVATIONS[self.activation](y, self.slope)
 
     @property
     def key_axis(self) -> Axes:
@@ -91,9 +107,10 @@ class BatchNormalization(_Normalization):
     parameters = ("gamma", "beta")
 
     def __init__(
-        self, eps: float = 2e-5, mean: Any = None, var: Any = None, decay: float = 0.9, axis: int | Axes | None = None
-    ) -> None:
-        super().__init__(eps, axis)
+        self, eps: float = 2e-5, mean: Any = None, var: Any = None, decay: float = 0.9, axis: int | Axes | None = None,
+        activation: str | None = None, slope: float = 0.2,
+    ) -> None:  # fmt: skip
+        super().__init__(eps, axis, activation, slope)
         self.running_mean, self.running_var = as_array(mean), as_array(var)
         self.decay = decay
 
@@ -102,9 +119,20 @@ class BatchNormalization(_Normalization):
         x, gamma, beta = inputs
         self.retain_inputs((0, 1))
         axis = self._set_axes(x.ndim, gamma.ndim)
-        y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, axis)
         self.count = prod(x.shape[i] for i in axis)
-        self.remember(self.running_mean, self.running_var)
+        running = self.running_mean, self.running_var
+        self.plan = fused_batch_norm.plan(x, gamma, beta, axis, self.activation, self.slope)
+        if self.plan:
+            self.beta = beta
+            fits = all(r is not None and (r.shape, r.dtype) == (gamma.shape, gamma.dtype) for r in running)
+            y, self.mean, self.var, self.inv_std = fused_batch_norm.forward(
+                self.plan, x, gamma, beta, self.eps, running if fits else None, self.decay
+            )
+            if fits:
+                return (y,)
+        else:
+            y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, axis)
+        self.remember(*running)
         return (y,)
 
     def remember(self, running_mean: Any, running_var: Any) -> None:
@@ -124,7 +152,8 @@ class BatchNormalization(_Normalization):
         """Gradients of x, gamma and beta, by one fused node."""
         x, gamma = self.get_retained_inputs()
         assert self.axis is not None  # forward has set it
-        node = BatchNormalizationGrad(self.eps, self.axis, self.mean, self.inv_std)
+        beta = self.beta if self.plan else None
+        node = BatchNormalizationGrad(self.eps, self.axis, self.mean, self.inv_std, self.plan, beta)
         gradients = node.apply((x, gamma, grad_outputs[0]))
         return tuple(gradients[i] for i in indexes)
 
@@ -132,15 +161,26 @@ class BatchNormalization(_Normalization):
 class BatchNormalizationGrad(FunctionNode):
     """(x, gamma, gy) -> (gx, ggamma, gbeta), fused; its own derivative is found by ``grad``."""
 
-    def __init__(self, eps: float, axis: Axes, mean: Any, inv_std: Any) -> None:
+    def __init__(self, eps: float, axis: Axes, mean: Any, inv_std: Any, plan: Any = None, beta: Any = None) -> None:
         self.eps, self.axis, self.mean, self.inv_std = eps, axis, mean, inv_std
+        self.plan, self.beta = plan, beta
 
     def forward(self, inputs: tuple) -> tuple:
         """The formulas of :func:`minigan.kernels.batch_norm.backward`."""
         self.retain_inputs((0, 1, 2))
         x, gamma, gy = inputs
+        if self.plan and gy.dtype == x.dtype:
+            return fused_batch_norm.backward(self.plan, x, gamma, self.beta, self.mean, self.inv_std, gy)
+        gy = gy * self._slopes(x, gamma) if self._is_active() else gy
         gx, ggamma, gbeta = batch_norm.backward(x, gamma, self.mean, self.inv_std, gy, self.axis)
         return gx, ggamma.astype(gamma.dtype, copy=False), gbeta.astype(gamma.dtype, copy=False)
+
+    def _is_active(self) -> bool:
+        return self.plan is not None and self.plan.activation is not None
+
+    def _slopes(self, x: Any, gamma: Any) -> Any:
+        """The derivative of the activation, which the kernels find for themselves."""
+        return _slopes(self.plan, x, gamma, self.beta, self.mean, self.inv_std, self.axis)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """Write the gradient in core operations and differentiate it."""
@@ -148,7 +188,8 @@ class BatchNormalizationGrad(FunctionNode):
         with force_backprop_mode():
             # One node in front of each input, so that grad stops there: gy itself may depend on x.
             x, gamma, gy = inputs = [v * 1 for v in self.get_retained_inputs()]
-            outputs = _gradients(x, gamma, gy, self.eps, self.axis)
+            behind = gy * self._slopes(x.array, gamma.array) if self._is_active() else gy
+            outputs = _gradients(x, gamma, behind, self.eps, self.axis)
         wanted = [(y, g) for y, g in zip(outputs, grad_outputs) if g is not None]
         return tuple(
             grad(
@@ -158,6 +199,14 @@ class BatchNormalizationGrad(FunctionNode):
                 enable_double_backprop=differentiable,
             )
         )
+
+
+def _slopes(plan: Any, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any, axis: Axes) -> Any:
+    """Where the normalised value is positive 1, elsewhere the slope of the activation, in the dtype of x."""
+    shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
+    scale, shift = gamma * inv_std, beta - mean * gamma * inv_std
+    side = x * scale.reshape(shape) + shift.reshape(shape) > 0
+    return get_array_module(x).where(side, x.dtype.type(1), x.dtype.type(plan.slope))
 
 
 def _gradients(x: Variable, gamma: Variable, gy: Variable, eps: float, axis: Axes) -> list[Variable]:
@@ -186,8 +235,12 @@ class FixedBatchNormalization(_Normalization):
         x, gamma = inputs[:2]
         self.retain_inputs((0, 1, 3, 4))
         axis = self._set_axes(x.ndim, gamma.ndim)
+        self.beta = inputs[2]
         self.inv_var = 1 / (inputs[4] + inputs[4].dtype.type(self.eps))
         self.inv_std = self.inv_var**0.5
+        self.plan = fused_batch_norm.plan(x, gamma, self.beta, axis, self.activation, self.slope)
+        if self.plan:
+            return (fused_batch_norm.forward_fixed(self.plan, *inputs, self.eps),)
         return (batch_norm.forward_fixed(*inputs, self.eps, axis),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
@@ -199,6 +252,9 @@ class FixedBatchNormalization(_Normalization):
         gamma, mean, var = (reshape(cast(p, dtype), shape) for p in parameters)
         gy = cast(grad_outputs[0], dtype)
         inv_std = (var + self.eps) ** -0.5
+        if self.plan and self.activation:
+            of_x = x.array, parameters[0].array, self.beta, parameters[1].array, self.inv_std
+            gy = gy * _slopes(self.plan, *of_x, axis)
         scale = gamma * inv_std
 
         def parameter_gradient(g: Variable) -> Variable:
@@ -229,6 +285,8 @@ def batch_normalization(
     decay: float = 0.9,
     axis: int | Axes | None = None,
     train: None = None,
+    activation: str | None = None,
+    slope: float = 0.2,
 ) -> Variable:
     """Normalise each channel over the batch: y = gamma (x - mean) / sqrt(var + eps) + beta.
 
@@ -244,13 +302,15 @@ def batch_normalization(
         decay: see there.
         axis: ascending axes to normalise over. By default axis 0 and those behind the axes of gamma: (0, 2, 3) for
             an image and a gamma of shape (C,).
+        activation: None, "relu" or "leaky_relu", applied to y: on a GPU in the same kernels. Not in Chainer.
+        slope: of leaky_relu below 0.
 
     Raises ``InvalidType`` for shapes and dtypes that do not fit, ``RuntimeError`` for axes that do not ascend.
     """
     if train is not None:
         raise ValueError("batch_normalization: train= is Chainer 1's; use chainer.using_config and the link")
-    node = BatchNormalization(eps, running_mean, running_var, decay, axis)
-    (y,) = node.apply((x, gamma, beta))
+    node = BatchNormalization(eps, running_mean, running_var, decay, axis, activation, slope)
+    y = node.and_activation((x, gamma, beta))
     if y.size and node.count == 1:
         warnings.warn(
             "batch_normalization: each mean is of a single value, so the output is beta whatever x is (the last batch "
@@ -261,14 +321,15 @@ def batch_normalization(
 
 
 def fixed_batch_normalization(
-    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 2e-5, axis: int | Axes | None = None
-) -> Variable:
+    x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 2e-5, axis: int | Axes | None = None, *,
+    activation: str | None = None, slope: float = 0.2,
+) -> Variable:  # fmt: skip
     """Normalise with given statistics: y = gamma (x - mean) / sqrt(var + eps) + beta.
 
-    Shapes, dtypes, ``axis`` and errors as in :func:`batch_normalization`; mean and var have the shape of gamma and get
-    gradients too.
+    Shapes, dtypes, ``axis``, ``activation`` and errors as in :func:`batch_normalization`; mean and var have the shape
+    of gamma and get gradients too.
     """
-    return FixedBatchNormalization(eps, axis).apply((x, gamma, beta, mean, var))[0]
+    return FixedBatchNormalization(eps, axis, activation, slope).and_activation((x, gamma, beta, mean, var))
 
 
 def batch_renormalization(

@@ -1,0 +1,82 @@
+"""Convolution, its transpose and the gradient of its weight on a GPU, where images lie channel by channel.
+
+Memory is (C, N, H, W), though shapes remain (N, C, H, W): then the columns of the whole batch are one matrix, each of
+the three is one matrix product beside ``columns`` or ``add_columns``, the result needs no transposing, and the numbers
+of a channel, which batch normalisation sums, are one run. A long batch goes in pieces whose columns stay in the L2
+cache; the pieces' order is fixed, so the result is the same to the last bit every time. Arguments and results are those
+of :mod:`minigan.kernels.convolution`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigan.kernels.im2col import Images, Windows, add_columns, columns, image_chunks
+from minigan.kernels.workspace import array_module
+
+
+def convolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> Any:
+    """y = x * W + b, (N, O, oh, ow)."""
+    xp = array_module(x)
+    matrix = W.reshape(groups, W.shape[0] // groups, math.prod(W.shape[1:]))
+    y = xp.empty((W.shape[0], x.shape[0], *windows.out_size), x.dtype)
+    for images in _pieces(x, windows):
+        col = _columns(x, images).reshape(groups, matrix.shape[2], -1)
+        target = _part(y, images)
+        if target.flags.c_contiguous:
+            product(matrix, col, out=target.reshape(groups, matrix.shape[1], -1))
+        else:
+            target[...] = product(matrix, col).reshape(target.shape)
+    if b is not None:
+        y += b.reshape(-1, *(1 for _ in y.shape[1:]))
+    return y.swapaxes(0, 1)
+
+
+def deconvolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> Any:
+    """The transpose: x (N, C, h, w), one number for each window, to y (N, O, H, W)."""
+    xp = array_module(x)
+    matrix = W.reshape(groups, W.shape[0] // groups, -1).swapaxes(1, 2)
+    by_channel = x.swapaxes(0, 1)
+    channels = W.shape[1] * groups
+    y = xp.empty((channels, x.shape[0], *windows.size), x.dtype)
+    for images in image_chunks(windows, x.shape[0], channels * math.prod(windows.ksize) * x.itemsize):
+        rows = _part(by_channel, images).reshape(groups, matrix.shape[2], -1)
+        col = product(matrix, rows).reshape(channels, math.prod(windows.ksize), images.count, *windows.out_size)
+        add_columns(col, y, images, b)
+    return y.swapaxes(0, 1)
+
+
+def weight_gradient(x: Any, gy: Any, windows: Windows, groups: int) -> Any:
+    """gW (O, C / groups, kh, kw)."""
+    xp = array_module(x)
+    out_channels, channels = gy.shape[1], x.shape[1] // groups
+    gW = xp.zeros((groups, out_channels // groups, channels * math.prod(windows.ksize)), x.dtype)
+    gy = gy.swapaxes(0, 1)
+    for images in _pieces(x, windows):
+        rows = _part(gy, images).reshape(groups, gW.shape[1], -1)
+        gW += product(rows, _columns(x, images).reshape(groups, gW.shape[2], -1).swapaxes(1, 2))
+    return gW.reshape(out_channels, channels, *windows.ksize)
+
+
+def product(a: Any, b: Any, out: Any = None) -> Any:
+    """a @ b for stacks of matrices; a stack of one is taken as a matrix, which CuPy multiplies without detours."""
+    if len(a) > 1:
+        return array_module(a).matmul(a, b, out=out)
+    return array_module(a).matmul(a[0], b[0], out=None if out is None else out[0])[None]
+
+
+def _pieces(x: Any, windows: Windows) -> list[Images]:
+    return image_chunks(windows, x.shape[0], x.shape[1] * math.prod(windows.ksize) * x.itemsize)
+
+
+def _part(y: Any, images: Images) -> Any:
+    return y[:, images.first : images.first + images.count]
+
+
+def _columns(x: Any, images: Images) -> Any:
+    """The columns; of windows that are single pixels, the images themselves."""
+    w = images.windows
+    if w.size == w.out_size and {*w.ksize, *w.stride} == {1} and not any(w.pad):
+        return _part(x.swapaxes(0, 1), images)
+    return columns(x, images)

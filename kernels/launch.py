@@ -1,0 +1,276 @@
+"""One launcher for all CUDA kernels, with two backends.
+
+A :class:`Kernel` knows its ``.cu`` file, the name of the entry and the constants it is compiled with. :func:`launch`
+checks the arguments against the signature that the file itself declares, then runs the kernel where its arrays live:
+through CuPy on a GPU, or in the emulator, which compiles the same file for the processor and works on NumPy's arrays.
+So everything above this file, grids, argument order and whole training steps, runs without a GPU as it does on one.
+``MINIGAN_KERNELS=0`` in the environment turns the kernels off; the functions then use plain array formulas.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.kernels.workspace import array_module
+
+FOLDER = Path(__file__).parent
+REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+MOST_THREADS, MOST_SHARED, MOST_BLOCKS, MOST_INDEX = 1024, 48 * 1024, (2**31 - 1, 65535, 65535), 2**31 - 1
+
+_TYPES = {
+    "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
+    "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
+}  # fmt: skip
+_enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
+
+
+class KernelError(RuntimeError):
+    """A kernel that cannot be compiled."""
+
+
+class Parameter(NamedTuple):
+    """One parameter of a kernel: an array's pointer or a number, ``dtype`` None for a struct by value."""
+
+    name: str
+    dtype: np.dtype | None
+    is_array: bool
+    is_const: bool
+
+
+class Kernel:
+    """The entry ``entry`` of kernels/``file``, compiled with ``constants`` (``-Dname=value``).
+
+    ``outputs`` names the arrays that the kernel fills whatever they hold; other arrays that are not ``const`` are
+    changed in place. ``wide``: offsets into arrays have 64 bits, so these may have 2**31 elements and more. Make it by
+    :func:`kernel`, which keeps what is compiled.
+    """
+
+    def __init__(
+        self, file: str, entry: str, outputs: tuple[str, ...], wide: bool, constants: dict[str, Any]
+    ) -> None:
+        self.file, self.entry, self.outputs, self.wide, self.constants = file, entry, outputs, wide, constants
+        self.path = FOLDER / file
+        self.source = self.path.read_text()
+        self.parameters = _signature(self.source, entry, constants)
+        self._loaded: dict[Any, Any] = {}
+
+    def __repr__(self) -> str:
+        constants = ", ".join(f"{name}={value}" for name, value in self.constants.items())
+        return f"{self.file}: {self.entry}" + (f" with {constants}" if constants else "")
+
+    def on_gpu(self, cupy: Any, device: int) -> Any:
+        """CuPy's function for that device; compiled at the first call."""
+        if device not in self._loaded:
+            options = ("-std=c++17", *(f"-D{name}={value}" for name, value in self.constants.items()))
+            module = cupy.RawModule(code=f'#line 1 "{self.file}"\n{self.source}', options=options)
+            try:
+                self._loaded[device] = module.get_function(self.entry)
+            except cupy.cuda.compiler.CompileException as error:
+                raise KernelError(f"{self!r} does not compile for device {device}: {error}") from error
+        return self._loaded[device]
+
+    def emulated(self, mode: str) -> Any:
+        """The emulator's program of that mode; compiled at the first call."""
+        if mode not in self._loaded:
+            emulator = importlib.import_module("minigan.kernels.emulator")
+            self._loaded[mode] = emulator.Program(self.path, constants=self.constants, mode=mode)
+        return self._loaded[mode]
+
+
+@cache
+def kernel(file: str, entry: str, outputs: tuple[str, ...] = (), wide: bool = False, **constants: Any) -> Kernel:
+    """The kernel of that file, entry and constants, the same object every time."""
+    return Kernel(file, entry, outputs, wide, constants)
+
+
+def available_for(*arrays: Any) -> bool:
+    """Whether kernels may run on these arrays: on a GPU or emulated, float32 or float64 all alike, not turned off."""
+    dtype = arrays[0].dtype
+    return (
+        _enabled and not isinstance(arrays[0], np.ndarray) and dtype in REAL and all(a.dtype == dtype for a in arrays)
+    )
+
+
+def address(array: Any) -> int:
+    """Where an array begins, in bytes; moving 16 of them at once asks for a multiple of 16."""
+    host = _host(array)
+    return int(host.ctypes.data if isinstance(host, np.ndarray) else host.data.ptr)
+
+
+def _host(array: Any) -> Any:
+    """The NumPy array in one of the emulator's; any other as it is."""
+    return getattr(array, "_array", array)
+
+
+@contextmanager
+def turned_off() -> Iterator[None]:
+    """Use plain array formulas inside the ``with`` block, as ``MINIGAN_KERNELS=0`` does everywhere."""
+    global _enabled
+    before, _enabled = _enabled, False
+    try:
+        yield
+    finally:
+        _enabled = before
+
+
+class Launch(NamedTuple):
+    """One launch that an emulation has seen."""
+
+    kernel: Kernel
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    args: Sequence[Any]
+    report: Any  #: what the emulator's ``Program.launch`` returned
+
+
+class _Emulation(NamedTuple):
+    mode: str = "fast"
+    order: str = "forward"
+    seed: int = 0
+    launches: list[Launch] | None = None
+
+
+_emulation = _Emulation()
+
+
+@contextmanager
+def emulation(mode: str = "fast", order: str = "forward", seed: int = 0) -> Iterator[list[Launch]]:
+    """Choose how emulated kernels run inside the ``with`` block; gives the list of launches, which grows.
+
+    mode: "fast", or "check", which finds races, overruns and the like; order: of the threads, "forward", "reverse" or
+    "random" with ``seed``.
+    """
+    global _emulation
+    launches: list[Launch] = []
+    before, _emulation = _emulation, _Emulation(mode, order, seed, launches)
+    try:
+        yield launches
+    finally:
+        _emulation = before
+
+
+def launch(
+    kernel: Kernel, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], shared: int = 0,
+    reach: Sequence[Any] = (),
+) -> None:  # fmt: skip
+    """Run ``kernel`` on ``grid`` blocks of ``block`` threads, with ``shared`` bytes of dynamic shared memory.
+
+    ``args`` are arrays and numbers in the order of the kernel's parameters; numbers take the type declared there.
+    ``reach`` are the arrays whose addresses stand in other arguments.
+    Raises ``TypeError`` or ``ValueError`` in a sentence for arguments that do not fit, before anything is launched,
+    and :class:`KernelError` for a kernel that does not compile. A grid without blocks does nothing.
+    """
+    if 0 in grid:
+        return
+    grid, block = tuple(grid), tuple(block)
+    _check_sizes(kernel, grid, block, shared)
+    checked = _check_arguments(kernel, args)
+    first = next(a for a, p in zip(args, kernel.parameters) if p.is_array)
+    xp = array_module(first)
+    if xp.__name__ == "cupy":
+        _check_device(kernel, args, first.data.device_id)
+        kernel.on_gpu(xp, first.data.device_id)(grid, block, tuple(checked), shared_mem=shared)
+    else:
+        _emulate(kernel, grid, block, checked, shared, reach)
+
+
+def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared: int, reach: Sequence[Any]) -> None:
+    emulator = importlib.import_module("minigan.kernels.emulator")
+
+    def role(parameter: Parameter, value: Any) -> Any:
+        if not parameter.is_array:
+            return value
+        kinds = emulator.In, emulator.Out, emulator.InOut
+        return kinds[0 if parameter.is_const else 1 if parameter.name in kernel.outputs else 2](_host(value))
+
+    mode, order, seed, launches = _emulation
+    wrapped = [role(p, a) for p, a in zip(kernel.parameters, args)]
+    program, near = kernel.emulated(mode), [_host(a) for a in reach]
+    report = program.launch(kernel.entry, grid, block, wrapped, shared, order=order, seed=seed, reach=near)
+    if launches is not None:
+        launches.append(Launch(kernel, grid, block, args, report))
+
+
+def _check_sizes(kernel: Kernel, grid: tuple, block: tuple, shared: int) -> None:
+    if not 0 < math.prod(block) <= MOST_THREADS or len(block) > 3:
+        raise ValueError(f"{kernel!r}: a block of {block} threads; wanted 1 to {MOST_THREADS} in all")
+    if len(grid) > 3 or any(not 0 < n <= most for n, most in zip(grid, MOST_BLOCKS)):
+        raise ValueError(f"{kernel!r}: a grid of {grid} blocks; wanted at most {MOST_BLOCKS}; split the work")
+    if not 0 <= shared <= MOST_SHARED:
+        raise ValueError(f"{kernel!r}: {shared} bytes of shared memory; a block has {MOST_SHARED}; use smaller blocks")
+
+
+def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
+    """The arguments with numbers in their declared types."""
+    if len(args) != len(kernel.parameters):
+        names = ", ".join(p.name for p in kernel.parameters)
+        raise TypeError(f"{kernel!r}: got {len(args)} arguments; wanted {len(kernel.parameters)}: {names}")
+    checked, library = [], None
+    for parameter, value in zip(kernel.parameters, args):
+        name, dtype, is_array, _ = parameter
+        if not is_array:
+            checked.append(_number(kernel, parameter, value))
+            continue
+        if not hasattr(value, "flags"):
+            raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted an array of {dtype}")
+        library = library or type(value)
+        if type(value) is not library:
+            raise TypeError(
+                f"{kernel!r}: {name} is a {type(value).__module__} array, another argument one of {library.__module__};"
+                " send all to one device"
+            )
+        if value.dtype != dtype:
+            raise TypeError(f"{kernel!r}: {name} is {value.dtype}; the file says {dtype}; cast it")
+        if not value.flags.c_contiguous:
+            raise ValueError(f"{kernel!r}: {name} of shape {value.shape} is not contiguous; pass a contiguous copy")
+        if value.size > MOST_INDEX and not kernel.wide:
+            raise ValueError(
+                f"{kernel!r}: {name} has {value.size} elements; an index has 32 bits; work on parts of the batch"
+            )
+        checked.append(value)
+    return checked
+
+
+def _number(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
+    name, dtype = parameter.name, parameter.dtype
+    if dtype is None:  # a struct: an array of one record, passed by value
+        if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.names is None:
+            raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted a structured array of one record")
+        return value
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise ValueError(f"{kernel!r}: {name} is {value}, which {dtype} cannot hold; work on parts of the batch")
+    return dtype.type(value)
+
+
+def _check_device(kernel: Kernel, args: Sequence[Any], device: int) -> None:
+    for parameter, value in zip(kernel.parameters, args):
+        if parameter.is_array and value.data.device_id != device:
+            raise ValueError(
+                f"{kernel!r}: {parameter.name} is on GPU {value.data.device_id}, another argument on GPU {device}; "
+                "send all to one device"
+            )
+
+
+def _signature(source: str, entry: str, constants: dict[str, Any]) -> list[Parameter]:
+    """The parameters of an entry as its source declares them, with constants such as ``REAL`` put in."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", source, flags=re.S)
+    found = re.search(rf"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?{entry}\s*\(([^)]*)\)", text)
+    if not found:
+        raise KernelError(f"there is no __global__ void {entry}(...) in the file")
+    parameters = []
+    for declared in filter(None, map(str.strip, found[1].split(","))):
+        words = re.sub(r"\b__restrict__\b|\*", " ", declared).split()
+        *kind, name = [str(constants.get(word, word)) for word in words[:-1] if word != "const"] + words[-1:]
+        dtype = _TYPES.get(" ".join(kind))
+        parameters.append(Parameter(name, dtype and np.dtype(dtype), "*" in declared, "const" in words))
+    return parameters
