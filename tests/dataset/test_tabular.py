@@ -209,6 +209,18 @@ def test_from_data():
     assert len(first.join(second).keys) == 4
 
 
+@pytest.mark.gpu
+def test_columns_stay_on_the_gpu():
+    cupy = pytest.importorskip("cupy")
+    if not cupy.cuda.is_available():
+        pytest.skip("no CUDA device")
+    table = tabular.from_data({"x": cupy.arange(6), "y": [cupy.ones(2), cupy.zeros(2)] * 3})
+    converted = table.convert(table.slice[[4, 0, -1]].concat(table.slice[::-2]).fetch())
+    assert isinstance(converted["x"], cupy.ndarray) and isinstance(converted["y"], cupy.ndarray)
+    assert converted["x"].tolist() == [4, 0, 5, 5, 3, 1] and converted["y"].shape == (6, 2)
+    assert isinstance(table.slice[[1, 2], "x"].fetch(), cupy.ndarray)
+
+
 @pytest.mark.parametrize("data, error, text", [
     (5, TypeError, "the column None is of type int; wanted a list, an array or a function"),
     ({"a": (1, 2)}, TypeError, "the column 'a' is of type tuple"), (abs, ValueError, "needs a key and the"),
