@@ -6,7 +6,6 @@ observation under `<observer's name>/loss`. `Summary` and `DictSummary` average 
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import warnings
@@ -18,6 +17,7 @@ import numpy as np
 
 from minigan.configuration import config
 from minigan.core import Variable
+from minigan.serializer import serialize_json
 
 _thread = threading.local()
 
@@ -182,7 +182,7 @@ class DictSummary:
     def serialize(self, serializer: Any) -> None:
         """Save or load: `_names` is a JSON list, `_summaries/<i>` the summary of the i-th name."""
         try:
-            names = json.loads(serializer("_names", json.dumps(list(self._summaries))))
+            names = serialize_json(serializer, "_names", list(self._summaries), _are_names, "a list of different names")
         except KeyError:
             warnings.warn("DictSummary: the file holds no statistics; the means start anew")
             names = []
@@ -190,6 +190,10 @@ class DictSummary:
         self._summaries = {name: self._summaries.get(name, Summary()) for name in names}
         for index, summary in enumerate(self._summaries.values()):
             summary.serialize(serializer["_summaries"][str(index)])
+
+
+def _are_names(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(n, str) for n in names) and len(set(names)) == len(names)
 
 
 def _is_scalar(value: Any) -> bool:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minigan.serializer import Serializer
-from minigan.serializers.npz import DictionarySerializer, FileError, _DeserializerOfArrays
+from minigan.serializers.npz import DictionarySerializer
+from minigan.serializers.values import DeserializerOfArrays
 from minigan.utils.files import atomic_write
+from minigan.utils.hdf5_file import open_hdf5
+from minigan.utils.stored import Stored
 
 _available = importlib.util.find_spec("h5py") is not None
 
@@ -54,7 +58,7 @@ class HDF5Serializer(Serializer):
         return value
 
 
-class HDF5Deserializer(_DeserializerOfArrays):
+class HDF5Deserializer(DeserializerOfArrays):
     """Loads from a group of an open HDF5 file.
 
     Args:
@@ -71,24 +75,26 @@ class HDF5Deserializer(_DeserializerOfArrays):
         key = key.strip("/")
         if self.strict and key not in self.group:
             raise KeyError(f"{self.group.name}/{key} is not in the file")
-        child = HDF5Deserializer(self.group.get(key) if self.group is not None else None, self.strict)
-        child._undo = self._undo
+        group = self.group.get(key) if self.group is not None else None
+        if group is not None and not isinstance(group, Mapping):
+            raise TypeError(f"{self.group.name}/{key} is a value in the file but the object has parts there")
+        child = HDF5Deserializer(group, self.strict)
+        child._before = self._before
         return child
 
     def __call__(self, key: str, value: Any) -> Any:
         key = key.lstrip("/")
         if self.group is None or key not in self.group:
             return self._missing(key, value)
-        dataset = self.group[key]
-        return self._fit(dataset.name, None if dataset.shape is None else self._read(dataset), value)
+        entry = self.group[key]
+        if isinstance(entry, Mapping):
+            raise TypeError(f"{self.group.name}/{key} is a group in the file but the object holds a value")
+        if entry is None or isinstance(entry, Stored):
+            return self._fit(f"{self.group.name}/{key}", entry, value)
+        return self._fit(entry.name, None if entry.shape is None else self._read(entry), value)
 
     def _read(self, dataset: Any) -> np.ndarray:
         return np.asarray(dataset.asstr()[()] if self._string_dtype(dataset.dtype) else dataset[()])
-
-
-def _read_through(name: str, entry: Any) -> None:
-    if hasattr(entry, "dtype"):
-        entry[()]  # damage shows when the bytes are read
 
 
 def save_hdf5(filename: str | os.PathLike[str], obj: Any, compression: int = 4) -> None:
@@ -112,20 +118,13 @@ def load_hdf5(filename: str | os.PathLike[str], obj: Any) -> None:
     """Load an HDF5 file of this library or of Chainer into `obj`.
 
     Raises:
-        FileError: the file is damaged or is not an HDF5 file.
+        FileError: the file is damaged, is not an HDF5 file, or one of a kind that is not read.
         KeyError: an entry is missing.
         ValueError, TypeError: an entry has another shape, or a type that cannot be converted.
         RuntimeError: h5py is not installed.
 
-    The file is read as a whole before `obj` is touched; if a later step fails, every array gets its old content back.
+    Loading is all or nothing, as in `load_npz`. The HDF5 library does not see it (`minigan.utils.hdf5_file` does).
     """
-    h5py = _h5py()
-    with open(filename, "rb") as stream:  # a missing file is an error of its own
-        try:
-            file = h5py.File(stream, "r")
-            file.visititems(_read_through)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            name = os.fspath(filename)
-            raise FileError(f"{name!r} is not an HDF5 file, is damaged or is cut short ({error})") from error
-        with file:
-            HDF5Deserializer(file)._load_all_or_nothing(obj)
+    _h5py()  # not needed here, but who has no h5py should hear it at once, as in Chainer
+    with open(filename, "rb") as stream:
+        HDF5Deserializer(open_hdf5(stream, repr(os.fspath(filename))))._load_all_or_nothing(obj)

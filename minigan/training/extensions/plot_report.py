@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from minigan.reporter import DictSummary
+from minigan.serializer import serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.util import Ration
 from minigan.training.trigger import get_trigger
@@ -104,11 +104,19 @@ class PlotReport(Extension):
     def serialize(self, serializer: Any) -> None:
         """Write or read the points and, unlike Chainer, the means of the unfinished interval and the trigger."""
         key = f"_plot_{self._file_name}"
-        points = json.loads(serializer(key, json.dumps(self._points)))
+        points = serialize_json(serializer, key, self._points, _are_points, "a dict of lists of pairs of numbers")
         self._points = {name: line for name, line in points.items() if line}  # Chainer lists what never came, too
         if hasattr(self._trigger, "serialize"):
             self._trigger.serialize(serializer["_trigger"])
         self._summary.serialize(serializer["_summary"])
+
+
+def _are_points(points: Any) -> bool:
+    return isinstance(points, dict) and all(
+        isinstance(line, list)
+        and all(isinstance(p, list) and len(p) == 2 and all(isinstance(x, int | float) for x in p) for p in line)
+        for line in points.values()
+    )
 
 
 def _plain(x: Any) -> float:

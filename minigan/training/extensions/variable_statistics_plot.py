@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from minigan.backend import get_array_module
 from minigan.backends import cuda
 from minigan.core import Variable
 from minigan.link import Link
+from minigan.serializer import serialize_count, serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.plot_report import PlotReport
 from minigan.training.trigger import get_trigger
@@ -50,12 +50,20 @@ class Reservoir:
 
     def serialize(self, serializer: Any) -> None:
         """Write or read all that is kept, and how the choice goes on."""
-        counter = int(serializer("counter", self.counter))
+        counter = serialize_count(serializer, "counter", self.counter)
         serializer("idxs", self.idxs[:counter])  # filled in place on reading
         serializer("data", self.data[:counter])
-        state = serializer("random", json.dumps(self._random.bit_generator.state))
-        self._random.bit_generator.state = json.loads(str(state))
+        generator = self._random.bit_generator
+        generator.state = serialize_json(serializer, "random", generator.state, _is_state, "a state of PCG64")
         self.counter = counter
+
+
+def _is_state(state: Any) -> bool:
+    try:
+        np.random.PCG64().state = state
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 class Statistician:

@@ -13,6 +13,7 @@ from typing import Any
 from minigan.backend import get_device
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.link import Link
+from minigan.serializer import serialize_count
 from minigan.training.updaters.updater import Updater
 
 
@@ -147,7 +148,7 @@ class StandardUpdater(Updater):
             # The model comes first: an optimizer's state takes its shapes from the weights.
             optimizer.target.serialize(serializer[f"model:{name}"])
             optimizer.serialize(serializer[f"optimizer:{name}"])
-        self.iteration = serializer("iteration", self.iteration)
+        self.iteration = serialize_count(serializer, "iteration", self.iteration)
 
 
 def _by_name(what: str, value: Any, *signs: str) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""What the file formats share: how a stored array becomes the value that an object asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import copyto, is_array
+from minigan.serializer import Deserializer
+from minigan.serializers.undo import Before
+from minigan.utils.stored import Stored
+
+_LONGEST_NUMBER = 2000  # bytes: numbers may be written as text
+
+
+class DeserializerOfArrays(Deserializer):
+    """Base of the deserializers; a subclass finds what is stored, as an array, a `Stored` or None."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self._before: Before | None = None
+
+    def _missing(self, path: str, value: Any) -> Any:
+        if self.strict:
+            raise KeyError(f"{path} is not in the file; pass strict=False to keep the present value of what is missing")
+        return value
+
+    def _fit(self, path: str, found: Any, value: Any) -> Any:
+        if found is None:
+            return None
+        stored = found if isinstance(found, Stored) else _in_memory(np.asarray(found))
+        if stored.dtype.hasobject and stored.shape == () and stored.read()[()] is None:
+            return None
+        if is_array(value):
+            self._fill(path, value, stored)
+            return value
+        if value is not None and not isinstance(value, str):
+            return _as_number(path, stored, type(value))
+        stored.check_size(path)
+        return stored.read() if value is None else str(stored.read())  # as in Chainer, text takes anything
+
+    def _fill(self, path: str, value: Any, stored: Stored) -> None:
+        if stored.shape != value.shape:
+            raise ValueError(
+                f"{path} has shape {stored.shape} in the file but {value.shape} in the object; "
+                "build the object with the sizes it was saved with"
+            )
+        if not np.can_cast(stored.dtype, value.dtype, "same_kind"):
+            raise TypeError(f"{path} is {stored.dtype} in the file, which cannot become {value.dtype}")
+        content = stored.read()
+        if self._before is not None:
+            self._before.overwritten(value)
+        copyto(value, content)
+
+    def _load_all_or_nothing(self, obj: Any) -> None:
+        self._before = Before(obj)
+        try:
+            self.load(obj)
+        except BaseException:
+            self._before.restore()
+            raise
+
+
+def _in_memory(array: np.ndarray) -> Stored:
+    return Stored(array.shape, array.dtype, array.nbytes, lambda: array)
+
+
+def _as_number(path: str, stored: Stored, kind: type) -> Any:
+    """`stored` as a number of that kind; as in Chainer, nothing that would round becomes one."""
+    if stored.size != 1 or stored.dtype.itemsize > _LONGEST_NUMBER:
+        raise TypeError(
+            f"{path} is {stored.dtype} {stored.shape} in the file but the object holds a single {kind.__name__}"
+        )
+    if stored.dtype.kind != "U" and not np.can_cast(stored.dtype, kind, "safe"):
+        raise TypeError(f"{path} is {stored.dtype} in the file, which cannot safely become a {kind.__name__}")
+    content = stored.read().item()
+    try:
+        return kind(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is {content!r:.60} in the file, which is no {kind.__name__}") from error

@@ -1,0 +1,43 @@
+"""An array in a file before it is read: what the file says of it, and the way to get it.
+
+A reader looks at shape and dtype first, so that what does not fit is refused before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+_HARMLESS = 1 << 28
+_DENSEST = 100  # weights shrink to nine tenths, text to a tenth; only zeros shrink to a thousandth
+
+
+class FileError(ValueError):
+    """A file that is damaged, or is not what it should be. The message says which file, which entry and what."""
+
+
+@dataclass
+class Stored:
+    """An array in a file: what it is said to be, the bytes that it takes there, and a function that reads it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    packed: int
+    read: Callable[[], np.ndarray]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def check_size(self, path: str) -> None:
+        """Refuse what only a bomb is: large, and nearly nothing in the file. For arrays whose shape nobody asks for."""
+        size = self.size * self.dtype.itemsize
+        if size > max(_HARMLESS, _DENSEST * self.packed):
+            raise FileError(
+                f"{path} is {self.dtype} {self.shape}, {size:,} bytes, in the file but takes {self.packed:,} there; "
+                "if that is no bomb, load it into an object that already has this shape"
+            )
