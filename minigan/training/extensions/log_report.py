@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ class LogReport(Extension):
         self._summary.add(observation)
         if not (trainer.is_before_training or self._trigger(trainer)):
             return
-        entry = {name: float(mean) for name, mean in self._summary.compute_mean().items()}
+        # The names of an entry are those of the one before: thousands of copies of them would be most of the log.
+        entry = {sys.intern(name): float(mean) for name, mean in self._summary.compute_mean().items()}
         entry["epoch"] = trainer.updater.epoch
         entry["iteration"] = trainer.updater.iteration
         entry["elapsed_time"] = trainer.elapsed_time
@@ -99,6 +101,8 @@ class LogReport(Extension):
         if hasattr(self._trigger, "serialize"):
             self._trigger.serialize(serializer["_trigger"])
         self._summary.serialize(serializer["_summary"])
-        self._log = json.loads(serializer("_log", json.dumps(self._log)))
-        if not isinstance(serializer, Serializer):
+        if isinstance(serializer, Serializer):
+            serializer("_log", json.dumps(self._log))
+        else:
+            self._log = json.loads(serializer("_log", ""))
             self._texts = []
