@@ -11,10 +11,11 @@ from minigan.dataset.download import (
 )
 from minigan.dataset.errors import DataError
 from minigan.dataset.iterator import Iterator
+from minigan.dataset.randomness import example_random
 from minigan.dataset.tabular import TabularDataset
 
 __all__ = [
     "Converter", "DataError", "DatasetMixin", "Iterator", "TabularDataset", "cache_or_load_file", "cached_download",
-    "call_converter", "concat_examples", "converter", "get_dataset_directory", "get_dataset_root", "set_dataset_root",
-    "to_device",
+    "call_converter", "concat_examples", "converter", "example_random", "get_dataset_directory", "get_dataset_root",
+    "set_dataset_root", "to_device",
 ]  # fmt: skip

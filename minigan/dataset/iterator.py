@@ -6,6 +6,7 @@ Besides `next`, an updater reads `epoch`, `is_new_epoch` and `epoch_detail` from
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 
@@ -28,6 +29,10 @@ class Iterator:
 
     def serialize(self, serializer: Any) -> None:
         """Write the state to a serializer, or read it from a deserializer; there is no state unless a subclass has."""
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the end of a script, or after an error in __init__, parts may be missing
+            self.finalize()
 
     def __enter__(self) -> Iterator:
         return self

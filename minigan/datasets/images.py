@@ -15,6 +15,7 @@ import numpy
 from minigan import configuration
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.dataset.errors import DataError
+from minigan.dataset.randomness import example_random
 from minigan.datasets.arrays import ZIP_DAMAGE
 from minigan.datasets.idx import damaged, read_at_most
 from minigan.datasets.views import ConcatenatedDataset
@@ -195,7 +196,7 @@ class ImageFolderDataset(DatasetMixin):
             place drawn anew each time; None squeezes the whole image into the size.
         channels: 1 grey, 3 colours, 4 colours and opacity; images are converted.
         dtype: Dtype of the images; `config.dtype` by default.
-        random: Where random places come from; NumPy's global generator by default.
+        random: Where random places come from; `example_random()` by default, which a resumed training needs.
 
     Raises:
         ValueError: a wrong size, crop or number of channels.
@@ -203,7 +204,7 @@ class ImageFolderDataset(DatasetMixin):
     """
 
     def __init__(self, root: str | os.PathLike[str], size: int | tuple[int, int] = 64, crop: str | None = "center",
-                 channels: int = 3, dtype: Any = None, random: Any = numpy.random) -> None:  # fmt: skip
+                 channels: int = 3, dtype: Any = None, random: Any = None) -> None:  # fmt: skip
         self._size = (size, size) if isinstance(size, int) else tuple(size)
         if channels not in _MODES or crop not in ("center", "random", None) or min(self._size) < 1:
             raise ValueError(f"ImageFolderDataset: size is {size!r}, crop {crop!r}, channels {channels!r}; wanted a "
@@ -227,7 +228,8 @@ class ImageFolderDataset(DatasetMixin):
             part = (width * scale, height * scale) if self._crop else image.size
             left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))
             if self._crop == "random":
-                left, top = 2 * left * self._random.random_sample(), 2 * top * self._random.random_sample()
+                random = self._random or example_random()
+                left, top = 2 * left * random.random_sample(), 2 * top * random.random_sample()
             box = (left, top, min(left + part[0], image.width), min(top + part[1], image.height))
             pixels = numpy.asarray(image.convert(self._mode).resize((width, height), 2, box), self._dtype)  # bilinear
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

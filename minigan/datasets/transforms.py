@@ -1,7 +1,8 @@
 """Images changed a little at random, and brought to a common scale: for `TransformDataset`.
 
-Images are arrays (C, H, W); the shape and the dtype stay. Random changes draw from NumPy's global generator, which the
-workers of a `MultiprocessIterator` seed for each example, or from a `numpy.random.RandomState` given as `random`.
+Images are arrays (C, H, W); the shape and the dtype stay. Random changes draw from `example_random()`, so that
+`numpy.random.seed` fixes them with every iterator and a resumed training sees the same ones, or from a
+`numpy.random.RandomState` given as `random`, whose state is in no snapshot.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from typing import Any
 
 import numpy
 
+from minigan.dataset.randomness import example_random
 from minigan.functions.spatial import spatial_transformer_grid, spatial_transformer_sampler
 
 
-def random_crop(image: numpy.ndarray, padding: int = 4, random: Any = numpy.random) -> numpy.ndarray:
+def random_crop(image: numpy.ndarray, padding: int = 4, random: Any = None) -> numpy.ndarray:
     """Add `padding` zeros on each side, then cut the old size out at a random place."""
     _, height, width = image.shape
-    top, left = random.randint(0, 2 * padding + 1, 2)
+    top, left = (random or example_random()).randint(0, 2 * padding + 1, 2)
     padded = numpy.pad(image, ((0, 0), (padding, padding), (padding, padding)))
     return padded[:, top : top + height, left : left + width]
 
 
 def random_flip(image: numpy.ndarray, horizontal: bool = True, vertical: bool = False,
-                random: Any = numpy.random) -> numpy.ndarray:  # fmt: skip
+                random: Any = None) -> numpy.ndarray:  # fmt: skip
     """Mirror left and right, and top and bottom, each with probability 1/2 if asked for."""
-    drawn = random.random_sample(2) < 0.5
+    drawn = (random or example_random()).random_sample(2) < 0.5
     return flip(image, horizontal and drawn[0], vertical and drawn[1])
 
 
@@ -35,9 +37,9 @@ def flip(image: numpy.ndarray, horizontal: Any = True, vertical: Any = False) ->
     return image[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
 
 
-def random_rotation(image: numpy.ndarray, degrees: float, random: Any = numpy.random) -> numpy.ndarray:
+def random_rotation(image: numpy.ndarray, degrees: float, random: Any = None) -> numpy.ndarray:
     """Turn about the centre by an angle between -`degrees` and `degrees`."""
-    return rotate(image, random.uniform(-degrees, degrees))
+    return rotate(image, (random or example_random()).uniform(-degrees, degrees))
 
 
 def rotate(image: numpy.ndarray, degrees: float) -> numpy.ndarray:

@@ -1,10 +1,13 @@
 """In which order an epoch visits the examples.
 
 A sampler is called at the start and at the end of every epoch and returns the indices of the next one. The shuffling
-one draws from NumPy's global generator, so that `numpy.random.seed` fixes the order of a whole training.
+one draws from NumPy's global generator, so that `numpy.random.seed` fixes the order of a whole training. A sampler with
+a `serialize` goes into the iterator's snapshot.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy
 
@@ -12,8 +15,8 @@ import numpy
 class OrderSampler:
     """The base class: call it with the current order and position, get the next order."""
 
-    def __call__(self, current_order: numpy.ndarray, current_position: int) -> numpy.ndarray:
-        """Return the indices of the next epoch, any number of them (one or more)."""
+    def __call__(self, current_order: numpy.ndarray, current_position: int) -> numpy.ndarray | None:
+        """Return the indices of the next epoch, any number of them (one or more); None for the data set's own order."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__")
 
 
@@ -26,3 +29,21 @@ class ShuffleOrderSampler(OrderSampler):
     def __call__(self, current_order: numpy.ndarray, current_position: int) -> numpy.ndarray:
         """Return a permutation of `0 ... len(current_order) - 1`."""
         return self._random.permutation(len(current_order))
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read the state of `random_state`; NumPy's global generator is saved by the trainer.
+
+        Raises:
+            ValueError: the saved state is none.
+        """
+        if not isinstance(self._random, numpy.random.RandomState):
+            return
+        old: Any = self._random.get_state()
+        _, words, position, has_gauss, gauss = old
+        state = serializer("random_state", numpy.array([*words, position, has_gauss], numpy.uint32))
+        gauss = serializer("random_gauss", float(gauss))
+        position = int(state[-2])
+        if position > len(words):  # NumPy would read beyond the words
+            raise ValueError(f"ShuffleOrderSampler: the saved random state has position {position}; wanted at most "
+                             f"{len(words)}; take another snapshot")  # fmt: skip
+        self._random.set_state(("MT19937", state[:-2], position, int(state[-1]), gauss))

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy
 
+from minigan.dataset.randomness import own_random, seed_for_example
 from minigan.iterators.order_samplers import OrderSampler
 from minigan.iterators.serial_iterator import SerialIterator
 
@@ -40,6 +41,8 @@ class _ReadingAhead(SerialIterator):
     def __init__(self, dataset: Any, batch_size: int, repeat: bool, shuffle: bool | None,
                  order_sampler: OrderSampler | None) -> None:  # fmt: skip
         self._begin()
+        state: Any = numpy.random.get_state()  # without a draw, which would shift the script's numbers
+        self._seed = zlib.crc32(state[1].tobytes(), state[2])
         super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
 
     def _begin(self) -> None:
@@ -82,11 +85,17 @@ class _ReadingAhead(SerialIterator):
         super().reset()
 
     def serialize(self, serializer: Any) -> None:
-        """Write or read the position, the epoch and the order, as of the batches handed out."""
-        before = self._position, self._epoch, None if self._order is None else self._order.tolist()
+        """Write or read the place, as of the batches handed out, and the seed of the examples (Chainer has none)."""
+        before, seed = self._place(), self._seed
+        with suppress(KeyError):
+            seed = serializer("example_seed", seed)
         super().serialize(serializer)
-        if before != (self._position, self._epoch, None if self._order is None else self._order.tolist()):
+        if before != self._place() or seed != self._seed:
             self._forget()
+            self._seed = seed
+
+    def _place(self) -> tuple[Any, ...]:
+        return self._position, self._epoch, None if self._order is None else self._order.tolist()
 
     def finalize(self) -> None:
         """End the threads or processes; they come back if the iterator is used again."""
@@ -103,8 +112,11 @@ class _ReadingAhead(SerialIterator):
 class MultithreadIterator(_ReadingAhead):
     """A `SerialIterator` whose examples are read by `n_threads` threads, one batch ahead.
 
-    An error in a thread is raised by `next`. Examples that draw from `numpy.random` share its one generator with the
-    script, so that their numbers depend on the timing; `MultiprocessIterator` makes them reproducible.
+    An error in a thread is raised by `next`. All threads share `numpy.random` and `random`, so examples that draw from
+    these would be others at each run; if the first one does, a `RuntimeWarning` says so, and they are read one after
+    the other as `SerialIterator` does, with its numbers. Examples that draw from `minigan.dataset.example_random()`,
+    as the functions of `minigan.datasets.transforms` do, are read by all threads, and are the same for any number of
+    them, and after a resume.
 
     Args:
         dataset, batch_size, repeat, shuffle, order_sampler: As in `SerialIterator`.
@@ -121,11 +133,35 @@ class MultithreadIterator(_ReadingAhead):
     def _begin(self) -> None:
         super()._begin()
         self._pool: ThreadPoolExecutor | None = None
+        self._one_by_one: bool | None = None  # not known before the first example
+
+    def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
+        if self._one_by_one is None and start < end:
+            before = _shared_generators()
+            self._ready = [self._read(epoch, start, start if order is None else order[start])]
+            self._ahead = 1
+            self._one_by_one = _shared_generators() != before
+            if self._one_by_one:
+                warnings.warn(
+                    "MultithreadIterator: the examples draw from numpy.random or random, which all threads share; they "
+                    "are read one after the other, so that a run can be repeated and resumed (to read them in "
+                    "parallel, draw from minigan.dataset.example_random(), or use MultiprocessIterator)",
+                    RuntimeWarning, stacklevel=3,
+                )  # fmt: skip
+        if not self._one_by_one:
+            return super()._examples(order, epoch, start, end)
+        read, self._ready, self._ahead = self._ready, [], 0
+        return read + SerialIterator._examples(self, order, epoch, start + len(read), end)
 
     def _ask(self, epoch: int, position: int, indices: Any) -> None:
+        (index,) = indices
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads)
-        self._asked.extend(self._pool.submit(self.dataset.__getitem__, i) for i in indices)
+        self._asked.append(self._pool.submit(self._read, epoch, position, index))
+
+    def _read(self, epoch: int, position: int, index: Any) -> Any:
+        with own_random(self._seed, epoch, position):
+            return self.dataset[index]
 
     def _receive(self) -> list[Any]:
         future: Future[Any] = self._asked.popleft()
@@ -135,6 +171,12 @@ class MultithreadIterator(_ReadingAhead):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._begin()
+
+
+def _shared_generators() -> tuple[Any, ...]:
+    """What changes when somebody draws."""
+    state: Any = numpy.random.get_state()
+    return state[1].tobytes(), *state[2:], random.getstate()
 
 
 def _positive(iterator: Any, n: int, what: str = "workers") -> int:
@@ -183,8 +225,6 @@ class MultiprocessIterator(_ReadingAhead):
         self.dataset_timeout = dataset_timeout
         self.maxtasksperchild = None if maxtasksperchild is None else _positive(self, maxtasksperchild, "tasks")
         self._finalized = False
-        state: Any = numpy.random.get_state()  # without a draw, which would shift the script's numbers
-        self._seed = zlib.crc32(state[1].tobytes(), state[2])
         super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
         # An order for a worker and an example on its way are small beside a pipe's buffer, so that no one can wait for
         # a worker that in turn waits for its answer to be read.
@@ -265,16 +305,6 @@ class MultiprocessIterator(_ReadingAhead):
         """End the processes."""
         self._finalized = True
         super().finalize()
-
-    def serialize(self, serializer: Any) -> None:
-        """Write or read the place, and the seed of the examples (which Chainer's snapshots do not have)."""
-        seed = self._seed
-        with suppress(KeyError):
-            seed = serializer("example_seed", seed)
-        super().serialize(serializer)
-        if seed != self._seed:
-            self._forget()
-            self._seed = seed
 
 
 class _Worker:
@@ -371,9 +401,7 @@ def _answer(dataset: Any, memory: mmap.mmap | None, seed: int, epoch: int, posit
     try:
         examples = []
         for i, index in enumerate(indices, position):
-            name = f"{seed} {epoch} {i}"
-            numpy.random.seed(zlib.crc32(name.encode()))
-            random.seed(name)
+            seed_for_example(seed, epoch, i)
             examples.append(dataset[index])
         if memory is not None:
             memory.seek(0)

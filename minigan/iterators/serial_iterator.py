@@ -7,6 +7,8 @@ batches as one that was never stopped.
 from __future__ import annotations
 
 import operator
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy
@@ -26,7 +28,8 @@ class SerialIterator(Iterator):
         batch_size: Examples in a batch.
         repeat: Whether to go on after the first epoch.
         shuffle: Whether every epoch has a new random order (as None has it) or the data set's own.
-        order_sampler: A callable that gives every epoch its order instead of `shuffle`, see `OrderSampler`.
+        order_sampler: A callable that gives every epoch its order instead of `shuffle`, see `OrderSampler`. If it has
+            a `serialize`, that is part of the iterator's.
 
     Raises:
         ValueError: an empty data set, a batch size below 1, or `shuffle` and `order_sampler` both given.
@@ -45,10 +48,12 @@ class SerialIterator(Iterator):
                 f"{type(self).__name__}: order_sampler is given and shuffle is {shuffle}; the sampler decides the "
                 f"order, so leave shuffle at None"
             )
+        self._stateful_sampler = order_sampler if hasattr(order_sampler, "serialize") else None
         if order_sampler is None and shuffle is not False:
             order_sampler = ShuffleOrderSampler()
         self.dataset = dataset
         self.batch_size = batch_size
+        self._shuffle = shuffle
         self.order_sampler = order_sampler
         self._repeat = repeat
         self.reset()
@@ -70,19 +75,25 @@ class SerialIterator(Iterator):
         # All in local names until the batch is whole: an error, or Ctrl-C, in an example leaves the place as it was.
         order, epoch, position = self._order, self._epoch, self._position + self.batch_size
         size = self._epoch_size
-        batch = self._examples(order, epoch, self._position, min(position, size))
-        while position >= size:
-            epoch += 1
-            position = position - size if self._repeat else 0
-            order = self._sample_order(order, self._position)
-            if order is not None and len(order) != size:
-                raise ValueError(
-                    f"{type(self).__name__}: order_sampler returned {len(order)} indices after {size} in the epoch "
-                    f"before; give every epoch the same number"
-                )
-            if not self._repeat:
-                break
-            batch += self._examples(order, epoch, 0, min(position, size))
+        try:
+            batch = self._examples(order, epoch, self._position, min(position, size))
+            while position >= size:
+                epoch += 1
+                position = position - size if self._repeat else 0
+                order = self._sample_order(order, self._position)
+                if order is not None and len(order) != size:
+                    raise ValueError(
+                        f"{type(self).__name__}: order_sampler returned {len(order)} indices after {size} in the epoch "
+                        f"before; give every epoch the same number"
+                    )
+                if not self._repeat:
+                    break
+                batch += self._examples(order, epoch, 0, min(position, size))
+        except StopIteration as error:  # would look like the end of the training
+            raise RuntimeError(
+                f"{type(self).__name__}: the data set or the order sampler raised StopIteration, which says that there "
+                f"are no more batches; raise IndexError for an example that does not exist"
+            ) from error
         self._is_new_epoch = epoch > self._epoch
         self._order, self._epoch, self._position = order, epoch, position
         return batch
@@ -91,9 +102,10 @@ class SerialIterator(Iterator):
         return [self.dataset[i] for i in (range(start, end) if order is None else order[start:end])]
 
     def _sample_order(self, order: Any, position: int) -> numpy.ndarray | None:
-        if self.order_sampler is None:
+        sampled = None if self.order_sampler is None else self.order_sampler(order, position)
+        if sampled is None:
             return None
-        sampled = numpy.asarray(self.order_sampler(order, position))
+        sampled = numpy.asarray(sampled)
         if sampled.ndim != 1 or len(sampled) == 0:
             raise ValueError(
                 f"{type(self).__name__}: order_sampler returned an array of shape {sampled.shape}; wanted one axis "
@@ -136,27 +148,47 @@ class SerialIterator(Iterator):
         return None if self._previous_epoch_detail < 0 else self._previous_epoch_detail
 
     def serialize(self, serializer: Any) -> None:
-        """Write or read the position, the epoch and the order.
+        """Write or read the position, the epoch and the order; the snapshot of any iterator fits any other.
 
         Raises:
             ValueError: the saved order has another length than this data set's.
+            KeyError: there is no saved order, but this iterator has one.
         """
         position = serializer("current_position", self._position)
         epoch = serializer("epoch", self._epoch)
         is_new_epoch = serializer("is_new_epoch", self._is_new_epoch)
-        order = self._order
-        if order is not None or self._order_key == "_order":
-            # A deserializer fills the array that it is given; a copy keeps this iterator whole if a later key fails.
-            try:
-                order = serializer(self._order_key, None if order is None else order.copy())
-            except ValueError as error:
-                raise ValueError(
-                    f"{type(self).__name__}: the saved order does not fit a data set of {self._epoch_size} examples "
-                    f"({error}); resume with the data that the snapshot was made with"
-                ) from error
+        order = self._serialize_order(serializer)
         try:
             detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
         except KeyError:  # Chainer 2 did not write it
             detail = max(epoch + (position - self.batch_size) / self._epoch_size, -1.0)
+        if self._stateful_sampler is not None:
+            try:
+                self._stateful_sampler.serialize(serializer["order_sampler"])
+            except KeyError:  # Chainer does not write it
+                warnings.warn(
+                    f"{type(self).__name__}: the snapshot has no state of the order sampler (Chainer's have none), so "
+                    f"the orders of the next epochs are others than they would have been",
+                    stacklevel=2,
+                )
         self._position, self._epoch, self._is_new_epoch = position, epoch, is_new_epoch
         self._order, self._previous_epoch_detail = order, detail
+
+    def _serialize_order(self, serializer: Any) -> numpy.ndarray | None:
+        """The order, under this iterator's name for it, or else the one that the other kinds have for it."""
+        if self._order is None:
+            if self._order_key == "_order":
+                with suppress(KeyError):
+                    serializer("_order", None)
+            return None
+        order = self._order.copy()  # a deserializer fills it; this iterator stays whole if a later key fails
+        try:
+            try:
+                return serializer(self._order_key, order)
+            except KeyError:
+                return serializer("order" if self._order_key == "_order" else "_order", order)
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__}: the saved order does not fit a data set of {self._epoch_size} examples "
+                f"({error}); resume with the data that the snapshot was made with"
+            ) from error
