@@ -1,6 +1,13 @@
 """What every data set, iterator and converter is built on, under Chainer's names."""
 
-from minigan.dataset.convert import Converter, call_converter, concat_examples, converter, to_device
+from minigan.dataset.convert import (
+    ConcatWithAsyncTransfer,
+    Converter,
+    call_converter,
+    concat_examples,
+    converter,
+    to_device,
+)
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.dataset.download import (
     cache_or_load_file,
@@ -15,7 +22,7 @@ from minigan.dataset.randomness import example_random
 from minigan.dataset.tabular import TabularDataset
 
 __all__ = [
-    "Converter", "DataError", "DatasetMixin", "Iterator", "TabularDataset", "cache_or_load_file", "cached_download",
-    "call_converter", "concat_examples", "converter", "example_random", "get_dataset_directory", "get_dataset_root",
-    "set_dataset_root", "to_device",
+    "ConcatWithAsyncTransfer", "Converter", "DataError", "DatasetMixin", "Iterator", "TabularDataset",
+    "cache_or_load_file", "cached_download", "call_converter", "concat_examples", "converter", "example_random",
+    "get_dataset_directory", "get_dataset_root", "set_dataset_root", "to_device",
 ]  # fmt: skip

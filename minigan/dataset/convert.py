@@ -16,7 +16,15 @@ from minigan import backend
 
 
 class Converter:
-    """Marks a callable `(batch, device) -> arrays` that takes a `Device` (or None); made by `@converter()`."""
+    """Base of callables `(batch, device) -> arrays` that take a `Device` (or None); `@converter()` makes one."""
+
+    def __call__(self, batch: Any, device: Any = None) -> Any:
+        """Return the batch as arrays on `device`."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(batch, device)")
+
+
+class _OfFunction(Converter):
+    """What `@converter()` makes of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -36,9 +44,9 @@ def _device(spec: Any) -> backend.Device | None:
     return None if spec is None else backend.get_device(spec)
 
 
-def converter() -> Callable[[Callable[..., Any]], Converter]:
+def converter() -> Callable[[Callable[..., Any]], _OfFunction]:
     """Return a decorator for a function `(batch, device)`: `device` then always is a `Device` or None."""
-    return Converter
+    return _OfFunction
 
 
 def call_converter(function: Callable[..., Any], batch: Any, device: Any) -> Any:
@@ -66,6 +74,7 @@ def concat_examples(batch: Any, device: Any = None, padding: Any = None) -> Any:
 
     Raises:
         ValueError: the batch is empty, examples have different lengths or keys, or shapes differ without `padding`.
+        TypeError: an example is neither an array nor a number.
     """
     if len(batch) == 0:
         raise ValueError("concat_examples: batch is empty; give at least one example")
@@ -100,6 +109,20 @@ def concat_examples(batch: Any, device: Any = None, padding: Any = None) -> Any:
     return to_device(device, _concat(batch, padding))
 
 
+concat_examples_func = concat_examples.function
+
+
+class ConcatWithAsyncTransfer:
+    """`concat_examples` as an object, for scripts that have one; it copies in the current stream."""
+
+    def __init__(self, stream: Any = None, compute_stream: Any = None) -> None:
+        self.stream, self.compute_stream = stream, compute_stream
+
+    def __call__(self, batch: Any, device: Any = None, padding: Any = None) -> Any:
+        """Return what `concat_examples` does."""
+        return concat_examples(batch, device, padding)
+
+
 def _concat(examples: Sequence[Any], padding: Any) -> Any:
     """Stack arrays of one shape, or numbers, or arrays of different shapes into a padded array."""
     if not backend.is_array(examples[0]):
@@ -127,7 +150,7 @@ def _numbers(examples: Sequence[Any]) -> numpy.ndarray:
     except ValueError:
         array = None
     if array is None or array.dtype.kind not in "biufc":
-        raise ValueError(
+        raise TypeError(
             f"concat_examples: examples are {_describe(examples[0])}, ...; wanted arrays or numbers of one form, or "
             f"tuples or dicts of these; write a converter of your own for anything else"
         )

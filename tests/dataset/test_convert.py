@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minigan.backend import CpuDevice
-from minigan.dataset import call_converter, concat_examples, converter, to_device
+from minigan.dataset import ConcatWithAsyncTransfer, Converter, call_converter, concat_examples, converter, to_device
 
 A, B = np.arange(6.0, dtype=np.float32).reshape(2, 3), np.ones((2, 3), np.float32)
 
@@ -64,14 +64,17 @@ def test_padding_fills_up_the_smaller_ones():
         ([{"a": 1}, {"b": 1}], None, r"keys \['a'\] but example 1 is a dict with keys \['b'\]"),
         ([(np.ones(2), 1)] * 2, (0,), "padding has 1 values but an example has 2"),
         ([{"a": np.ones(2)}] * 2, {"b": 0}, r"no value for \['a'\]"),
-        (["a", "b"], None, "type str"),
-        ([None, None], None, "type NoneType"),
-        ([[1, 2], [3]], None, "type list"),
     ],
 )
 def test_wrong_batches_give_a_sentence(batch, padding, says):
     with pytest.raises(ValueError, match=says):
         concat_examples(batch, padding=padding)
+
+
+@pytest.mark.parametrize("batch", [["a", "b"], [None, None], [[1, 2], [3]], [("a", 1), ("b", 2)]])
+def test_what_is_no_array_of_numbers(batch):
+    with pytest.raises(TypeError, match=r"examples are of type \w+, \.\.\.; wanted arrays or numbers"):  # as Chainer's
+        concat_examples(batch)
 
 
 def test_converter_hands_over_a_device_whatever_names_it():
@@ -96,6 +99,25 @@ def test_call_converter_gives_old_functions_a_number():
     assert seen == [None, -1, -1, -1] and type(seen[3]) is int
     x, y = call_converter(concat_examples, [(A, 1)], "@numpy")
     assert x.shape == (1, 2, 3) and y.tolist() == [1]
+
+
+def test_own_classes_of_converters():
+    class First(Converter):
+        def __call__(self, batch, device=None):
+            return batch[0], device
+
+    assert call_converter(First(), [3], "@numpy") == (3, "@numpy") and isinstance(concat_examples, Converter)
+    with pytest.raises(NotImplementedError, match="Converter must define __call__"):
+        Converter()([1])
+
+
+def test_chainers_name_for_scripts_that_overlap_the_copy():
+    convert = ConcatWithAsyncTransfer()
+    for device in (None, -1, CpuDevice()):
+        x, y = convert([(A, 1), (B, 2)], device)
+        np.testing.assert_array_equal(x, np.array([A, B]))
+        assert y.tolist() == [1, 2]
+    assert convert([np.arange(2), np.arange(1)], padding=-1).tolist() == [[0, 1], [0, -1]]
 
 
 def test_to_device():
