@@ -80,10 +80,10 @@ class GANUpdater(StandardUpdater):
         with no_backprop_mode(), frozen_statistics(self.gen):
             x_fake = self.gen(self.gen.latent(len(x_real))).array
         y_real, y_fake = self.dis(x_real), self.dis(x_fake)
-        loss = self.gan.loss_dis(y_real, y_fake)
+        loss, optimizer = self.gan.loss_dis(y_real, y_fake), self.get_optimizer("dis")
         self.dis.cleargrads()
-        loss.backward()
-        self.get_optimizer("dis").update()
+        loss.backward(loss_scale=optimizer._loss_scale)
+        optimizer.update()
         report({"loss": loss, **_opinion(y_real, y_fake)}, self.dis)
 
     def update_gen(self, n: int) -> None:
@@ -91,14 +91,16 @@ class GANUpdater(StandardUpdater):
         x_fake = self.gen(self.gen.latent(n))
         with frozen_statistics(self.dis):
             y_fake = self.dis(x_fake)
-        loss = self.gan.loss_gen(y_fake)
+        loss, optimizer = self.gan.loss_gen(y_fake), self.get_optimizer("gen")
         self.gen.cleargrads()
-        (x_fake.grad_var,) = grad([loss], [x_fake])
+        (x_fake.grad_var,) = grad([loss], [x_fake], loss_scale=optimizer._loss_scale)
         x_fake.backward()
-        self.get_optimizer("gen").update()
+        for param in self.gen.params():
+            param._loss_scale = optimizer._loss_scale  # it came in by grad(), and update() takes it out
+        optimizer.update()
         report({"loss": loss}, self.gen)
         if self._average is not None:
-            self._average.update(self.get_optimizer("gen").t)
+            self._average.update(optimizer.t)
 
     def serialize(self, serializer: Any) -> None:
         """Write to or read from `serializer` all that the next iteration depends on."""

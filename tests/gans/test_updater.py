@@ -118,6 +118,25 @@ def test_n_dis_steps_of_d_for_one_of_g(n_dis):
     assert u.iteration == 2
 
 
+def test_a_loss_scale_goes_through_both_nets_and_comes_out_again():
+    def run(scale):
+        u, gradients = updater(optimizer=lambda: optimizers.Adam(0.01), loss_scale=scale), []
+
+        def look(optimizer):
+            params = list(optimizer.target.params())
+            assert {param._loss_scale for param in params} == {scale}
+            gradients.extend(param.grad for param in params)
+
+        for optimizer in u.get_all_optimizers().values():
+            optimizer.add_hook(look)
+        u.update()
+        return gradients, state(u.gen), state(u.dis)
+
+    plain, scaled = run(None), run(1024.0)
+    assert all(numpy.array_equal(one * 1024, other) for one, other in zip(plain[0], scaled[0]))
+    assert same(plain[1], scaled[1]) and same(plain[2], scaled[2])  # a power of 2 changes no digit
+
+
 def test_reported_numbers_equal_a_recomputation():
     u = updater("mlp")
     x = u.next_images()
