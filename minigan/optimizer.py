@@ -9,14 +9,15 @@ reaches every parameter at once and ``link.W.update_rule.hyperparam.lr = 0`` sto
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minigan import optimizer_hooks
-from minigan.backend import copyto, get_array_module, is_array
-from minigan.core import Parameter, Variable, shown
+from minigan.backend import copyto, is_array
+from minigan.core import Parameter, shown
 from minigan.link import Link
 from minigan.serializer import Deserializer
 
@@ -32,10 +33,9 @@ class Hyperparameter:
         self._parent = parent
 
     def __getattr__(self, name: str) -> Any:
-        parent = self.__dict__.get("_parent")
-        if parent is None or name.startswith("_"):
-            raise AttributeError(f"Hyperparameter: there is no {name!r}")
-        return getattr(parent, name)
+        if name[0] != "_" and self._parent is not None:  # while it is unpickled there is no _parent yet
+            return getattr(self._parent, name)
+        raise AttributeError(f"Hyperparameter: there is no {name!r}")
 
     def __repr__(self) -> str:
         return f"Hyperparameter({', '.join(f'{key}={value}' for key, value in sorted(self.get_dict().items()))})"
@@ -83,6 +83,8 @@ class _Hooks:
             raise KeyError(f"add_hook: there is a hook called {name!r} already; remove it first, or pass another name")
         if timing == "auto":
             timing = getattr(hook, "timing", "pre")
+            if timing not in ("pre", "post"):
+                warnings.warn(f"add_hook: the timing of {name!r} is {timing!r}; it runs as 'pre'", stacklevel=3)
         (self.post if timing == "post" else self.pre)[name] = hook
 
     def remove(self, name: str) -> None:
@@ -98,7 +100,8 @@ class UpdateRule:
     """How one parameter moves along its gradient.
 
     A subclass defines ``update_core(param)`` (or ``update_core_cpu`` and ``update_core_gpu``), which changes
-    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``.
+    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``. There are no
+    ChainerX arrays, so ``update_core_chainerx``, which old rules may define, is never called.
 
     Attributes:
         enabled: ``update`` does nothing if False.
@@ -122,7 +125,10 @@ class UpdateRule:
     state = shown("_state", "Arrays and numbers that pass from one update to the next; None before the first.")
 
     def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
-        """Call ``hook(rule, param)`` before (``"pre"``) or after (``"post"``) each update of this parameter."""
+        """Call ``hook(rule, param)`` before (``"pre"``) or after (``"post"``) each update of this parameter.
+
+        The gradient contains no loss scale any more.
+        """
         self._hooks.add(hook, name, timing)
 
     def remove_hook(self, name: str) -> None:
@@ -153,6 +159,7 @@ class UpdateRule:
         precise = self._fp32_param
         precise.to_device(param.device)
         precise.grad = None if param.grad is None else param.grad.astype(np.float32)
+        precise._loss_scale = param._loss_scale
         self._update(precise)
         copyto(param.array, precise.array)
         precise.cleargrad()
@@ -160,6 +167,9 @@ class UpdateRule:
     def _update(self, param: Parameter) -> None:
         if param.array is not None:
             self._prepare_state(param)
+        if param._loss_scale is not None and param.grad is not None:
+            param.grad = param.xp.asarray(param.grad * (1.0 / param._loss_scale), param.dtype)
+            param._loss_scale = None
         for hook in self._hooks.pre.values():
             hook(self, param)
         if param.array is not None and param.grad is not None:
@@ -173,8 +183,9 @@ class UpdateRule:
             with param.device:
                 self.init_state(param)
             return
+        on_cpu = param.xp is np
         for key, value in self._state.items():  # the parameter may have moved, or the state may come from a file
-            if is_array(value) and get_array_module(value) is not param.xp:
+            if not (on_cpu and isinstance(value, np.ndarray)) and is_array(value):
                 self._state[key] = param.device.send(value)
 
     def update_core(self, param: Parameter) -> None:
@@ -192,34 +203,54 @@ class UpdateRule:
         """Change a CuPy array."""
         raise NotImplementedError(f"{type(self).__name__}: neither update_core nor update_core_gpu is defined")
 
+    def update_core_chainerx(self, param: Parameter) -> None:
+        """Change a ChainerX array: there are none."""
+        raise NotImplementedError("UpdateRule.update_core_chainerx: there are no ChainerX arrays; call update_core")
+
     def init_state(self, param: Parameter) -> None:
         """Put the first values into ``self.state``; by default there are none."""
 
     def serialize(self, serializer: Any) -> None:
-        """Save, or load, ``t`` and the state. A state that is not in the file begins at the next update."""
+        """Save, or load, ``t`` and the state. A state that is not in the file begins at the next update.
+
+        A part of a state is no state: ``KeyError``, unless the serializer passes over what is missing (it gives None)
+        or the rule is not enabled.
+        """
         self.t = serializer("t", self.t)
         if self._state is not None:
             for key in self._state:
                 self._state[key] = serializer(key, self._state[key])
         elif isinstance(serializer, Deserializer):
             self._state = self._load_state(serializer)
+        if self._use_fp32_update:
+            self._serialize_precise(serializer)
+
+    def _serialize_precise(self, serializer: Any) -> None:
+        precise = None if self._fp32_param is None else self._fp32_param.array
+        if isinstance(serializer, Deserializer):
+            self._fp32_param = None  # a file of Chainer's has only the rounded copy; it is where the next step begins
+            with suppress(KeyError):
+                if (precise := serializer("fp32_param", None)) is not None:
+                    self._fp32_param = Parameter(precise.copy())
+        elif precise is not None:
+            serializer("fp32_param", precise)
 
     def _load_state(self, serializer: Any) -> dict[str, Any] | None:
         self._state = {}
         self.init_state(Parameter(np.zeros((), np.float32)))  # to learn the names
-        state = {}
+        state, missing = {}, []
         for key in self._state:
             try:
                 state[key] = serializer(key, None)
             except KeyError:
-                state[key] = None
-        missing = [key for key, value in state.items() if value is None]
+                missing.append(key)
+        self._state = None
+        if missing and state and self.enabled:
+            raise KeyError(f"{type(self).__name__}: the file has a part of the state but not {', '.join(missing)}")
+        missing += [key for key, value in state.items() if value is None]
         if not missing:
             return {key: value.copy() if is_array(value) else value for key, value in state.items()}
-        self._state = None
-        if len(missing) < len(state):
-            raise KeyError(f"{type(self).__name__}: the file has a part of the state but not {', '.join(missing)}")
-        if self.t > 0:
+        if self.t > 0 and self.enabled:
             warnings.warn(
                 f"{type(self).__name__}: the file has no {', '.join(missing)} for a parameter that was updated "
                 f"{self.t} times; its state begins anew",
@@ -236,7 +267,11 @@ class Optimizer:
         t: number of steps so far.
         epoch: number of epochs so far, as counted by ``new_epoch``.
         use_auto_new_epoch: True if an updater counts the epochs.
+        takes_empty_links: whether ``setup`` warns of a link without parameters, as Chainer's takes it, or refuses it.
+            ``minigan.legacy`` sets it for scripts that were written for Chainer.
     """
+
+    takes_empty_links = False
 
     target: Any = None
     t = 0
@@ -247,20 +282,27 @@ class Optimizer:
     _loss_scale: float | None = None
     _loss_scale_interval: int | None = None  # None: the scale is fixed
     _loss_scale_isnan = False
+    _loss_scale_overflowed = False  # whether it ever was too large
     _use_fp32_update = False
 
     def setup(self: Self, link: Link) -> Self:
-        """Train ``link`` from now on; counters and hooks start anew. Returns the optimizer."""
+        """Train ``link`` from now on; counters and hooks start anew. Returns the optimizer.
+
+        Raises ``TypeError`` for what is no link, ``ValueError`` for a link without parameters, which would stay as it
+        is; one whose parameters wait for their shape has them.
+        """
         if not isinstance(link, Link):
             raise TypeError(
                 f"{type(self).__name__}.setup: the optimization target must be a link; got {type(link).__name__}"
             )
         if next(link.params(), None) is None:
-            warnings.warn(
-                f"{type(self).__name__}.setup: the {type(link).__name__} has no parameters; assign links and "
-                "parameters inside `with self.init_scope():`, and call setup after that",
-                stacklevel=2,
+            nothing = (
+                f"{type(self).__name__}.setup: the {type(link).__name__} has no parameters to train; assign links and "
+                "parameters inside `with self.init_scope():`, and call setup after that"
             )
+            if not self.takes_empty_links:
+                raise ValueError(nothing)
+            warnings.warn(nothing, stacklevel=2)
         self.target = link
         self.t = 0
         self.epoch = 0
@@ -292,7 +334,8 @@ class Optimizer:
         """Call ``hook(optimizer)`` at every step, before (``"pre"``) or after (``"post"``) the parameters move.
 
         A hook whose ``call_for_each_param`` is True is called as ``hook(param.update_rule, param)`` for each
-        parameter instead. ``name`` is the hook's own by default; ``"auto"`` is the hook's own ``timing``.
+        parameter instead. ``name`` is the hook's own by default; ``"auto"`` is the hook's own ``timing``. Gradients
+        that are scaled up against underflow (``param._loss_scale`` is not None) are so still.
         """
         self._check_set_up().add(hook, name, timing)
 
@@ -303,6 +346,8 @@ class Optimizer:
     def call_hooks(self, timing: str = "pre") -> None:
         """Call the hooks of that timing, ``"pre"`` or ``"post"``."""
         hooks = self._check_set_up()
+        if timing not in ("pre", "post"):
+            raise ValueError(f"call_hooks: timing is {timing!r} but must be 'pre' or 'post'")
         for hook in (hooks.pre if timing == "pre" else hooks.post).values():
             self.call_hook(hook)
 
@@ -317,14 +362,17 @@ class Optimizer:
     # Loss scaling, against gradients too small for float16
 
     def set_loss_scale(self, loss_scale: float) -> None:
-        """Multiply the loss by a fixed factor before ``backward``, and divide the gradients by it after."""
+        """Multiply the loss by a fixed factor before ``backward``; each rule divides its gradient by it.
+
+        With ``use_fp32_update`` it divides in float32, so that nothing is lost.
+        """
         self.loss_scaling(scale=loss_scale)
 
     def loss_scaling(self, interval: int = 1000, scale: float | None = None) -> None:
         """Choose the factor for the loss while training.
 
-        It starts at 1 and doubles every ``interval`` steps; when a gradient is not finite, it is halved and that
-        step leaves the parameters alone. With ``scale`` the factor is fixed.
+        It starts at 1 and doubles at every step until a gradient is not finite. Then it is halved, and the step leaves
+        the parameters alone; from there on it doubles in ``interval`` steps. With ``scale`` the factor is fixed.
         """
         if interval < 1:
             raise ValueError(f"loss_scaling: interval is {interval} but must be 1 or more")
@@ -332,14 +380,14 @@ class Optimizer:
             raise ValueError(f"loss_scaling: scale is {scale} but must be above 0")
         self._loss_scale = 1.0 if scale is None else scale
         self._loss_scale_interval = interval if scale is None else None
-        self._loss_scale_isnan = False
+        self._loss_scale_isnan = self._loss_scale_overflowed = False
 
     def check_nan_in_grads(self) -> None:
         """Note whether a gradient is not finite; see ``is_safe_to_update``."""
         self._loss_scale_isnan = False
         for path, param in self.target.namedparams():
             if param.grad is not None and not bool(param.xp.isfinite(param.grad).all()):
-                self._loss_scale_isnan = True
+                self._loss_scale_isnan = self._loss_scale_overflowed = True
                 warnings.warn(
                     f"the gradient of {path} is not finite (iteration: {self.t}, loss_scale: {self._loss_scale})",
                     stacklevel=2,
@@ -352,16 +400,24 @@ class Optimizer:
     def update_loss_scale(self) -> None:
         """Move the factor after a step."""
         if self._loss_scale is not None and self._loss_scale_interval is not None:
-            factor = 0.5 if self._loss_scale_isnan else 2.0 ** (1.0 / self._loss_scale_interval)
+            steps = self._loss_scale_interval if self._loss_scale_overflowed else 1
+            factor = 0.5 if self._loss_scale_isnan else 2.0 ** (1.0 / steps)
             self._loss_scale = min(max(self._loss_scale * factor, 1.0), _LARGEST_LOSS_SCALE)
 
     # Files
 
     def serialize(self, serializer: Any) -> None:
-        """Save, or load, ``t``, ``epoch`` and each rule under its parameter's path. Hyperparameters are not saved."""
+        """Save, or load, ``t``, ``epoch`` and each rule under its parameter's path. Hyperparameters are not saved.
+
+        A loss scale that moves is saved, which Chainer does not: the next step depends on it.
+        """
         self._check_set_up()
         self.t = serializer("t", self.t)
         self.epoch = serializer("epoch", self.epoch)
+        if self._loss_scale_interval is not None:
+            with suppress(KeyError):  # a file of Chainer's
+                self._loss_scale = serializer("loss_scale", self._loss_scale)
+                self._loss_scale_overflowed = serializer("loss_scale_overflowed", self._loss_scale_overflowed)
         for path, param in self.target.namedparams():
             rule = param.update_rule
             if rule is None:
@@ -414,9 +470,7 @@ class GradientMethod(Optimizer):
 
     def reallocate_cleared_grads(self) -> None:
         """Give zeros to the parameters that have no gradient."""
-        for param in self.target.params(False):
-            if param.grad is None:
-                param._zerograd()
+        _fill_gradients(self.target.params())
 
     def call_hook(self, hook: Callable) -> None:
         """Call one hook, once or for each parameter; gradients that it clears become zeros for the next one."""
@@ -432,7 +486,7 @@ class GradientMethod(Optimizer):
         self._check_set_up()
         if lossfun is not None:
             loss = lossfun(*args, **kwds)
-            if not isinstance(loss, Variable):
+            if not hasattr(loss, "backward"):
                 raise TypeError(
                     f"{type(self).__name__}.update: lossfun returned {type(loss).__name__}; wanted the loss as a "
                     "Variable; check its return statement"
@@ -443,21 +497,24 @@ class GradientMethod(Optimizer):
                 self.target.zerograds()
             loss.backward(loss_scale=self._loss_scale)
             del loss
-        self.reallocate_cleared_grads()
-        for param in self.target.params(False):
-            if param._loss_scale is not None and param.grad is not None:
-                param.grad = param.xp.asarray(param.grad * (1.0 / param._loss_scale), param.dtype)
-                param._loss_scale = None
+        params = list(self.target.params())  # once: the walk through a small net takes longer than its step
+        _fill_gradients(params)
         if self._loss_scale_interval is not None:
             self.check_nan_in_grads()
         self.call_hooks("pre")
         self.t += 1
         if self.is_safe_to_update():
-            for param in self.target.params():
+            for param in params:
                 param.update()
-        self.reallocate_cleared_grads()
+        _fill_gradients(params)
         self.call_hooks("post")
         self.update_loss_scale()
+
+
+def _fill_gradients(params: Iterable[Parameter]) -> None:
+    for param in params:
+        if param.grad is None and param.is_initialized:
+            param._zerograd()
 
 
 def _old_hook(hook: type) -> type:

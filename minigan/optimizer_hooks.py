@@ -1,7 +1,8 @@
 """Hooks that change gradients before the optimizer uses them: ``optimizer.add_hook(WeightDecay(1e-4))``.
 
 They put a new gradient in place of the old one. Changing it in place would be wrong where two parameters share one
-array as their gradient, as the two terms of a sum do.
+array as their gradient, as the two terms of a sum do. A gradient may be scaled up against underflow, by the factor
+``param._loss_scale``; then a hook works in that unit, too, so that it does the same with and without.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from typing import Any
 import numpy as np
 
 from minigan.core import Parameter
+
+
+def _unit(param: Parameter) -> float:
+    return 1.0 if param._loss_scale is None else param._loss_scale
 
 
 class _ForEach:
@@ -38,7 +43,7 @@ class WeightDecay(_ForEach):
         self.rate = rate
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
-        gradient = param.array * float(self.rate)
+        gradient = param.array * (float(self.rate) * _unit(param))
         gradient += param.grad
         return gradient
 
@@ -52,7 +57,7 @@ class Lasso(_ForEach):
         self.rate = rate
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
-        return param.grad + float(self.rate) * param.xp.sign(param.array)
+        return param.grad + float(self.rate) * _unit(param) * param.xp.sign(param.array)
 
 
 class GradientHardClipping(_ForEach):
@@ -65,7 +70,7 @@ class GradientHardClipping(_ForEach):
         self.upper_bound = upper_bound
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
-        return param.xp.clip(param.grad, self.lower_bound, self.upper_bound)
+        return param.xp.clip(param.grad, self.lower_bound * _unit(param), self.upper_bound * _unit(param))
 
 
 def exponential_decay_noise(xp: Any, shape: Any, dtype: Any, hook: Any, opt: Any) -> Any:
@@ -83,7 +88,8 @@ class GradientNoise(_ForEach):
         self.noise_func = noise_func
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
-        return param.grad + self.noise_func(param.xp, param.shape, param.dtype, self, rule)
+        noise = self.noise_func(param.xp, param.shape, param.dtype, self, rule)
+        return param.grad + (noise if param._loss_scale is None else noise * param._loss_scale)
 
 
 class GradientLARS(_ForEach):
@@ -100,9 +106,10 @@ class GradientLARS(_ForEach):
         self.eps = eps
 
     def _gradient(self, rule: Any, param: Parameter) -> Any:
-        norm, of_gradient = (math.sqrt(_sum_of_squares(array)) for array in (param.array, param.grad))
-        rate = norm / (self.eps + of_gradient + self.weight_decay * norm) if norm > self.threshold else 1.0
-        return rate * (param.grad + float(self.weight_decay) * param.array)
+        norm, of_gradient = (float(param.xp.sqrt(_sum_of_squares(array))) for array in (param.array, param.grad))
+        decay = self.weight_decay
+        rate = norm / (self.eps + of_gradient / _unit(param) + decay * norm) if norm > self.threshold else 1.0
+        return rate * (param.grad + float(decay) * _unit(param) * param.array)
 
 
 class GradientClipping:
@@ -117,13 +124,13 @@ class GradientClipping:
 
     def __call__(self, optimizer: Any) -> None:
         params = [param for param in optimizer.target.params(False) if param.grad is not None]
-        norm = math.sqrt(sum(_sum_of_squares(param.grad) for param in params))
+        norm = math.sqrt(sum(float(_sum_of_squares(param.grad)) / _unit(param) ** 2 for param in params))
         if norm > self.threshold:
             factor = float(self.threshold) / norm
             for param in params:
                 param.grad = param.xp.asarray(param.grad * factor, param.dtype)
 
 
-def _sum_of_squares(gradient: Any) -> float:
-    flat = gradient.ravel(order="K").astype(np.promote_types(gradient.dtype, np.float32), copy=False)
-    return float(flat.dot(flat))
+def _sum_of_squares(array: Any) -> Any:
+    flat = array.ravel(order="K").astype(np.promote_types(array.dtype, np.float32), copy=False)
+    return flat.dot(flat)

@@ -33,17 +33,19 @@ class _Rule(UpdateRule):
 
     Args:
         parent_hyperparam: the optimizer's values; by default those of an optimizer made without arguments.
-        own: values of this rule alone; None is the parent's.
+        own, named: values of this rule alone, in the order of the optimizer's arguments or by name; None is the
+            parent's.
     """
 
     is_elementwise = True
     states: ClassVar[tuple[str, ...]] = ()
     start = 0.0  #: what the first array of the state is filled with
     _defaults: ClassVar[Hyperparameter]
+    _arguments: ClassVar[inspect.Signature]
 
-    def __init__(self, parent_hyperparam: Hyperparameter | None = None, **own: Any) -> None:
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, *own: Any, **named: Any) -> None:
         super().__init__(parent_hyperparam or self._defaults)
-        for name, value in own.items():
+        for name, value in self._arguments.bind_partial(*own, **named).arguments.items():
             if value is not None:
                 setattr(self.hyperparam, name, value)
 
@@ -52,6 +54,10 @@ class _Rule(UpdateRule):
             self.state[key] = param.xp.zeros_like(param.array)
         if self.start:
             self.state[self.states[0]].fill(self.start)
+
+    def update_core_gpu(self, param: Parameter) -> None:
+        """Change a CuPy array, by the same lines: they are written for both."""
+        self.update_core_cpu(param)
 
 
 class _Method(GradientMethod):
@@ -62,7 +68,8 @@ class _Method(GradientMethod):
     def __init_subclass__(cls) -> None:
         if "rule" in vars(cls):
             cls.rule._defaults = Hyperparameter()
-            for name, argument in inspect.signature(cls).parameters.items():
+            cls.rule._arguments = inspect.signature(cls)
+            for name, argument in cls.rule._arguments.parameters.items():
                 setattr(cls, name, HyperparameterProxy(name))
                 setattr(cls.rule._defaults, name, argument.default)
 
@@ -77,9 +84,9 @@ class _Method(GradientMethod):
 class SGDRule(_Rule):
     """``p -= lr * g``."""
 
-    def update_core(self, param: Parameter) -> None:
-        p, g = param.array, param.grad
-        p -= param.xp.multiply(g, float(self.hyperparam.lr), out=_scratch(p))
+    def update_core_cpu(self, param: Parameter) -> None:
+        p = param.array
+        p -= float(self.hyperparam.lr) * param.grad
 
 
 class SGD(_Method):
@@ -96,13 +103,10 @@ class MomentumSGDRule(_Rule):
 
     states = ("v",)
 
-    def update_core(self, param: Parameter) -> None:
-        lr, momentum = float(self.hyperparam.lr), float(self.hyperparam.momentum)
-        p, g, s = param.array, param.grad, _scratch(param.array)
-        v = self.state["v"]
-        v *= momentum
-        param.xp.multiply(g, lr, out=s)
-        v -= s
+    def update_core_cpu(self, param: Parameter) -> None:
+        p, v = param.array, self.state["v"]
+        v *= float(self.hyperparam.momentum)
+        v -= float(self.hyperparam.lr) * param.grad
         p += v
 
 
@@ -120,7 +124,7 @@ class CorrectedMomentumSGDRule(_Rule):
 
     states = ("v",)
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         v = self.state["v"]
         v *= float(self.hyperparam.momentum)
         v -= param.grad
@@ -144,11 +148,13 @@ class NesterovAGRule(_Rule):
 
     states = ("v",)
 
-    def update_core(self, param: Parameter) -> None:
-        v, momentum, step = self.state["v"], float(self.hyperparam.momentum), float(self.hyperparam.lr) * param.grad
+    def update_core_cpu(self, param: Parameter) -> None:
+        p, g, v = param.array, param.grad, self.state["v"]
+        lr, momentum = float(self.hyperparam.lr), float(self.hyperparam.momentum)
         v *= momentum
-        v -= step
-        param.array[...] += momentum * momentum * v - (1.0 + momentum) * step
+        v -= lr * g
+        p += momentum * momentum * v
+        p -= (1.0 + momentum) * lr * g
 
 
 class NesterovAG(_Method):
@@ -165,7 +171,7 @@ class AdaGradRule(_Rule):
 
     states = ("h",)
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         g, h = _wide(param.grad), self.state["h"]
         h += g * g
         param.array[...] -= float(self.hyperparam.lr) * g / (param.xp.sqrt(_wide(h)) + float(self.hyperparam.eps))
@@ -188,7 +194,7 @@ class AdaDeltaRule(_Rule):
 
     states = ("msg", "msdx")
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         rho, eps = float(self.hyperparam.rho), float(self.hyperparam.eps)
         g, msg, msdx = _wide(param.grad), self.state["msg"], self.state["msdx"]
         msg[...] = rho * _wide(msg) + (1.0 - rho) * g * g
@@ -211,15 +217,13 @@ class RMSpropRule(_Rule):
 
     states = ("ms",)
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
         lr, alpha, eps, inside = float(hp.lr), float(hp.alpha), float(hp.eps), bool(hp.eps_inside_sqrt)
-        xp = param.xp
-        p, g, s = param.array, param.grad, _scratch(param.array)
-        ms = self.state["ms"]
+        xp, p, g, ms = param.xp, param.array, _wide(param.grad), self.state["ms"]
+        s = xp.multiply(g, 1.0 - alpha, out=_scratch(p))
+        s *= g
         ms *= alpha
-        xp.multiply(g, g, out=s)
-        s *= 1.0 - alpha
         ms += s
         if inside:
             xp.add(ms, eps, out=s)
@@ -227,9 +231,9 @@ class RMSpropRule(_Rule):
         else:
             xp.sqrt(ms, out=s)
             s += eps
-        xp.divide(g, s, out=s)
-        s *= lr
-        p -= s
+        step = lr * g
+        step /= s
+        p -= step
 
 
 class RMSprop(_Method):
@@ -252,7 +256,7 @@ class RMSpropGravesRule(_Rule):
 
     states = ("n", "g", "delta")
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
         alpha, g = float(hp.alpha), _wide(param.grad)
         n, mean, delta = (self.state[key] for key in self.states)
@@ -281,7 +285,7 @@ class SMORMS3Rule(_Rule):
     states = ("mem", "g", "g2")
     start = 1.0
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         xp, g, lr, eps = param.xp, _wide(param.grad), float(self.hyperparam.lr), float(self.hyperparam.eps)
         mem, mean, square = (self.state[key] for key in self.states)
         r = 1.0 / (_wide(mem) + 1.0)
@@ -309,18 +313,18 @@ class MSVAGRule(_Rule):
 
     states = ("m", "v")
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         hp, xp, g, p = self.hyperparam, param.xp, _wide(param.grad), param.array
         beta, lr, eta, decay = float(hp.beta), float(hp.lr), float(hp.eta), float(hp.weight_decay_rate)
         for key, value in (("m", g), ("v", g * g)):
-            self.state[key][...] = beta * _wide(self.state[key]) + (1.0 - beta) * value
-        left = 1.0 - beta**self.t
-        m, v = _wide(self.state["m"]) / left, _wide(self.state["v"]) / left
-        rho = ((1.0 - beta) ** 2 * (1.0 - beta ** (2 * self.t))) / ((1.0 - beta**2) * left**2)
+            self.state[key] += (1.0 - beta) * (value - _wide(self.state[key]))
+        power = beta**self.t
+        m, v = (_wide(self.state[key]) / (1.0 - power) for key in self.states)
+        rho = ((1.0 - beta) ** 2 * (1.0 - power**2)) / ((1.0 - beta**2) * (1.0 - power) ** 2)
+        rho = min(rho, 0.9 if p.dtype == np.float16 else 0.9999)  # it is 1 at the first step, where s is rounding alone
         square = m * m
-        noise = rho / (1.0 - rho) * xp.maximum(v - square, 0.0) if rho < 1.0 - 1e-9 else 0.0
-        factor = xp.where(square > 0.0, square / xp.where(square > 0.0, square + noise, 1.0), 1.0)
-        p -= eta * (lr * factor * m + decay * p)
+        total = xp.maximum(square, square + rho * ((v - square) / (1.0 - rho)))
+        p -= eta * (lr * m * (square / xp.where(total > 0.0, total, 1.0)) + decay * p)
 
 
 class MSVAG(_Method):
@@ -346,8 +350,8 @@ class AdamRule(_Rule):
     in place of ``v``, AdaBound clips the factor of ``m`` to ``bounds``.
     """
 
-    def __init__(self, parent_hyperparam: Hyperparameter | None = None, **own: Any) -> None:
-        super().__init__(parent_hyperparam, **own)
+    def __init__(self, parent_hyperparam: Hyperparameter | None = None, *own: Any, **named: Any) -> None:
+        super().__init__(parent_hyperparam, *own, **named)
         if self.hyperparam.adabound:
             self.initial_alpha = self.hyperparam.alpha  # the bounds follow later changes of alpha
 
@@ -371,7 +375,7 @@ class AdamRule(_Rule):
         final = hp.final_lr * hp.alpha / self.initial_alpha
         return final * (1.0 - 1.0 / (hp.gamma * self.t + 1)), final * (1.0 + 1.0 / (hp.gamma * self.t))
 
-    def update_core(self, param: Parameter) -> None:
+    def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
         towards_g, towards_square, eps = 1.0 - float(hp.beta1), 1.0 - float(hp.beta2), float(hp.eps)
         eta, decay = float(hp.eta), float(hp.eta * hp.weight_decay_rate)

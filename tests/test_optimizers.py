@@ -1,13 +1,20 @@
 """Steps against the formulas in float64 and against Chainer; hooks, files, hyperparameters, errors."""
 
+import subprocess
+import sys
+import warnings
+
 import numpy as np
 import pytest
 
+from minigan import functions, mixed16, optimizers, serializers
 from minigan import optimizer as optimizer_module
-from minigan import optimizers
+from minigan.configuration import using_config
 from minigan.core import Parameter, sum
+from minigan.iterators import SerialIterator
 from minigan.link import Chain, Link
-from minigan.optimizer import GradientMethod, Hyperparameter, UpdateRule
+from minigan.links import Linear
+from minigan.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
 from minigan.optimizer_hooks import (
     GradientClipping,
     GradientHardClipping,
@@ -16,7 +23,9 @@ from minigan.optimizer_hooks import (
     Lasso,
     WeightDecay,
 )
+from minigan.serializer import Deserializer
 from minigan.serializers.npz import DictionarySerializer, NpzDeserializer
+from minigan.training.updaters import StandardUpdater
 
 
 class Pair(Link):
@@ -180,40 +189,47 @@ def test_steps_equal_the_formula(make, reference, dtype):
     np.testing.assert_allclose(link.p.array, reference(start, gradients), rtol=tolerance, atol=tolerance)
 
 
-# Chainer 7.8.1: p = Parameter(numpy.array([1, 2, -3], 'f')), <optimizer>().setup(link of p), three times
-# p.grad = numpy.array([.1, -.2, 1e-3], 'f'); p.update(); p.array.tolist()
+# Chainer 7.8.1: p = Parameter(numpy.array([1, 2, -3], 'f')), o = <optimizer>(**kwargs).setup(link of p),
+# r = numpy.random.RandomState(0), 20 times: the rate *= 0.97, p.grad = r.randn(3).astype('f'), o.update();
+# p.array. The rate is o.alpha for Adam and its kin, o.lr for the others (AdaDelta has none).
 FROM_CHAINER = [
-    (optimizers.Adam, [0.9970000386238098, 2.002999782562256, -3.0029993057250977]),
-    (lambda: optimizers.AdamW(weight_decay_rate=0.1), [0.7262899875640869, 1.4607099294662476, -2.189708948135376]),
-    (optimizers.SGD, [0.9970000386238098, 2.006000280380249, -3.000030040740967]),
-    (optimizers.RMSprop, [0.7710871696472168, 2.228912830352783, -3.2288944721221924]),
+    (optimizers.Adam, dict(), [0.9918607, 1.9937801, -2.999665]),
+    (optimizers.Adam, dict(alpha=0.01, beta1=0.5, eta=0.5, weight_decay_rate=0.1), [0.35160348, 0.7071173, -1.0664257]),
     (
-        lambda: optimizers.RMSprop(eps=1e-3, eps_inside_sqrt=True),
-        [0.9132024049758911, 2.143401622772217, -3.000948429107666],
+        optimizers.Adam, dict(amsgrad=True, adabound=True, beta2=0.7, final_lr=0.01, gamma=0.3),
+        [0.96998024, 1.9807253, -2.9894216],
     ),
-    (optimizers.MomentumSGD, [0.9943900108337402, 2.0112199783325195, -3.000056266784668]),
-    (optimizers.AdaBound, [0.9970000386238098, 2.002999782562256, -3.0029993057250977]),
-    (optimizers.AMSBound, [0.9970000386238098, 2.002999782562256, -3.0029993057250977]),
-    (optimizers.NesterovAG, [0.9897558093070984, 2.0204880237579346, -3.0001027584075928]),
-    (optimizers.CorrectedMomentumSGD, [0.9943900108337402, 2.0112199783325195, -3.000056266784668]),
-    (optimizers.AdaGrad, [0.9977155923843384, 2.002284526824951, -3.002284526824951]),
-    (optimizers.AdaDelta, [0.9864448308944702, 2.0135655403137207, -3.0029308795928955]),
-    (optimizers.RMSpropGraves, [0.9979879260063171, 2.002126693725586, -3.000056266784668]),
-    (optimizers.SMORMS3, [0.9962878227233887, 2.0037121772766113, -3.0037121772766113]),
-    (optimizers.MSVAG, [0.9700000286102295, 2.059999942779541, -3.0002996921539307]),
-]
+    (optimizers.AdamW, dict(weight_decay_rate=0.1), [0.11964236, 0.2414389, -0.3638096]),
+    (optimizers.AMSGrad, dict(beta2=0.7), [0.9927944, 1.9945459, -3.0001893]),
+    (optimizers.AdaBound, dict(alpha=0.1, gamma=0.3), [0.22918719, 1.5793828, -2.8847566]),
+    (optimizers.AMSBound, dict(alpha=0.1, beta2=0.7, gamma=0.3), [0.30298266, 1.6035514, -2.9383457]),
+    (optimizers.SGD, dict(), [0.9423734, 1.9641143, -2.9697196]),
+    (optimizers.MomentumSGD, dict(), [0.4433869, 1.683838, -2.8633983]),
+    (optimizers.CorrectedMomentumSGD, dict(), [0.5353162, 1.7299422, -2.8725543]),
+    (optimizers.NesterovAG, dict(), [0.43965304, 1.6757252, -2.8318195]),
+    (optimizers.AdaGrad, dict(), [0.9974782, 1.9975504, -2.9997694]),
+    (optimizers.AdaDelta, dict(), [0.9857735, 1.9839554, -2.9841778]),
+    (optimizers.RMSprop, dict(), [0.74720275, 1.7544065, -2.9744432]),
+    (optimizers.RMSprop, dict(eps=0.001, eps_inside_sqrt=True), [0.74969745, 1.7769938, -2.9711804]),
+    (optimizers.RMSpropGraves, dict(), [0.98876774, 1.9899646, -3.0003388]),
+    (optimizers.SMORMS3, dict(), [0.99526536, 1.9947413, -2.9977567]),
+    (optimizers.MSVAG, dict(weight_decay_rate=0.01), [-0.13780552, 1.3219402, -2.464015]),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "expected"), FROM_CHAINER)
-def test_steps_equal_chainers(make, expected):
-    link = Link()
+@pytest.mark.parametrize(("make", "kwargs", "expected"), FROM_CHAINER)
+def test_twenty_steps_equal_chainers_to_the_last_bit(make, kwargs, expected):
+    link, rng = Link(), np.random.RandomState(0)
     with link.init_scope():
         link.p = Parameter(np.array([1, 2, -3], np.float32))
-    make().setup(link)
-    for _ in range(3):
-        link.p.grad = np.array([0.1, -0.2, 1e-3], np.float32)
-        link.p.update()
-    np.testing.assert_allclose(link.p.array, expected, rtol=2e-7)
+    optimizer = make(**kwargs).setup(link)
+    rate = "alpha" if isinstance(optimizer, optimizers.Adam) else "lr"
+    for _ in range(20):
+        if hasattr(optimizer, rate):
+            setattr(optimizer, rate, getattr(optimizer, rate) * 0.97)
+        link.p.grad = rng.randn(3).astype(np.float32)
+        optimizer.update()
+    np.testing.assert_array_equal(link.p.array, np.array(expected, np.float32))
 
 
 def test_parameters_change_in_place_and_gradients_stay():
@@ -447,7 +463,10 @@ def test_loss_scale():
     seen = []
     optimizer.add_hook(lambda o: seen.append(link.W.grad.copy()), "look")
     optimizer.update(link.loss, np.ones((1, 3)))
-    np.testing.assert_allclose(seen[0], 2 * (np.array([[1, 2, -3]]) + 0.25))
+    gradient = 2 * (np.array([[1, 2, -3]]) + 0.25)
+    np.testing.assert_allclose(seen[0], gradient * 1024)  # Chainer's hooks see the same
+    np.testing.assert_allclose(link.W.array, np.array([[1, 2, -3]]) - 0.5 * gradient)
+    assert link.W._loss_scale is None
 
 
 def test_dynamic_loss_scale_skips_steps_that_overflow():
@@ -462,6 +481,111 @@ def test_dynamic_loss_scale_skips_steps_that_overflow():
         optimizer.update()
     np.testing.assert_array_equal(link.W.array, before)
     assert optimizer._loss_scale == 1 and not optimizer.is_safe_to_update()
+
+
+def test_the_dynamic_loss_scale_doubles_until_it_overflows():
+    # Chainer 7.8.1: loss_scaling(interval=3), o._loss_scale = 100, six updates, the third with NaN as gradient
+    link = Pair()
+    optimizer = optimizers.SGD().setup(link)
+    optimizer.loss_scaling(interval=3)
+    optimizer._loss_scale = 100.0
+    scales = []
+    for t in range(6):
+        link.W.grad = np.full((1, 3), np.nan if t == 2 else 1.0)
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            optimizer.update()
+        scales.append(optimizer._loss_scale)
+    np.testing.assert_allclose(scales, [200, 400, 200, 251.98421, 317.480210, 400])
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("scale", [None, 2.0**20])
+def test_loss_scaling_by_the_updater_saves_small_gradients(scale, precise):
+    x = np.arange(6).reshape(2, 3).astype("e")
+    with using_config("dtype", mixed16):
+        link = Linear(3, 2, nobias=True)
+    optimizer = optimizers.SGD(2.0**12).setup(link)
+    optimizer.use_fp32_update(precise)
+    seen, before = [], link.W.array.copy()
+    link.W.update_rule.add_hook(lambda rule, param: seen.append(param.grad.copy()), "look")
+    updater = StandardUpdater(
+        SerialIterator(x, 2, shuffle=False), optimizer, loss_scale=scale,
+        loss_func=lambda x: functions.sum(functions.cast(link(x), np.float32)) * 2.0**-26,
+    )  # fmt: skip
+    updater.update()
+    true = np.tile(x.sum(axis=0, dtype="d"), (2, 1)) * 2.0**-26
+    if not scale:
+        true[...] = 0  # float16 has nothing below 2**-24, as the 2**-26 in the first gradient
+    elif not precise:
+        true = true.astype("e").astype("d")
+    assert link.W.dtype == np.float16 and seen[0].dtype == (np.float32 if precise else np.float16)
+    np.testing.assert_array_equal(seen[0], true)
+    np.testing.assert_array_equal(link.W.array, (before - true * 2.0**12).astype("e"))
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda: WeightDecay(0.5), lambda: Lasso(0.5), lambda: GradientClipping(1.0), lambda: GradientNoise(0.5),
+        lambda: GradientHardClipping(-0.5, 0.5), lambda: GradientLARS(0.1, 0.1),
+    ],
+)  # fmt: skip
+def test_hooks_do_the_same_with_and_without_a_loss_scale(hook):
+    after = []
+    for scale in (None, 1024.0):
+        np.random.seed(0)
+        link = Pair()
+        optimizer = optimizers.SGD(0.5).setup(link)
+        if scale:
+            optimizer.set_loss_scale(scale)
+        optimizer.add_hook(hook())
+        optimizer.update(link.loss, np.ones((1, 3)))
+        after.append(link.W.array)
+    np.testing.assert_allclose(*after, rtol=1e-14)
+    plain = Pair()
+    optimizers.SGD(0.5).setup(plain).update(plain.loss, np.ones((1, 3)))
+    assert not np.allclose(after[0], plain.W.array)
+
+
+def test_resuming_with_float32_copies_a_moving_loss_scale_and_noise_is_exact():
+    def made():
+        link = Pair(np.float16)
+        optimizer = optimizers.MomentumSGD(0.01).setup(link)
+        optimizer.use_fp32_update()
+        optimizer.loss_scaling(interval=7)
+        optimizer.add_hook(GradientNoise(0.1))
+        return optimizer
+
+    def steps(optimizer, iterations):
+        for t in iterations:
+            optimizer.target.cleargrads()
+            (optimizer.target.loss(np.ones((1, 3), "e")) * (np.inf if t == 2 else 1)).backward(loss_scale=4.0)
+            optimizer.update()
+        return [saved(optimizer), saved(optimizer.target)]
+
+    np.random.seed(1)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = steps(made(), range(12))
+        np.random.seed(1)
+        half = made()
+        steps(half, range(5))
+        files, resumed, state = [saved(half), saved(half.target)], made(), np.random.get_state()
+        NpzDeserializer(files[0]).load(resumed)
+        NpzDeserializer(files[1]).load(resumed.target)
+        np.random.seed(2)
+        np.random.set_state(state)
+        rest = steps(resumed, range(5, 12))
+    assert {"loss_scale", "loss_scale_overflowed", "W/fp32_param"} <= set(files[0])
+    assert resumed._loss_scale_overflowed is True
+    for one, other in zip(whole, rest):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+    chainers = {key: value for key, value in files[0].items() if "scale" not in key and "fp32" not in key}
+    NpzDeserializer(chainers).load(resumed)  # begins at the rounded parameters
+    assert resumed.target.W.update_rule._fp32_param is None
 
 
 def test_a_rule_of_ones_own():
@@ -504,13 +628,34 @@ def test_epochs():
 def test_setup():
     optimizer, link = optimizers.Adam(), Pair()
     assert optimizer.setup(link) is optimizer and optimizer.target is link
-    with pytest.warns(UserWarning, match="Adam.setup: the Chain has no parameters"):
-        optimizer.setup(Chain())
     with pytest.raises(TypeError, match="Adam.setup: the optimization target must be a link; got int"):
         optimizer.setup(3)
     for use in (lambda o: o.update(), lambda o: o.add_hook(WeightDecay(1)), lambda o: o.serialize(None)):
         with pytest.raises(RuntimeError, match=r"SGD: there is nothing to train yet; call setup\(link\) first"):
             use(optimizers.SGD())
+
+
+def test_a_link_without_parameters_is_refused(monkeypatch):
+    class Forgetful(Chain):
+        def __init__(self):
+            super().__init__()
+            self.layer = Pair()  # outside of init_scope: no child
+
+    monkeypatch.setattr(Optimizer, "takes_empty_links", False)  # the alias of Chainer, once imported, sets it
+    for make in (optimizers.Adam, Optimizer):
+        with pytest.raises(ValueError, match=r"setup: the Forgetful has no parameters to train; .* self.init_scope"):
+            make().setup(Forgetful())
+    monkeypatch.setattr(Optimizer, "takes_empty_links", True)
+    with pytest.warns(UserWarning, match="Adam.setup: the Forgetful has no parameters"):
+        optimizer = optimizers.Adam().setup(Forgetful())
+    optimizer.update()
+    assert optimizer.t == 1
+
+
+def test_scripts_of_chainer_may_train_a_link_without_parameters():
+    script = "import minigan.legacy, chainer; chainer.optimizers.SGD().setup(chainer.Link()).update(); print('done')"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout == "done\n" and "UserWarning: SGD.setup: the Link has no parameters" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -520,11 +665,73 @@ def test_setup():
         (lambda o: o.add_hook(WeightDecay(1), timing="now"), ValueError, "timing is 'now' but must be"),
         (lambda o: [o.add_hook(WeightDecay(1)) for _ in "ab"], KeyError, "a hook called 'WeightDecay' already"),
         (lambda o: o.remove_hook("x"), KeyError, "there is no hook called 'x'; there is none"),
+        (lambda o: o.call_hooks("auto"), ValueError, "timing is 'auto' but must be 'pre' or 'post'"),
     ],
 )
 def test_hook_errors(use, error, sentence):
     with pytest.raises(error, match=sentence):
         use(optimizers.SGD().setup(Pair()))
+
+
+def test_a_hook_whose_own_timing_is_neither_is_named():
+    link = Pair()
+    hook = WeightDecay(1)
+    hook.timing = "after"
+    for owner in (optimizers.SGD().setup(link), link.W.update_rule):
+        with pytest.warns(UserWarning, match="the timing of 'WeightDecay' is 'after'; it runs as 'pre'"):
+            owner.add_hook(hook)
+
+
+@pytest.mark.parametrize("timing", ["pre", "post"])
+@pytest.mark.parametrize("own", [True, False])
+def test_hooks_of_one_parameter_run_before_or_after_its_update(timing, own):
+    link, seen = Pair(), []
+
+    def hook(rule, param):
+        seen.append((rule is link.b.update_rule, param is link.b, float(link.b.array[0]), float(link.W.array[0, 0])))
+
+    optimizer = optimizers.SGD(1.0).setup(link)
+    hook.timing = timing if own else "pre" if timing == "post" else "post"
+    link.b.update_rule.add_hook(hook, timing="auto" if own else timing)
+    for calls in (1, 2):
+        link.W.grad, link.b.grad = np.ones((1, 3)), np.ones(1)
+        before = float(link.b.array[0])
+        optimizer.update()
+        assert len(seen) == calls and seen[-1][:3] == (True, True, before - (timing == "post"))
+    link.b.update_rule.remove_hook("hook")
+    optimizer.update()
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("make", [case[0] for case in REFERENCES])
+@pytest.mark.parametrize("timing", ["pre", "post"])
+def test_hooks_of_the_optimizer_see_the_parameters_before_or_after_the_step(make, timing):
+    link, seen = Pair(), []
+    optimizer = make().setup(link)
+    optimizer.add_hook(lambda o: seen.append((o.t, link.W.array.copy())), "look", timing)
+    before = link.W.array.copy()
+    link.W.grad = np.ones((1, 3))
+    optimizer.update()
+    ((t, array),) = seen
+    assert t == (timing == "post") and not np.array_equal(before, link.W.array)
+    np.testing.assert_array_equal(array, before if timing == "pre" else link.W.array)
+
+
+def test_hooks_are_not_in_the_file():
+    def made():
+        optimizer = optimizers.MomentumSGD().setup(Pair())
+        optimizer.add_hook(WeightDecay(0.5))
+        return optimizer
+
+    optimizer, plain = made(), optimizers.MomentumSGD().setup(Pair())
+    optimizer.update()
+    NpzDeserializer(saved(optimizer)).load(plain)
+    assert sorted(saved(plain)) == sorted(saved(optimizer))
+    with pytest.raises(KeyError, match="no hook called"):
+        plain.remove_hook("WeightDecay")
+    optimizer.remove_hook("WeightDecay")  # loading leaves the hooks alone
+    NpzDeserializer(saved(plain)).load(copied := made())
+    copied.remove_hook("WeightDecay")
 
 
 def test_a_forgotten_return_of_the_loss_is_named():
@@ -621,6 +828,120 @@ def test_bounds_follow_alpha_and_close_in_on_the_final_rate():
 def test_a_rule_without_an_optimizer_has_the_defaults():
     rule = optimizers.AdamRule(alpha=3)
     assert (rule.hyperparam.alpha, rule.hyperparam.beta1, optimizers.AdamRule().hyperparam.alpha) == (3, 0.9, 0.001)
+    rule = optimizers.AdaDeltaRule(optimizers.AdaDelta(0.1, 0.2).hyperparam, None, 3)
+    assert (rule.hyperparam.rho, rule.hyperparam.eps) == (0.1, 3)
+    with pytest.raises(TypeError, match="momentum"):
+        optimizers.SGDRule(momentum=0.9)
+    with pytest.raises(TypeError, match="too many"):
+        optimizers.SGDRule(None, 1, 2)
+
+
+@pytest.mark.parametrize("make", [case[0] for case in REFERENCES])
+@pytest.mark.parametrize("name", ["update_core", "update_core_cpu", "update_core_gpu"])
+def test_the_core_of_a_rule_can_be_called_by_itself(make, name):
+    moved = []
+    for core in (None, name):
+        link = Pair()
+        make().setup(link)
+        rule = link.W.update_rule
+        link.W.grad = np.array([[0.1, -0.2, 0.3]])
+        if core is None:
+            link.W.update()
+        else:
+            rule.t, rule._state = 1, {}
+            rule.init_state(link.W)
+            assert getattr(rule, core)(link.W) is None
+        moved.append(link.W.array)
+    np.testing.assert_array_equal(*moved)
+
+
+def test_a_rule_derived_from_another_may_replace_one_core():
+    class Frozen(optimizers.AdamRule):
+        def update_core_cpu(self, param):
+            self.seen = param
+
+    param = Parameter(np.ones(2))
+    param.grad = np.ones(2)
+    rule = Frozen()
+    rule.update(param)
+    assert rule.seen is param and rule.t == 1 and sorted(rule.state) == ["m", "v"]
+    np.testing.assert_array_equal(param.array, 1)
+
+
+def test_there_is_no_chainerx_core():
+    with pytest.raises(NotImplementedError, match="there are no ChainerX arrays"):
+        UpdateRule().update_core_chainerx(Parameter(1.0))
+
+
+class Table(Deserializer):
+    """Gives what a dict has; None there stands for an entry that a serializer passed over."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __getitem__(self, key):
+        raise NotImplementedError
+
+    def __call__(self, key, value):
+        return self.entries[key]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("change", [{}, {"a": None}, {"b": None}, {"a": None, "b": None}, "a", "b", "ab"])
+def test_a_part_of_a_state_is_no_state(enabled, change):
+    class Rule(UpdateRule):
+        def init_state(self, param):
+            self.state.update(a=0, b=np.zeros(3))
+
+    entries = {"t": 100, "a": 1, "b": np.array([2.0, 3, 4])}
+    entries = entries | change if isinstance(change, dict) else {k: v for k, v in entries.items() if k not in change}
+    rule = Rule()
+    rule.enabled = enabled
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if change in ("a", "b") and enabled:
+            with pytest.raises(KeyError, match=f"the file has a part of the state but not {change}"):
+                rule.serialize(Table(entries))
+        else:
+            rule.serialize(Table(entries))
+    assert rule.t == 100
+    if change:
+        assert rule.state is None
+    else:
+        assert rule.state["a"] == 1 and rule.state["b"].tolist() == [2, 3, 4] and rule.state["b"] is not entries["b"]
+    warned = enabled and bool(change) and change not in ("a", "b")
+    assert ["its state begins anew" in str(w.message) for w in caught] == [True] * warned
+
+
+@pytest.mark.parametrize("form", ["npz", "hdf5"])
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.SMORMS3, optimizers.RMSpropGraves])
+def test_a_half_started_optimizer_passes_through_a_file(form, make, tmp_path):
+    if form == "hdf5":
+        pytest.importorskip("h5py")
+
+    def made():
+        link = Pair(np.float32)
+        with link.init_scope():
+            link.waiting, link.off = Parameter(0.0), Parameter(np.ones(2, np.float32))
+        optimizer = make().setup(link)
+        link.off.update_rule.enabled = False
+        return optimizer
+
+    first, second = made(), made()
+    for _ in range(3):
+        first.target.cleargrads()
+        first.target.W.grad = np.full((1, 3), 0.5, np.float32)
+        first.update()
+    getattr(serializers, f"save_{form}")(tmp_path / "file", first)
+    with pytest.warns(UserWarning, match=r"for a parameter that was updated 3 times; its state begins anew"):
+        getattr(serializers, f"load_{form}")(tmp_path / "file", second)
+    for one, other in zip(first.target.params(), second.target.params()):
+        assert one.update_rule.t == other.update_rule.t
+        assert (one.update_rule.state is None) == (other.update_rule.state is None)
+        for key, value in (one.update_rule.state or {}).items():
+            np.testing.assert_array_equal(other.update_rule.state[key], value)
+            assert other.update_rule.state[key].dtype == value.dtype
+    assert second.target.waiting.update_rule.state is None and second.target.off.update_rule.t == 0
 
 
 def test_loss_scaling_refuses_what_cannot_be():
