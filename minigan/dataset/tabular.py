@@ -43,7 +43,7 @@ class TabularDataset(DatasetMixin):
     def get_example(self, i: int) -> Any:
         """Return the i-th row, in the form that `mode` says."""
         columns = self.get_examples([i], None)
-        return _pack(self, [column[0] for column in columns])
+        return _pack(self.mode, self.keys, [column[0] for column in columns])
 
     def __iter__(self) -> Iterator[Any]:
         return (self.get_example(i) for i in range(len(self)))
@@ -66,7 +66,7 @@ class TabularDataset(DatasetMixin):
     def fetch(self) -> Any:
         """Return all columns in the form that `mode` says: a tuple or a dict of lists or arrays, or just one."""
         columns = self.get_examples(None, None)
-        return _pack(self, columns)
+        return _pack(self.mode, self.keys, columns)
 
     def convert(self, data: Any) -> Any:
         """Return what `fetch` gave with each list made an array: by `with_converter`'s converter where there is one."""
@@ -313,16 +313,16 @@ class _Transform(_View):
         return self._mode
 
     def get_examples(self, indices: Any, key_indices: Any) -> tuple[Any, ...]:
-        columns = self.dataset.get_examples(indices, None)
-        rows = [self._call([column[i] for column in columns]) for i in range(_count(indices, len(self)))]
+        columns, form = self.dataset.get_examples(indices, None), (self.dataset.mode, self.dataset.keys)
+        rows = [self._call(*form, [column[i] for column in columns]) for i in range(_count(indices, len(self)))]
         return tuple([row[k] for row in rows] for k in self._columns(key_indices))
 
     def _columns(self, key_indices: Any) -> Any:
         return range(len(self._keys)) if key_indices is None else key_indices
 
-    def _call(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the transformed values of all keys."""
-        result = _apply(self._transform, self.dataset.mode, _pack(self.dataset, values))
+    def _call(self, mode: type | None, keys: Sequence[str], values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the transformed values of all keys; those given, and their form, are of the data set beneath."""
+        result = _apply(self._transform, mode, _pack(mode, keys, values))
         mode = _mode_of(result)
         if self._mode is NotImplemented:
             self._mode = mode
@@ -341,7 +341,8 @@ class _Transform(_View):
 
 class _TransformBatch(_Transform):
     def get_examples(self, indices: Any, key_indices: Any) -> tuple[Any, ...]:
-        result = self._call(self.dataset.get_examples(indices, None))
+        columns = self.dataset.get_examples(indices, None)
+        result = self._call(self.dataset.mode, self.dataset.keys, columns)
         lengths, wanted = [len(column) for column in result], _count(indices, len(self))
         if any(length != wanted for length in lengths):
             raise ValueError(f"transform_batch: of {wanted} rows the function made columns of length {lengths}; it "
@@ -430,16 +431,15 @@ def _mode_of(data: Any) -> type | None:
     return tuple if isinstance(data, tuple) else dict if isinstance(data, dict) else None
 
 
-def _pack(dataset: TabularDataset, values: Sequence[Any]) -> Any:
-    """The values of all keys as the one thing that the data set's mode says."""
-    mode = dataset.mode
+def _pack(mode: type | None, keys: Sequence[str], values: Sequence[Any]) -> Any:
+    """The values of all keys as the one thing that the mode says."""
     if mode is tuple:
         return tuple(values)
     if mode is dict:
-        return dict(zip(dataset.keys, values))
+        return dict(zip(keys, values))
     if mode is None:
         return values[0]
-    raise ValueError(f"{type(dataset).__name__}: mode is {mode!r}; wanted tuple, dict or None")
+    raise ValueError(f"the mode of the table is {mode!r}; wanted tuple, dict or None")
 
 
 def _apply(function: Callable[..., Any], mode: type | None, data: Any) -> Any:
@@ -461,7 +461,7 @@ def _rows(indices: Any, length: int) -> Any:
     if isinstance(indices, slice):
         return indices
     try:
-        rows = list(indices)
+        rows = indices.tolist() if hasattr(indices, "tolist") else list(indices)
         if not rows or not all(isinstance(row, (bool, numpy.bool_)) for row in rows):
             return _compose(range(length), [operator.index(row) for row in rows])
     except TypeError:
@@ -491,10 +491,11 @@ def _compose(rows: Sequence[int], indices: Any) -> Any:
     if isinstance(indices, slice):
         part = rows[indices]
         return _as_slice(part) if isinstance(part, range) else part
-    for i in indices:
-        if not -len(rows) <= i < len(rows):
-            raise IndexError(f"there is no row {i} among {len(rows)}")
-    return [rows[i] for i in indices]
+    try:
+        return [rows[i] for i in indices]
+    except IndexError:
+        wrong = next(i for i in indices if not -len(rows) <= i < len(rows))
+        raise IndexError(f"there is no row {wrong} among {len(rows)}") from None
 
 
 def _as_slice(rows: range) -> slice:

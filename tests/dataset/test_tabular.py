@@ -50,7 +50,7 @@ def test_an_example_has_the_form_of_the_mode():
     assert lists(Table(2).fetch()) == [[0, 10], [1, 11], [2, 12]]
     assert list(Table(2, dict, arrays=False).fetch()) == ["a", "b", "c"] and Table(2, None).fetch().tolist() == [0, 10]
     assert Table(2).asdict()[1] == {"a": 10, "b": 11, "c": 12} and Table(2, dict).astuple()[1] == (10, 11, 12)
-    with pytest.raises(ValueError, match="mode is 'list'; wanted tuple, dict or None"):
+    with pytest.raises(ValueError, match="the mode of the table is 'list'; wanted tuple, dict or None"):
         Table(mode="list")[0]
     with pytest.raises(NotImplementedError, match="TabularDataset must define the property keys"):
         len(TabularDataset().keys)

@@ -225,7 +225,7 @@ LEFT_OUT = {
     "chainer.training.updaters": "",
     "chainer.training.extensions": "",
     "chainer.iterators": "DaliIterator",
-    "chainer.dataset": "ConcatWithAsyncTransfer",
+    "chainer.dataset": "",
     "chainer.dataset.tabular": "",
     "chainer.datasets": "",
 }
