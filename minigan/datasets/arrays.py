@@ -1,32 +1,27 @@
-"""Arrays out of npz and HDF5 files, read with the same distrust as IDX files.
-
-No pickled object is ever loaded, and a header's word about a size is held against the file before memory is taken.
-"""
+"""Arrays out of npz and HDF5 files, read with the same distrust as IDX files, and as models are."""
 
 from __future__ import annotations
 
-import math
 import os
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy
 
 from minigan.dataset.errors import DataError
-from minigan.datasets.idx import DAMAGE, LIMIT, damaged, read_at_most
+from minigan.datasets.idx import DAMAGE, LIMIT, damaged
+from minigan.utils.hdf5_file import SIGNATURE, open_hdf5
+from minigan.utils.npz_file import Archive
+from minigan.utils.stored import FileError, Stored
 
 Keys = Iterable["tuple[str, ...]"]
 """What to read: for each array the names under which it may stand, the first that is there counts."""
 
 ZIP_DAMAGE = DAMAGE + (ValueError, RuntimeError, KeyError, zipfile.BadZipFile, struct.error)
 """What reading a zip archive raises if it is damaged, or made by somebody with odd ideas."""
-
-_HEADER_READERS = {
-    (1, 0): numpy.lib.format.read_array_header_1_0,
-    (2, 0): numpy.lib.format.read_array_header_2_0,
-}
 
 
 def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT) -> list[numpy.ndarray]:
@@ -41,19 +36,20 @@ def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT) ->
     try:
         with open(path, "rb") as file:
             start = file.read(8)
+            if not start:
+                raise DataError(f"{path}: the file is empty; delete it and fetch it again")
+            if start != SIGNATURE and start[:2] != b"PK":
+                raise DataError(f"{path}: this is neither an npz nor an HDF5 file (it starts with {start.hex(' ')}); "
+                                f"give one of these or a folder with IDX files")  # fmt: skip
+            entries = (open_hdf5 if start == SIGNATURE else Archive)(file, f"{path}: the file")
+            return [_read(path, entries, _choose(path, names, entries), limit) for names in keys]
+    except FileError as error:
+        raise DataError(f"{error}; fetch the file again, or save arrays of numbers") from error
     except OSError as error:
         raise damaged(path, error) from error
-    if not start:
-        raise DataError(f"{path}: the file is empty; delete it and fetch it again")
-    if start == b"\x89HDF\r\n\x1a\n":
-        return _read_hdf5(path, keys, limit)
-    if start[:2] == b"PK":
-        return _read_npz(path, keys, limit)
-    raise DataError(f"{path}: this is neither an npz nor an HDF5 file (it starts with {start.hex(' ')}); give one of "
-                    f"these or a folder with IDX files")  # fmt: skip
 
 
-def _choose(path: Path, names: tuple[str, ...], present: list[str]) -> str:
+def _choose(path: Path, names: tuple[str, ...], present: Iterable[str]) -> str:
     for name in names:
         if name in present:
             return name
@@ -63,68 +59,16 @@ def _choose(path: Path, names: tuple[str, ...], present: list[str]) -> str:
                     f"and y")  # fmt: skip
 
 
-def _read_npz(path: Path, keys: Keys, limit: int) -> list[numpy.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            present = [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
-            return [_read_npy(path, archive, _choose(path, names, present), limit) for names in keys]
-    except DataError:
-        raise
-    except ZIP_DAMAGE as error:
-        raise damaged(path, error) from error
-
-
-def _read_npy(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> numpy.ndarray:
-    """Read one array; NumPy's own reader would allocate what the header says before looking further."""
-    with archive.open(f"{name}.npy") as file:
-        version = numpy.lib.format.read_magic(file)
-        if version not in _HEADER_READERS:
-            raise DataError(f"{path}: array {name} is stored in npy version {version}; wanted 1.0 or 2.0; save it with "
-                            f"numpy.savez")  # fmt: skip
-        try:
-            shape, fortran, dtype = _HEADER_READERS[version](file)
-        except Exception as error:  # NumPy parses the header as Python text and lets through what its parser raises
-            raise damaged(path, error) from error
-        wanted = _check(path, name, shape, dtype, limit)
-        content = read_at_most(file, wanted + 1)
-    if len(content) != wanted:
-        found = f"only {len(content):,}" if len(content) < wanted else "more"
-        raise DataError(f"{path}: array {name} says shape {shape}, {wanted:,} bytes, but {found} follow; the file is "
-                        f"cut or false: fetch it again")  # fmt: skip
-    array = numpy.frombuffer(content, dtype)
-    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
-
-
-def _read_hdf5(path: Path, keys: Keys, limit: int) -> list[numpy.ndarray]:
-    import h5py
-
-    arrays = []
-    try:
-        with h5py.File(path, "r") as file:
-            for names in keys:
-                name = _choose(path, names, list(file.keys()))
-                data = file[name]
-                if not isinstance(data, h5py.Dataset) or data.shape is None:
-                    raise DataError(f"{path}: {name} is a group or has no content; wanted an array")
-                wanted = _check(path, name, data.shape, data.dtype, limit)
-                if wanted > 0 and data.id.get_storage_size() == 0:
-                    raise DataError(f"{path}: array {name} says shape {data.shape} but nothing is stored in the file; "
-                                    f"write it again")  # fmt: skip
-                arrays.append(data[()])
-    except DataError:
-        raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise damaged(path, error) from error
-    return arrays
-
-
-def _check(path: Path, name: str, shape: tuple[int, ...], dtype: numpy.dtype, limit: int) -> int:
-    """Return the bytes of an array of numbers, or refuse objects, text and sizes beyond reason."""
-    if dtype.kind not in "biuf":
-        raise DataError(f"{path}: array {name} has dtype {dtype}; wanted numbers; objects are never unpickled, so save "
-                        f"the array as uint8")  # fmt: skip
-    wanted = math.prod(shape) * dtype.itemsize
-    if wanted > limit or any(type(length) is not int or length < 0 for length in shape):
-        raise DataError(f"{path}: array {name} says shape {shape}, {wanted:,} bytes; wanted at most {limit:,}; the "
-                        f"header is false, fetch the file again")  # fmt: skip
-    return wanted
+def _read(path: Path, entries: Mapping[str, Any], name: str, limit: int) -> numpy.ndarray:
+    stored = entries[name]
+    if not isinstance(stored, Stored):
+        raise DataError(f"{path}: {name} is a group or has no content; wanted an array")
+    if stored.dtype.kind not in "biuf":
+        raise DataError(f"{path}: array {name} has dtype {stored.dtype}; wanted numbers; save the array as "
+                        f"uint8")  # fmt: skip
+    wanted = stored.size * stored.dtype.itemsize
+    if wanted > limit:
+        raise DataError(f"{path}: array {name} says shape {stored.shape}, {wanted:,} bytes; wanted at most {limit:,}; "
+                        f"the header is false, fetch the file again")  # fmt: skip
+    stored.check_size(f"{path}: array {name}")
+    return stored.read()

@@ -26,6 +26,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Types of messages in the header of an entry, and of filters.
 _DATASPACE, _DATATYPE, _EXTERNAL, _LAYOUT, _FILTERS, _CONTINUED, _SYMBOLS = 1, 3, 7, 8, 11, 16, 17
 _DEFLATE, _SHUFFLE = 1, 2
+_ELSEWHERE, _NOWHERE = -1, 2**64 - 1
 # Offset and bits of the number, place and size of exponent and mantissa, bias: those of IEEE 754.
 _FLOATS = {
     2: (0, 16, 10, 5, 0, 10, 15),
@@ -101,6 +102,8 @@ class Group(Mapping[str, "Group | Stored | None"]):
         header, name = self._headers[first], f"{self.name}/{first}"
         entry = _Guard(self._source, name)
         with entry:
+            if header == _ELSEWHERE:
+                raise FileError("it is a link to another place, which is not followed")
             messages = _messages(self._content, header)
             found = _array(self._content, messages, entry) if _SYMBOLS not in messages else None
             if _SYMBOLS not in messages and not rest:
@@ -129,11 +132,9 @@ class Group(Mapping[str, "Group | Stored | None"]):
                 for i in range(count):
                     name_at, header, link, *_ = content.numbers("QQI", node[-1] + 8 + 40 * i)
                     name = names[name_at : names.find(b"\0", name_at)].decode()
-                    if link == 2:
-                        raise FileError(f"{name!r} is a link to another place, which is not followed")
                     if name in found or not name:
                         raise FileError(f"the name {name!r} is there twice")
-                    found[name] = header
+                    found[name] = _ELSEWHERE if link == 2 else header
             return found
 
 
@@ -284,7 +285,7 @@ def _chunked(content: _Bytes, shape: tuple[int, ...], dtype: np.dtype, messages:
     if len(chunk) != len(shape) or width != dtype.itemsize or dtype == _TEXT or room > whole + (1 << 20) or not room:
         raise FileError(f"its chunks {tuple(chunk)} of {width} bytes do not fit {dtype} {shape}")
     pieces = {}
-    for size, mask, *corner, _, place in _leaves(content, tree, f"II{axes}Q", kind=1):
+    for size, mask, *corner, _, place in _leaves(content, tree, f"II{axes}Q", kind=1) if tree != _NOWHERE else ():
         pieces[tuple(corner)] = size, mask, place
     missing = math.prod(-(-length // side) for length, side in zip(shape, chunk)) - len(pieces)
     if missing or any(at % side or at >= length for corner in pieces for at, side, length in zip(corner, chunk, shape)):

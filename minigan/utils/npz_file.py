@@ -78,7 +78,7 @@ class Archive(Mapping[str, "Stored | None"]):
         try:
             self._archive = file if isinstance(file, zipfile.ZipFile) else zipfile.ZipFile(_Directory(file))  # type: ignore[arg-type]
         except _DAMAGE as error:
-            raise FileError(f"{source} is not an npz file, or is cut short ({error})") from error
+            raise FileError(f"{source} is damaged or cut short, or is not an npz file ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._archive.infolist():
             if info.filename.endswith(".npy"):

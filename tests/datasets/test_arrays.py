@@ -30,7 +30,7 @@ def test_npz(tmp_path, save, array):
     save(tmp_path / "a.npz", other=np.zeros(2), x=array)
     (result,) = read_arrays(tmp_path / "a.npz", [("x",)])
     np.testing.assert_array_equal(result, array)
-    assert result.dtype == array.dtype
+    assert result.dtype == array.dtype.newbyteorder("=")
 
 
 def test_hdf5(tmp_path):
@@ -58,7 +58,7 @@ class Bomb:
 def test_pickled_objects_are_never_loaded(tmp_path):
     with open(tmp_path / "a.npz", "wb") as file:
         np.savez(file, x=np.array([Bomb()], dtype=object))
-    with pytest.raises(DataError, match="a.npz: array x has dtype object; .* never unpickled"):
+    with pytest.raises(DataError, match="a.npz: .* 'x' .* pickled Python objects, which are never loaded"):
         read_arrays(tmp_path / "a.npz", [("x",)])
 
 
@@ -72,22 +72,22 @@ def cases(tmp_path):
     return {
         "empty": (b"", "the file is empty"),
         "text": (b"not found", "neither an npz nor an HDF5"),
-        "cut": (whole[: len(whole) // 2], "damaged or cut"),
-        "damaged": (bytes(damaged), "damaged or cut|numbers|says shape"),
-        "hdf5 cut": (b"\x89HDF\r\n\x1a\n" + b"\0" * 30, "damaged or cut"),
+        "cut": (whole[: len(whole) // 2], "cut short"),
+        "damaged": (bytes(damaged), "damaged"),
+        "hdf5 cut": (b"\x89HDF\r\n\x1a\n" + b"\0" * 30, "is damaged"),
         "lacks the array": (archive(tmp_path / "1", b"", "y.npy"), r"no array x in the file \(it has y\)"),
         "no arrays": (archive(tmp_path / "2", b"", "readme.txt"), "it has nothing"),
-        "no npy": (archive(tmp_path / "3", b"hello hello"), "damaged or cut"),
-        "huge shape": (archive(tmp_path / "4", npy(header % "(1000000000000, 28)")), "header is false"),
-        "large shape": (archive(tmp_path / "5", npy(header % "(1000000, 784)", b"abc")), "only 3 follow"),
-        "negative shape": (archive(tmp_path / "6", npy(header % "(-1, 784)", b"abc")), "header is false|damaged"),
-        "no number in the shape": (archive(tmp_path / "13", npy(header % "(True, 3)", b"abc")), "header is false"),
-        "more content": (archive(tmp_path / "7", npy(header % "(2,)", b"abc")), "more follow"),
-        "code in the header": (archive(tmp_path / "8", npy("{'descr': __import__('os')}")), "damaged or cut"),
-        "open bracket in the header": (archive(tmp_path / "12", npy(header % "(2,), (" + "  ")), "damaged or cut"),
-        "version 3": (archive(tmp_path / "9", npy(header % "(2,)", b"ab", 3)), "npy version"),
+        "no npy": (archive(tmp_path / "3", b"hello hello"), "no .npy file"),
+        "huge shape": (archive(tmp_path / "4", npy(header % "(1000000000000, 28)")), "0 bytes follow"),
+        "large shape": (archive(tmp_path / "5", npy(header % "(1000000, 784)", b"abc")), "3 bytes follow"),
+        "negative shape": (archive(tmp_path / "6", npy(header % "(-1, 784)", b"abc")), "header cannot be read"),
+        "no number in the shape": (archive(tmp_path / "13", npy(header % "(True, 3)", b"abc")), "header cannot"),
+        "more content": (archive(tmp_path / "7", npy(header % "(2,)", b"abc")), "3 bytes follow"),
+        "code in the header": (archive(tmp_path / "8", npy("{'descr': __import__('os')}")), "header cannot be read"),
+        "open bracket in the header": (archive(tmp_path / "12", npy(header % "(2,), (" + "  ")), "header cannot"),
+        "version 9": (archive(tmp_path / "9", npy(header % "(2,)", b"ab", 9)), "npy version"),
         "fields": (archive(tmp_path / "10", npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }")),
-                   "wanted numbers"),
+                   "wanted an array of plain numbers"),
         "text array": (archive(tmp_path / "11", npy("{'descr': '<U4', 'fortran_order': False, 'shape': (0,), }")),
                        "wanted numbers"),
     }  # fmt: skip
@@ -96,7 +96,7 @@ def cases(tmp_path):
 CASES = [
     "empty", "text", "cut", "damaged", "hdf5 cut", "lacks the array", "no arrays", "no npy", "huge shape",
     "large shape", "negative shape", "more content", "code in the header", "open bracket in the header",
-    "version 3", "fields", "text array",
+    "version 9", "fields", "text array",
 ]  # fmt: skip
 
 
@@ -119,8 +119,8 @@ def test_broken_files_give_a_sentence_and_cost_no_memory(tmp_path, case):
 
 @pytest.mark.parametrize(
     "name, says",
-    [("group", "group is a group"), ("nothing", "no content"), ("text", "wanted numbers"),
-     ("hollow", "nothing is stored"), ("huge", "header is false"), ("lost", "damaged|no array")],
+    [("group", "group is a group"), ("nothing", "no content"), ("text", "array .* of texts"),
+     ("hollow", "chunks 60000 are missing"), ("huge", "are missing"), ("lost", "link to another place")],
 )  # fmt: skip
 def test_hdf5_that_holds_something_else(tmp_path, name, says):
     path = tmp_path / "a.h5"

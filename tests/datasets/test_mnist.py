@@ -122,7 +122,7 @@ def test_shapes_that_mean_the_same(tmp_path, digits, shape):
         ("y_train", lambda y: np.eye(10)[y] * 0.5, "row 0 is not one-hot"),
         ("y_train", lambda y: np.eye(10)[y] * (np.arange(12) != 3)[:, None], "row 3 is not one-hot"),
         ("y_train", lambda y: np.full((12, 10), np.nan), "row 0 is not one-hot"),
-        ("y_train", lambda y: y.astype(object), "never unpickled"),
+        ("y_train", lambda y: y.astype(object), "never loaded"),
         ("y_train", lambda y: y.astype(str), "wanted numbers"),
     ],
 )
