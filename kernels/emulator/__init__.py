@@ -7,9 +7,12 @@ A block's threads take turns on one thread of the system, so a launch is determi
 store is looked at: `KernelFault` says what went wrong in which line, `program.accesses` what each line costs in memory.
 """
 
+from minigan.kernels.emulator.harness import HarnessError, Launch, check, default_harness
 from minigan.kernels.emulator.program import Access, Fault, In, InOut, KernelFault, Out, Program
-from minigan.kernels.emulator.translate import CompileError, toolchain
+from minigan.kernels.emulator.translate import toolchain
+from minigan.kernels.source import CompileError
 
 __all__ = [
-    "Access", "CompileError", "Fault", "In", "InOut", "KernelFault", "Out", "Program", "toolchain",
+    "Access", "CompileError", "Fault", "HarnessError", "In", "InOut", "KernelFault", "Launch", "Out", "Program",
+    "check", "default_harness", "toolchain",
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.emulator.translate import MODES, build, parameters
+from minigan.kernels.emulator.translate import MODES, build
+from minigan.kernels.source import kernels
 
 ORDERS = ("forward", "reverse", "random")
 GAP = 1 << 20  # bytes between arguments in check mode, never touched, so that what strays is in none of them
@@ -138,7 +139,7 @@ class Program:
         self._library.emu_faults.restype = ctypes.POINTER(_Fault)
         self._library.emu_traffic.restype = ctypes.POINTER(_Traffic)
         self._library.emu_unwritten.restype = ctypes.c_int64
-        self._declared = parameters(text)
+        self._declared = {k.name: k.parameters for k in kernels(text)}
         self._entries: dict[str, Any] = {}
         entry = self._library.emu_entries()
         while entry:

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from minigan.kernels.source import KERNEL, CompileError, defines, without_comments
+
 HERE = Path(__file__).parent
 FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -ffp-contract=off -fno-threadsafe-statics -U_FORTIFY_SOURCE -w".split()
 MODES = {
@@ -26,38 +28,13 @@ MODES = {
     ],
 }
 
-_KERNEL = re.compile(
-    r'(?:extern\s*"C"\s*)?__global__\s+(?:__launch_bounds__\s*\((?P<b1>[^,)]*)[^)]*\)\s*)?void\s+'
-    r"(?:__launch_bounds__\s*\((?P<b2>[^,)]*)[^)]*\)\s*)?(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)(?=\s*\{)"
-)
 _DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
 _SHARED = re.compile(r"(?:\bvolatile\s+)?__shared__\s+[^;]*;")
 
 
-class CompileError(RuntimeError):
-    """Source that a compiler refuses: the first message with file and line as a sentence, then all of them."""
-
-
-def defines(constants: Mapping[str, object]) -> list[str]:
-    """The constants of a kernel as the compiler's options; True is 1, a float is a double's literal."""
-    return [f"-D{name}={int(v) if isinstance(v, bool) else v}" for name, v in constants.items()]
-
-
-def without_comments(text: str) -> str:
-    """The text with comments blanked, line for line."""
-    both = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.S)
-    return both.sub(lambda m: m[0] if m[0][0] == '"' else re.sub(r"[^\n]", " ", m[0]), text)
-
-
-def parameters(text: str) -> dict[str, list[str]]:
-    """What each kernel of the text declares as its parameters: {entry: ["const float* x", ...]}."""
-    found = {m["name"]: m["parameters"].split(",") for m in _KERNEL.finditer(without_comments(text))}
-    return {name: [" ".join(p.replace("__restrict__", "").split()) for p in ps] for name, ps in found.items()}
-
-
 def translate(text: str, name: str) -> str:
     """C++ of the kernel file `name`: kernels register themselves, shared arrays live in the emulator's own memory."""
-    text = _KERNEL.sub(_register, without_comments(text))
+    text = KERNEL.sub(_register, without_comments(text))
     text = _DYNAMIC.sub(lambda m: _on_one_line(f"{m[1]}* {m[2]} = ({m[1]}*)emu::dynamic_shared();", m[0]), text)
     return f'#line 1 "{name}"\n' + _SHARED.sub(_place, text) + "\n"
 

@@ -15,6 +15,7 @@ import click
 from minigan._version import __version__
 from minigan.cli.data import data
 from minigan.cli.info import info
+from minigan.cli.kernels import kernels
 from minigan.cli.legacy import legacy
 from minigan.cli.run_folder import RunError, explained
 from minigan.cli.sample import sample
@@ -52,5 +53,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, data, info, legacy):
+for command in (train, sample, data, info, kernels, legacy):
     main.add_command(command)

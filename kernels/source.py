@@ -1,0 +1,70 @@
+"""What a kernel file says of itself: its kernels and their parameters, its constants, how it wants to be compiled.
+
+Constants are macros with a default, between `#ifndef NAME` and `#endif`, so that a file compiles as it stands. Comment
+lines `// variant: NAME=VALUE ...` name other values that it must compile with, `// registers: 80` the most that its
+kernels may use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+KERNEL = re.compile(
+    r'(?:extern\s*"C"\s*)?__global__\s+(?:__launch_bounds__\s*\((?P<b1>[^,)]*)[^)]*\)\s*)?void\s+'
+    r"(?:__launch_bounds__\s*\((?P<b2>[^,)]*)[^)]*\)\s*)?(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)(?=\s*\{)"
+)
+REGISTERS = 64  # an SM's 65,536 then hold 1,024 threads, half of what it can
+
+
+class CompileError(RuntimeError):
+    """Source that a compiler refuses: the first message with file and line as a sentence, then all of them."""
+
+
+class Kernel(NamedTuple):
+    """One `__global__` function: `parameters` as declared, and the first sentence of the comment above it."""
+
+    name: str
+    parameters: list[str]
+    summary: str
+
+
+def without_comments(text: str) -> str:
+    """The text with comments blanked, so that lines and columns stay."""
+    both = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.S)
+    return both.sub(lambda m: m[0] if m[0][0] == '"' else re.sub(r"[^\n]", " ", m[0]), text)
+
+
+def kernels(text: str) -> list[Kernel]:
+    """The kernels of a file, in its order."""
+    found = []
+    for m in KERNEL.finditer(without_comments(text)):
+        declared = [" ".join(p.replace("__restrict__", "").split()) for p in m["parameters"].split(",")]
+        comment = re.search(r"((?:^[ \t]*//[^\n]*\n)+)\Z", text[: m.start()], re.M)
+        words = re.sub(r"^[ \t]*//", "", comment[1] if comment else "", flags=re.M).split()
+        found.append(Kernel(m["name"], declared, re.split(r"(?<=\.)\s(?=[A-Z])", " ".join(words))[0]))
+    return found
+
+
+def constants(text: str) -> dict[str, str]:
+    """The constants of a file and their defaults."""
+    blocks = re.findall(r"^#ifndef \w+\s*\n((?:#define [^\n]*\n)+)#endif", without_comments(text), re.M)
+    return {n: v.strip() for block in blocks for n, v in re.findall(r"#define (\w+)[ \t]+([^\n]*)", block)}
+
+
+def variants(text: str) -> list[dict[str, str]]:
+    """The sets of constants that a file must compile with: its defaults, and each of its `// variant:` lines."""
+    lines = re.findall(r"^// variant: (.*)$", text, re.M)
+    return [{}, *({n: v for n, _, v in (word.partition("=") for word in line.split())} for line in lines)]
+
+
+def most_registers(text: str) -> int:
+    """How many registers the kernels of a file may use: what its line `// registers:` says, else `REGISTERS`."""
+    found = re.search(r"^// registers: (\d+)", text, re.M)
+    return int(found[1]) if found else REGISTERS
+
+
+def defines(values: Mapping[str, object]) -> list[str]:
+    """Constants as a compiler's options; True is 1, a float is a double's literal."""
+    return [f"-D{name}={int(v) if isinstance(v, bool) else v}" for name, v in values.items()]

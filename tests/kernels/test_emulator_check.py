@@ -1,0 +1,103 @@
+"""`minigan kernels`: its three commands as processes, the README's example, and harnesses that do not work."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from minigan.cli import main
+from minigan.kernels import compile as compiler
+from minigan.kernels.emulator import HarnessError, check, toolchain
+
+SECTION = (Path(__file__).parents[2] / "kernels" / "README.md").read_text().partition("## Kernels without a GPU")[2]
+CUDA, PYTHON, PRINTED, FAULT = re.findall(r"```(?:cuda|python|text)\n(.*?)```", SECTION, re.S)[:4]
+
+needs_compiler = pytest.mark.skipif(toolchain() is not None, reason=str(toolchain()))
+needs_nvrtc = pytest.mark.skipif(compiler.unavailable_reason() is not None, reason=str(compiler.unavailable_reason()))
+
+
+@pytest.fixture
+def scale(tmp_path):
+    (tmp_path / "scale_check.py").write_text(PYTHON)
+    (tmp_path / "scale.cu").write_text(CUDA)
+    return tmp_path / "scale.cu"
+
+
+def minigan(folder, *arguments):
+    command = [sys.executable, "-m", "minigan", "kernels", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@needs_compiler
+def test_check_prints_what_the_readme_says(scale):
+    right = minigan(scale.parent, "check", "scale.cu")
+    assert (right.returncode, right.stdout, right.stderr) == (0, PRINTED, "")
+    scale.write_text(CUDA.replace("i < n", "i <= n"))
+    wrong = minigan(scale.parent, "check", scale)
+    assert (wrong.returncode, wrong.stderr) == (1, FAULT)
+
+
+@needs_nvrtc
+def test_compile_prints_a_table_and_fails_on_what_is_too_much(scale):
+    right = minigan(scale.parent, "compile", "scale.cu", "--arch", "sm_80", "--arch", "sm_90")
+    assert right.returncode == 0, right.stderr
+    head, *rows = [line.split() for line in right.stdout.splitlines()]
+    assert head == ["file", "kernel", "architecture", "constants", "registers", "shared", "stack", "spilled"]
+    assert [row[:4] for row in rows] == [
+        ["scale.cu", "scale", architecture, constants]
+        for constants in ("-", "FACTOR=0.5f") for architecture in ("sm_80", "sm_90")
+    ]  # fmt: skip
+    scale.write_text(CUDA + "// registers: 4\n")
+    for constant, fault in [
+        ("FACTOR=none", r'scale.cu line 11: identifier "none" is undefined \(sm_90\)'),
+        ("FACTOR=1", r"scale.cu scale for sm_90: \d+ registers a thread; wanted at most 4; .*"),
+    ]:
+        wrong = CliRunner().invoke(main, ["kernels", "compile", str(scale), "--arch", "sm_90", "-D", constant])
+        assert wrong.exit_code == 1 and re.fullmatch(f"{fault}\nError: 1 fault\n", wrong.stderr)
+
+
+def test_list_says_what_is_there(scale):
+    listed = minigan(scale.parent, "list", "scale.cu")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout == f"scale.cu (FACTOR = 2.0f)\n  {'scale':<24} Each thread scales one number.\n"
+    assert "im2col.cu" in CliRunner().invoke(main, ["kernels", "list"]).stdout
+
+
+def faults(scale, harness):
+    scale.with_name("scale_check.py").write_text(harness)
+    return check(scale).faults
+
+
+@needs_compiler
+def test_a_wrong_result_is_a_fault(scale):
+    found = faults(scale, PYTHON.replace("3 * x", "4 * x"))
+    assert len(found) == 1 and found[0].endswith("(order: forward, reverse, random)")
+    assert found[0].startswith("wrong result after launch 1, scale: scale_check.py line 8: AssertionError: Arrays are")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "harness, message",
+    [
+        ("launch = 3\n", "scale_check.py has no function launches()"),
+        ("def launches(:\n", "scale_check.py: SyntaxError"),
+        ("import nothing_of_this_name\n", "scale_check.py line 1: ModuleNotFoundError"),
+        ("def launches():\n    return iter([])\n", "yields nothing"),
+        (PYTHON.replace("np.int32(x.size)", "x.size"), "scale_check.py: TypeError: scale: argument 2, 'int n', is int"),
+        (PYTHON.replace('"scale"', '"skale"'), "scale.cu has no kernel 'skale'; it has scale"),
+        (PYTHON.replace("yield Launch", "yield 1, Launch"), "TypeError"),
+    ],
+)  # fmt: skip
+def test_a_harness_that_does_not_work_is_named(scale, harness, message):
+    with pytest.raises(HarnessError) as caught:
+        faults(scale, harness)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_harness_is_named(scale):
+    scale.with_name("scale_check.py").unlink()
+    with pytest.raises(HarnessError, match=r"scale.cu has no harness .*scale_check.py; write a launches\(\) there"):
+        check(scale)
