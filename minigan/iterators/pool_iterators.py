@@ -221,6 +221,7 @@ class MultiprocessIterator(_ReadingAhead):
     ) -> None:  # fmt: skip
         self.n_processes = _positive(self, n_processes or os.cpu_count() or 1)
         self.n_prefetch = max(n_prefetch, 0)
+        self.shuffle = shuffle
         self.shared_mem = shared_mem
         self.dataset_timeout = dataset_timeout
         self.maxtasksperchild = None if maxtasksperchild is None else _positive(self, maxtasksperchild, "tasks")

@@ -151,13 +151,19 @@ class SerialIterator(Iterator):
         """Write or read the position, the epoch and the order; the snapshot of any iterator fits any other.
 
         Raises:
-            ValueError: the saved order has another length than this data set's.
+            ValueError: the saved order or position does not fit this data set.
             KeyError: there is no saved order, but this iterator has one.
         """
         position = serializer("current_position", self._position)
         epoch = serializer("epoch", self._epoch)
         is_new_epoch = serializer("is_new_epoch", self._is_new_epoch)
         order = self._serialize_order(serializer)
+        size = len(self.dataset if order is None else order)
+        if not 0 <= position <= size:
+            raise ValueError(
+                f"{type(self).__name__}: the saved position is {position} but the epoch has {size} examples; resume with "
+                f"the data that the snapshot was made with"
+            )
         try:
             detail = serializer("previous_epoch_detail", self._previous_epoch_detail)
         except KeyError:  # Chainer 2 did not write it

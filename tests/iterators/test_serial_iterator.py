@@ -193,6 +193,48 @@ def test_a_snapshot_of_other_data_is_refused_and_changes_nothing():
     assert run(other, 3) == run(twin, 3)
 
 
+def test_a_position_beyond_the_data_is_refused():
+    saved = Save()
+    iterator = SerialIterator(list(range(5)), 4, shuffle=False)
+    next(iterator)
+    iterator.serialize(saved)
+    other = SerialIterator(list(range(3)), 4, shuffle=False)
+    with pytest.raises(ValueError, match="saved position is 4 but the epoch has 3 examples"):
+        other.serialize(Load(saved))
+    assert other.current_position == 0
+
+
+class Ending:
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        raise StopIteration
+
+
+def test_a_data_set_cannot_end_the_training_by_the_way():
+    with pytest.raises(RuntimeError, match="the data set or the order sampler raised StopIteration"):
+        list(SerialIterator(Ending(), 1))
+
+
+def test_a_sampler_may_leave_the_order_to_the_data_set():
+    # Chainer 7.8.1: SerialIterator(list(range(3)), 2, order_sampler=lambda order, position: None)
+    iterator = SerialIterator(list(range(3)), 2, order_sampler=lambda order, position: None)
+    assert [next(iterator) for _ in range(3)] == [[0, 1], [2, 0], [1, 2]]
+
+
+def test_finalize_at_the_end_of_an_iterator():
+    class Mine(SerialIterator):
+        ended = 0
+
+        def finalize(self):
+            Mine.ended += 1
+
+    iterator = Mine([1], 1)
+    del iterator
+    assert Mine.ended == 1
+
+
 def test_a_copy_goes_its_own_way():
     iterator = SerialIterator(list(range(5)), 2, repeat=False, shuffle=False)
     next(iterator)
