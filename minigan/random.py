@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backends import cuda
+from minigan.kernels import philox
 
 _MT_WORDS = 624  # 32-bit words in the state of a Mersenne Twister (Matsumoto and Nishimura, 1998)
 _PARTS = ("position", "has_gauss", "gauss")
@@ -31,8 +32,14 @@ def seed(n: int) -> None:
         raise ValueError(f"seed: n is {n!r} but must be an integer from 0 to 2**32 - 1")
     _python.seed(int(n))
     np.random.seed(int(n))
+    _seed_gpu(int(n))
+
+
+def _seed_gpu(n: int) -> None:
+    """Seed the streams of our kernels and, where there is a GPU, CuPy's generator."""
+    philox.seed(n)
     if cuda.available:
-        cuda.cupy.random.seed(int(n))
+        cuda.cupy.random.seed(n)
 
 
 def get_state(cupy_seed: int | None = None) -> dict[str, np.ndarray]:
@@ -51,15 +58,14 @@ def get_state(cupy_seed: int | None = None) -> dict[str, np.ndarray]:
     if cuda.available:
         if cupy_seed is None:
             cupy_seed = int(cuda.cupy.random.randint(0, 2**31 - 1))
-            cuda.cupy.random.seed(cupy_seed)
+            _seed_gpu(cupy_seed)
         state["cupy_seed"] = np.array(cupy_seed, np.uint32)
     return state
 
 
 def start_iteration(cupy_seed: int, iteration: int) -> None:
-    """Seed CuPy's generator for one iteration of a run; without a GPU, nothing is done."""
-    if cuda.available:
-        cuda.cupy.random.seed(zlib.crc32(f"{cupy_seed} {iteration}".encode()))
+    """Seed what makes numbers on a GPU for one iteration of a run."""
+    _seed_gpu(zlib.crc32(f"{cupy_seed} {iteration}".encode()))
 
 
 def set_state(state: dict[str, Any]) -> None:
@@ -70,7 +76,7 @@ def set_state(state: dict[str, Any]) -> None:
     key, position, has_gauss, gauss = numpy_state
     np.random.set_state(("MT19937", key, position, int(has_gauss), gauss))
     if cuda.available and "cupy_seed" in state:
-        cuda.cupy.random.seed(int(state["cupy_seed"]))
+        _seed_gpu(int(state["cupy_seed"]))
 
 
 def _pack(state: dict[str, np.ndarray], name: str, key: Any, position: int, has_gauss: Any, gauss: float) -> None:

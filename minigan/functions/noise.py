@@ -1,7 +1,8 @@
 """Noise that regularises, and noise that is learned from.
 
 The numbers come from the array module's global generator (``numpy.random`` on the CPU), in Chainer's order and dtype:
-one seed gives Chainer's masks. A node keeps what it drew, so that its gradient is that of the same draw.
+one seed gives Chainer's masks. On a GPU those of dropout and of normal noise come from our own kernels. A node keeps
+what it drew, so that its gradient is that of the same draw.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from minigan.backend import get_array_module
 from minigan.configuration import config
 from minigan.core import FunctionNode, Variable, as_array, as_variable, cast, exp, matmul, mul, reshape, sum
 from minigan.functions.activation import softmax
+from minigan.kernels.launch import available_for
+from minigan.kernels.philox import generator
 from minigan.utils.type_check import InvalidType
 
 __all__ = ["dropout", "gaussian", "gumbel_softmax", "simplified_dropconnect", "zoneout"]
@@ -36,6 +39,9 @@ class Dropout(FunctionNode):
         """Draw the mask unless one is given, and apply it."""
         (x,) = inputs
         xp = get_array_module(x)
+        if self.mask is None and available_for(x):
+            y, self.mask = generator(xp).dropout(x, self.dropout_ratio)
+            return (y,)
         if self.mask is None:
             kept = xp.random.rand(*x.shape) >= self.dropout_ratio
             self.mask = xp.multiply(kept, x.dtype.type(1 / (1 - self.dropout_ratio)), out=xp.empty_like(x))
@@ -86,7 +92,10 @@ class Gaussian(FunctionNode):
             raise InvalidType(f"gaussian: mean has shape {mean.shape} and ln_var {ln_var.shape}; wanted the same.")
         xp = get_array_module(mean)
         if self.eps is None:
-            self.eps = xp.asarray(xp.random.standard_normal(ln_var.shape), dtype=mean.dtype)
+            if available_for(mean):
+                self.eps = generator(xp).normal(ln_var.shape, mean.dtype)
+            else:
+                self.eps = xp.asarray(xp.random.standard_normal(ln_var.shape), dtype=mean.dtype)
         self.retain_inputs((1,))
         return (mean + xp.exp(ln_var * mean.dtype.type(0.5)) * self.eps.astype(mean.dtype, copy=False),)
 

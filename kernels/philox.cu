@@ -1,0 +1,112 @@
+// Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as
+// 1, 2, 3"). Block number b of a stream is ten rounds of multiplying and mixing the counter (b, 0) under a key, so every
+// thread finds its own four words at once, and a stream is known by two numbers: state = {key, number of the next block}.
+//
+// The state lies in device memory, so that a captured graph draws new numbers at every replay; philox_advance moves it
+// behind each draw. Compiled for REAL = float, four numbers a block of 24 bits each, or double, two numbers of 53 bits.
+// variant: REAL=double WIDE=1
+
+#ifndef REAL
+#define REAL float
+#define WIDE 0
+#endif
+
+#define THREADS 256
+#define NUMBERS (WIDE ? 2 : 4)
+
+struct alignas(16) Pack { REAL at[NUMBERS]; };
+struct Words { unsigned at[4]; };
+
+__device__ __forceinline__ Words philox(unsigned long long block, unsigned long long key)
+{
+    unsigned c0 = (unsigned)block, c1 = (unsigned)(block >> 32), c2 = 0, c3 = 0;
+    unsigned k0 = (unsigned)key, k1 = (unsigned)(key >> 32);
+    for (int round = 0; round < 10; ++round) {
+        const unsigned long long a = 0xD2511F53ull * c0, b = 0xCD9E8D57ull * c2;
+        c0 = (unsigned)(b >> 32) ^ c1 ^ k0;
+        c1 = (unsigned)b;
+        c2 = (unsigned)(a >> 32) ^ c3 ^ k1;
+        c3 = (unsigned)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return {{c0, c1, c2, c3}};
+}
+
+// Numbers in [0, 1), exact multiples of 2^-24 or 2^-53.
+__device__ __forceinline__ Pack uniform(Words w)
+{
+    Pack u;
+#if WIDE
+    for (int k = 0; k < 2; ++k)
+        u.at[k] = ((w.at[2 * k] >> 5) * 67108864.0 + (w.at[2 * k + 1] >> 6)) * (1.0 / 9007199254740992.0);
+#else
+    for (int k = 0; k < 4; ++k) u.at[k] = (w.at[k] >> 8) * (1.0f / 16777216.0f);
+#endif
+    return u;
+}
+
+// Numbers from N(0, 1), in pairs (Box and Muller 1958).
+__device__ __forceinline__ Pack normal(Words w)
+{
+    Pack z = uniform(w);
+    for (int k = 0; k < NUMBERS; k += 2) {
+        const REAL radius = sqrt((REAL)-2 * log((REAL)1 - z.at[k])), angle = (REAL)6.283185307179586 * z.at[k + 1];
+        z.at[k] = radius * cos(angle);
+        z.at[k + 1] = radius * sin(angle);
+    }
+    return z;
+}
+
+// Numbers NUMBERS i and those behind it, of n: 16 bytes at once where every thread has all of its own.
+__device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int n)
+{
+    if (n % NUMBERS == 0) {
+        ((Pack*)out)[i] = p;
+        return;
+    }
+    for (int k = 0; k < NUMBERS; ++k)
+        if (NUMBERS * i + k < n) out[NUMBERS * i + k] = p.at[k];
+}
+
+// out[j] = low + width u_j. Grid ceil(n / (256 NUMBERS)); a thread has one block. Bytes: out once.
+extern "C" __global__ void __launch_bounds__(THREADS)
+philox_uniform(const unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL low, REAL width)
+{
+    const int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    Pack p = uniform(philox(state[1] + i, state[0]));
+    for (int k = 0; k < NUMBERS; ++k) p.at[k] = low + width * p.at[k];
+    store(out, p, i, n);
+}
+
+// out[j] = mean + deviation z_j. Grid and bytes as above.
+extern "C" __global__ void __launch_bounds__(THREADS)
+philox_normal(const unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL mean, REAL deviation)
+{
+    const int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    Pack p = normal(philox(state[1] + i, state[0]));
+    for (int k = 0; k < NUMBERS; ++k) p.at[k] = mean + deviation * p.at[k];
+    store(out, p, i, n);
+}
+
+// mask[j] = scale where u_j >= ratio, else 0; y = x mask. Grid as above. Bytes: x once, mask and y once.
+extern "C" __global__ void __launch_bounds__(THREADS)
+philox_dropout(const unsigned long long* __restrict__ state, const REAL* __restrict__ x, REAL* __restrict__ mask,
+               REAL* __restrict__ y, int n, REAL ratio, REAL scale)
+{
+    const int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    Pack p = uniform(philox(state[1] + i, state[0])), q;
+    for (int k = 0; k < NUMBERS; ++k) p.at[k] = p.at[k] >= ratio ? scale : (REAL)0;
+    for (int k = 0; k < NUMBERS; ++k) q.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] * p.at[k] : (REAL)0;
+    store(mask, p, i, n);
+    store(y, q, i, n);
+}
+
+// The next draw begins `blocks` further on. One thread, in a launch of its own: by then all have read the state.
+extern "C" __global__ void philox_advance(unsigned long long* __restrict__ state, int blocks)
+{
+    state[1] += blocks;
+}

@@ -1,0 +1,96 @@
+"""Philox: known answers, the same numbers from NumPy and from the kernels, and kernels that are clean."""
+
+import numpy as np
+import pytest
+from emulated import ORDERS, emulated, floats, needs_compiler, sectors
+
+import minigan
+import minigan.functions as F
+from minigan.kernels import philox
+from minigan.kernels.emulator import arrays
+from minigan.kernels.launch import emulation
+
+DTYPES = [np.float32, np.float64]
+
+
+# The test vectors that Salmon et al. publish with their library Random123 (kat_vectors: philox4x32 10).
+@pytest.mark.parametrize(
+    "counter, key, want",
+    [
+        ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    ],
+)
+def test_known_answers(counter, key, want):
+    words = np.array([[int(word, 16) for word in counter.split()]], np.uint32)
+    low, high = (int(word, 16) for word in key.split())
+    assert [f"{word:08x}" for word in philox.philox(words, low | high << 32)[0]] == want.split()
+
+
+def draws(xp, dtype, n):
+    """Everything that a stream gives, from a counter that is about to pass 2**32."""
+    stream = philox.Generator(xp, 0x123456789ABCDEF0)
+    stream.state[1] = 2**32 - 3
+    x = xp.asarray(floats(n, dtype=dtype))
+    found = [stream.uniform(n, dtype), stream.uniform((n, 1), dtype, -1, 3), *stream.dropout(x, 0.25), stream.state]
+    return [a.get() if xp is arrays else a for a in (*found, stream.normal(n, dtype, 2, 0.5))]
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 1000, 1023])
+def test_kernels_give_the_numbers_of_numpy(dtype, n):
+    *exact, normal = draws(arrays, dtype, n)
+    *want, want_normal = draws(np, dtype, n)
+    for a, b in zip(exact, want):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    np.testing.assert_allclose(normal, want_normal, rtol=0, atol=2e-6 if dtype is np.float32 else 1e-14)
+
+
+@needs_compiler
+@pytest.mark.parametrize("order", ORDERS)
+def test_kernels_are_clean(order):
+    with emulation("check", order, seed=1) as launches:
+        for n in (1000, 1023):
+            draws(arrays, np.float32, n)
+    if order == "forward":
+        assert sectors(launches[:1], "philox_uniform", "store", 1) == [pytest.approx(16, abs=0.5)] * 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_distribution(dtype):
+    stream = philox.Generator(np, 1)
+    u, z = stream.uniform(100_000, dtype), stream.normal(100_000, dtype)
+    assert u.min() >= 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.004 and abs(u.var() - 1 / 12) < 0.002
+    assert abs(z.mean()) < 0.01 and abs(z.var() - 1) < 0.02 and abs((z**4).mean() - 3) < 0.15
+    assert len(np.unique(u)) > 99_000 and not set(u) & set(stream.uniform(100, dtype))
+
+
+@needs_compiler
+def test_functions_draw_from_the_stream_of_the_device():
+    minigan.random.seed(3)
+    x = emulated(floats(4, 50))
+    with emulation() as launches:
+        y, mask = F.dropout(x, 0.25, return_mask=True)
+        F.gaussian(x, x)
+    assert [launch.kernel.entry for launch in launches] == [
+        "philox_dropout", "philox_advance", "philox_normal", "philox_advance",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(mask.get(), philox.Generator(np, 3).dropout(floats(4, 50), 0.25)[1])
+    np.testing.assert_array_equal(y.array.get(), x.get() * mask.get())
+
+
+@needs_compiler
+def test_an_iteration_draws_the_same_whatever_came_before():
+    x = emulated(floats(4, 50))
+    minigan.random.start_iteration(5, 7)
+    state = philox.generator(arrays).state
+    want = [F.dropout(x).array.get() for _ in range(2)]
+    assert (want[0] != want[1]).any()
+    minigan.random.start_iteration(5, 8)
+    assert (F.dropout(x).array.get() != want[0]).any()
+    minigan.random.start_iteration(5, 7)
+    np.testing.assert_array_equal([F.dropout(x).array.get() for _ in range(2)], want)
+    assert philox.generator(arrays).state is state
