@@ -116,7 +116,7 @@ def watched(tmp_path, function, debug):
             trainer.run(show_loop_exception_msg=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["snapshot_iter_1", "snapshot_iter_2"]
     assert not minigan.link_hook._get_link_hooks()
-    return str(caught.value)
+    return str(caught.value).replace(str(tmp_path), "OUT")
 
 
 def report_infinity(loss, model):
@@ -129,6 +129,7 @@ def report_infinity(loss, model):
 def test_fail_on_a_loss_and_the_first_link_that_gave_it(tmp_path, capsys):
     text = watched(tmp_path / "a", report_infinity, False)
     assert "main/loss is NaN or infinity in iteration 3" in text and "set_debug(True) shows" in text
+    assert text.endswith("\nThe snapshot OUT/snapshot_iter_2 is from before.")
     text = watched(tmp_path / "b", report_infinity, True)
     assert "the first link that gave such values is main/l1 (Linear)" in text and capsys.readouterr().err == ""
 
@@ -136,7 +137,10 @@ def test_fail_on_a_loss_and_the_first_link_that_gave_it(tmp_path, capsys):
 def test_in_debug_mode_the_function_raises_and_the_link_is_told(tmp_path, capsys):
     text = watched(tmp_path, lambda loss, model: minigan.functions.log(-loss), True)
     assert text == "NaN is detected on forward computation of log"
-    assert capsys.readouterr().err == f"FailOnNonNumber: after iteration 2, in main (Spoilt): {text}\n"
+    assert capsys.readouterr().err == (
+        f"FailOnNonNumber: after iteration 2, in main (Spoilt): {text}\n"
+        f"The snapshot {tmp_path / 'snapshot_iter_2'} is from before.\n"
+    )
 
 
 def spoil_in_iteration_2(trainer):

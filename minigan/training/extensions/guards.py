@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from minigan.backend import get_array_module
@@ -11,6 +13,7 @@ from minigan.configuration import config
 from minigan.core import Variable, as_array
 from minigan.link_hook import LinkHook
 from minigan.training.extension import Extension
+from minigan.training.extensions.snapshot import _find_latest_snapshot
 
 
 class FailOnNonNumber(Extension):
@@ -18,7 +21,8 @@ class FailOnNonNumber(Extension):
 
     Raises `RuntimeError`, which names the loss, or optimizer and parameter, and the iteration. A loss is what was
     reported under a name with `loss` in it. In debug mode (`minigan.set_debug(True)`), in which the first function that
-    gives NaN raises by itself, it also tells the first link that gave NaN or infinity.
+    gives NaN raises by itself, it also tells the first link that gave NaN or infinity. Either way it names the newest
+    snapshot, which `snapshot`, called after all others, took of an iteration that was sound.
     """
 
     _watch: _Watch | None = None
@@ -48,7 +52,7 @@ class FailOnNonNumber(Extension):
             hint = f"; the first link that gave such values is {_path(trainer, self._watch.first)}"
         raise RuntimeError(
             f"FailOnNonNumber: {what} in iteration {trainer.updater.iteration}; lower the learning rate, or clip the "
-            f"gradients{hint}"
+            f"gradients{hint}{_kept(trainer)}"
         )
 
     def on_error(self, trainer: Any, exception: Exception, traceback: Any) -> None:
@@ -56,7 +60,7 @@ class FailOnNonNumber(Extension):
         if self._watch and self._watch.inside:
             where = _path(trainer, self._watch.inside[-1])
             when = f"after iteration {trainer.updater.iteration}"
-            print(f"FailOnNonNumber: {when}, in {where}: {exception}", file=sys.stderr)
+            print(f"FailOnNonNumber: {when}, in {where}: {exception}{_kept(trainer)}", file=sys.stderr)
 
     def finalize(self) -> None:
         """Watch no longer."""
@@ -90,9 +94,22 @@ def _finite(value: Any) -> bool:
     array = as_array(value)
     if isinstance(array, float):  # NumPy's float64, too
         return math.isfinite(array)
-    return getattr(array, "dtype", None) is None or array.dtype.kind != "f" or bool(
-        get_array_module(array).isfinite(array).all()
+    return (
+        getattr(array, "dtype", None) is None
+        or array.dtype.kind != "f"
+        or bool(get_array_module(array).isfinite(array).all())
     )
+
+
+def _kept(trainer: Any) -> str:
+    """A line that names the newest snapshot of the trainer, if there is one."""
+    for entry in trainer._extensions.values():
+        filename = getattr(entry.extension, "filename", None)
+        if entry.closes_iteration and isinstance(filename, str):
+            with suppress(OSError):
+                if name := _find_latest_snapshot(filename, trainer.out):
+                    return f"\nThe snapshot {Path(trainer.out, name)} is from before."
+    return ""
 
 
 def _path(trainer: Any, link: Any) -> str:
