@@ -7,6 +7,8 @@ continues bit for bit.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 import traceback
@@ -29,6 +31,7 @@ from minigan.utils.files import folder_lock
 class _Entry:
     """An extension as this trainer knows it."""
 
+    name: str
     extension: Any
     trigger: Any
     priority: int
@@ -37,9 +40,19 @@ class _Entry:
 
     def call(self, method: str, *args: Any) -> None:
         """Call `initialize`, `on_error` or `finalize`, which a plain function need not have (or has as None)."""
-        function = getattr(self.extension, method, None)
-        if function:
+        if function := getattr(self.extension, method, None):
+            self._do(function, *args)
+
+    def __call__(self, trainer: Trainer) -> None:
+        self._do(self.extension, trainer)
+
+    def _do(self, function: Any, *args: Any) -> None:
+        try:
             function(*args)
+        except Exception as error:
+            # What `add_note` does, which Python 3.10 has not: there it is only printed, with the error, by `_tell`.
+            vars(error).setdefault("__notes__", []).append(f"It was raised in the extension {self.name!r}.")
+            raise
 
 
 class Trainer:
@@ -135,7 +148,8 @@ class Trainer:
         closes = priority is None and getattr(extension, "closes_iteration", False)
         if priority is None:
             priority = getattr(extension, "priority", Extension.priority)
-        self._extensions[free] = _Entry(extension, get_trigger(trigger), priority, call_before_training, closes)
+        entry = _Entry(free, extension, get_trigger(trigger), priority, call_before_training, closes)
+        self._extensions[free] = entry
 
     def get_extension(self, name: str) -> Any:
         """Return the extension called `name`."""
@@ -151,6 +165,7 @@ class Trainer:
 
         Raises:
             FileExistsError: another process is training into the same folder.
+            FileNotFoundError: the folder has vanished.
         """
         if self._done:
             raise RuntimeError("Trainer.run: training is over, and cannot run a second time; make a new trainer")
@@ -178,7 +193,7 @@ class Trainer:
             with self.reporter.scope(self.observation):
                 for entry in entries + closing:
                     if entry.call_before_training:
-                        entry.extension(self)
+                        entry(self)
         if self._random_state is not None:  # extensions may have drawn numbers since it was loaded
             set_state(self._random_state)
         self._cupy_seed = int(get_state(self._cupy_seed).get("cupy_seed", 0))
@@ -187,24 +202,27 @@ class Trainer:
             start_iteration(self._cupy_seed, self.updater.iteration)
             with self.reporter.scope(self.observation):
                 self.updater.update()
+                if not os.path.isdir(self.out):  # else a log would bring it back, without what was in it
+                    raise FileNotFoundError(errno.ENOENT, "the folder of the run has vanished", str(self.out))
                 for entry in entries:
                     if entry.trigger(self):
-                        entry.extension(self)
+                        entry(self)
                 # All triggers are asked before the first snapshot is taken: it must not find one that is still to fire.
                 for entry in [entry for entry in closing if entry.trigger(self)]:
-                    entry.extension(self)
+                    entry(self)
 
     def _tell(self, error: Exception, entries: list[_Entry], show: bool) -> None:
         """Tell the user and the extensions of an error, whatever else goes wrong in doing so."""
         if show:
-            print(f"Exception in main training loop: {error}", file=sys.stderr)
+            lines = [f"Exception in main training loop: {error}", *getattr(error, "__notes__", [])]
+            print("\n".join(lines), file=sys.stderr)
             traceback.print_tb(error.__traceback__)
             print("Will finalize trainer extensions and updater before reraising the exception.", file=sys.stderr)
         for entry in entries:
             try:
                 entry.call("on_error", self, error, error.__traceback__)
             except Exception as another:
-                print(f"Exception in the on_error of an extension: {another}", file=sys.stderr)
+                print(f"Exception in the on_error of the extension {entry.name!r}: {another}", file=sys.stderr)
                 traceback.print_tb(another.__traceback__)
 
     def _end(self) -> None:

@@ -286,7 +286,8 @@ def test_exception_is_raised_again_and_everything_finalised(tmp_path, capsys, sh
     assert notes[2:] == [
         "a 1", "late 1", "a 2", "a on_error boom", "late on_error boom", "a finalize", "late finalize",
     ]  # fmt: skip
-    assert ("Exception in main training loop: boom\n" in capsys.readouterr().err) == show
+    told = "Exception in main training loop: boom\nIt was raised in the extension 'boom'.\n"
+    assert (told in capsys.readouterr().err) == show
     with pytest.raises(RuntimeError, match="second time"):
         trainer.run()
 
