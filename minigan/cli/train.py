@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,7 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
     with stop:  # the last files are written in peace, too
         try:
             trainer.run(show_loop_exception_msg=False)
+            _save(trainer, run)
         except OSError as error:
             raise RunError(_stopped_by(error, trainer, run)) from error
         except RuntimeError as error:
@@ -149,18 +150,17 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
             text = trainer.get_extension("Sanity").told(error)
             raise RunError(f"iteration {trainer.updater.iteration + 1}: {text}") from error
         done = trainer.updater.iteration
-        _save(trainer, run)
-        with atomic_write(run.weights) as file:
-            save_npz(file, trainer.updater.sampler)
         try:
+            with atomic_write(run.weights) as file:
+                save_npz(file, trainer.updater.sampler)
             if done >= settings["steps"] or not pictures.frames_in(run.samples):
                 grid.draw(trainer)  # the end need not be a multiple of the interval
             pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
             pictures.save_gif(run.animation, pictures.frames_in(run.samples))
         except OSError as error:
             raise RunError(
-                f"{done} steps are done and saved in {run.snapshot(done)}, but not all pictures of them: "
-                f"{explained(error)}, then write them with: minigan train --resume {run.path}"
+                f"{done} steps are done and saved in {run.snapshot(done)}, but not all that is made of them: "
+                f"{explained(error)}; then write it with: minigan train --resume {run.path}"
             ) from error
     if stop.received is not None and done < settings["steps"]:
         progress.finish_line()
@@ -189,10 +189,10 @@ def _stopped_by(error: OSError, trainer: Trainer, run: RunFolder) -> str:
     text = f"stopped after iteration {trainer.updater.iteration}: {explained(error)}"
     if not run.path.is_dir():
         return f"{text}; the folder {run.path} has vanished, so nothing could be saved"
-    try:
+    for entry in trainer._extensions.values():
+        entry.trigger(trainer)  # the rest of the iteration is left out, and must not be made up for in the next one
+    with suppress(OSError):  # as is to be expected on a full disk
         _save(trainer, run)
-    except OSError:
-        pass  # as was to be expected on a full disk
     newest = run.snapshots()
     kept = f"the newest snapshot is {newest[0]}" if newest else "there is no snapshot yet"
     return f"{text}. {kept[0].upper()}{kept[1:]}; then go on with: minigan train --resume {run.path}"

@@ -15,7 +15,8 @@ import queue
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,8 @@ class QueueWriter(Writer):
         """Return something with `start` and `join` that consumes the queue."""
         raise NotImplementedError(f"{type(self).__name__} must define create_consumer(queue)")
 
+    _writing: AbstractContextManager[Any] = nullcontext()  # held while a file is being written
+
     def consume(self, q: Any) -> None:
         """Save what comes, until None comes."""
         while True:
@@ -201,7 +204,8 @@ class QueueWriter(Writer):
             try:
                 if task is None:
                     return
-                task[0](task[1], task[2], task[3])
+                with self._writing:
+                    task[0](task[1], task[2], task[3])
             except Exception as error:
                 self._fail(error)
             finally:
@@ -237,7 +241,18 @@ class ProcessQueueWriter(_InProcess, QueueWriter):
 
     def create_consumer(self, q: Any) -> multiprocessing.Process:
         """Return the process."""
-        return self._process(self.consume, (q,), {}, daemon=True)
+        return self._process(self._consume, (q,), {}, daemon=True)
+
+    def _consume(self, q: Any) -> None:
+        self._writing = threading.Lock()
+        threading.Thread(target=self._follow_parent, daemon=True).start()
+        self.consume(q)
+
+    def _follow_parent(self) -> None:
+        """End with the training, even if that was killed in the middle of a put; a file that is begun is finished."""
+        wait([multiprocessing.parent_process().sentinel])  # type: ignore[union-attr]
+        with self._writing:
+            os._exit(1)
 
     def _check(self, worker: Any) -> None:
         if worker.exitcode:

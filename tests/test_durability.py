@@ -1,0 +1,213 @@
+"""Nothing is lost: disks that are full, folders that vanish, processes that are killed, runs that stop anywhere.
+
+The faults are real where a test can make them (a limit on the size of files, /dev/full, a folder that is removed), and
+put in at the very system call otherwise. The long version of the kills is `python tests/durability/kill.py 200`.
+"""
+# ruff: noqa: F811 (fixtures are imported, and named again as arguments)
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from durability.kill import campaign
+from test_cli import TINY, arrays_of, call, clean, few, log_of, run, sentence  # noqa: F401  (fixtures, too)
+from training.mlp import make_trainer
+
+import minigan
+from minigan.cli.run_folder import RunFolder
+from minigan.gans import GANUpdater
+from minigan.training import extensions
+from minigan.training.extensions import snapshot_writers
+from minigan.utils import files
+
+CLOCKS = {"_snapshot_elapsed_time", "extensions/LogReport/_log"}
+
+
+class Disk:
+    """A disk on which one file cannot be written: its `call` fails with `code`, as long as it is not `healed`."""
+
+    def __init__(self, monkeypatch, name, call, code=errno.ENOSPC):
+        self.name, self.code, self.healed = name, code, False
+        self.descriptors = set()
+        make, sync, replace = files.tempfile.mkstemp, files.os.fsync, files.os.replace
+
+        def mkstemp(prefix, suffix, dir):
+            concerned = prefix == f".{name}." and not self.healed
+            if concerned and call == "open":
+                raise OSError(code, os.strerror(code), os.path.join(dir, f"{prefix}12345678{suffix}"))
+            descriptor, path = make(prefix=prefix, suffix=suffix, dir=dir)
+            if concerned and call == "write":  # from here on it is the system that says that the disk is full
+                full = os.open("/dev/full", os.O_RDWR)
+                os.dup2(full, descriptor)
+                os.close(full)
+            self.descriptors = {descriptor} if concerned else set()
+            return descriptor, path
+
+        def fsync(descriptor):
+            if call == "fsync" and descriptor in self.descriptors:
+                raise OSError(code, os.strerror(code))
+            sync(descriptor)
+
+        def moved(source, target):
+            if call == "rename" and Path(target).name == name and not self.healed:
+                raise OSError(code, os.strerror(code), source, None, target)
+            replace(source, target)
+
+        monkeypatch.setattr(files.tempfile, "mkstemp", mkstemp)
+        monkeypatch.setattr(files.os, "fsync", fsync)
+        monkeypatch.setattr(files.os, "replace", moved)
+
+
+FAULTS = {"write": errno.ENOSPC, "fsync": errno.EIO, "rename": errno.EDQUOT, "open": errno.EROFS}
+
+
+def names(folder):
+    return sorted(path.name for path in Path(folder).rglob("*"))
+
+
+def same_run(one, other):
+    """Assert that two finished runs hold the same, but for the clocks."""
+    assert names(one) == names(other)
+    assert log_of(one) == log_of(other)
+    for file in one.glob("snapshot_iter_*"):
+        mine, theirs = arrays_of(file), arrays_of(other / file.name)
+        assert mine.keys() == theirs.keys()
+        assert [k for k in mine if k not in CLOCKS and not np.array_equal(mine[k], theirs[k])] == []
+    for file in [*(one / "samples").iterdir(), one / "progress.gif"]:
+        assert file.read_bytes() == next(other.rglob(file.name)).read_bytes()
+    ours = arrays_of(one / "gen.npz")
+    assert all(np.array_equal(ours[k], w) for k, w in arrays_of(other / "gen.npz").items())
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [*(("snapshot_iter_6", where) for where in FAULTS), ("log", "write"), ("snapshot_iter_7", "open"),
+     ("gen.npz", "rename"), ("loss.png", "fsync")],
+)  # fmt: skip
+def test_a_file_that_cannot_be_written_ends_a_run_in_one_sentence(run, few, tmp_path, monkeypatch, name, where):
+    out, code = tmp_path / "r", FAULTS[where]
+    options = ["--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY]
+    disk = Disk(monkeypatch, name, where, code)
+    said = sentence(call("train", *options, code=1))
+    assert f"{out / name}: {os.strerror(code)}" in said and f"minigan train --resume {out}" in said
+    assert "Traceback" not in said and ".tmp" not in said
+    assert not [left for left in names(out) if left.endswith(".tmp") or left == ".lock"]
+    if name in ("snapshot_iter_6", "snapshot_iter_7"):
+        assert f"The newest snapshot is {RunFolder(out).snapshots()[0]}" in said
+    disk.healed = True
+    call("train", "--resume", out)
+    same_run(out, run)
+
+
+def test_a_picture_that_cannot_be_written_does_not_end_a_run(run, few, tmp_path, monkeypatch):
+    Disk(monkeypatch, "iter_0000004.png", "write")
+    out = tmp_path / "r"
+    result = call("train", "--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY)
+    assert "iter_0000004.png: No space left on device" in result.stderr and "without the picture" in result.stderr
+    assert sorted({*names(run)} - {*names(out)}) == ["iter_0000004.png"]
+    assert log_of(out) == log_of(run)
+
+
+def at_iteration(monkeypatch, iteration, action):
+    """Call `action` in the middle of an iteration."""
+    update_core = GANUpdater.update_core
+
+    def acting(self):
+        update_core(self)
+        if self.iteration + 1 == iteration:
+            action()
+
+    monkeypatch.setattr(GANUpdater, "update_core", acting)
+
+
+def test_a_run_folder_that_vanishes_is_named_and_not_made_again(few, tmp_path, monkeypatch):
+    out = tmp_path / "r"
+    at_iteration(monkeypatch, 4, lambda: shutil.rmtree(out))
+    said = sentence(call("train", "--data", few, "--steps", 9, "--out", out, *TINY, code=1))
+    assert f"the folder {out} has vanished" in said and "after iteration 4" in said
+    assert not out.exists()
+
+
+def test_a_samples_folder_that_vanishes_is_made_again(few, tmp_path, monkeypatch):
+    out = tmp_path / "r"
+    at_iteration(monkeypatch, 4, lambda: shutil.rmtree(out / "samples"))
+    call("train", "--data", few, "--steps", 7, "--out", out, *TINY)
+    assert names(out / "samples") == [f"iter_000000{i}.png" for i in (4, 6, 7)]
+
+
+def test_a_folder_in_place_of_the_log_is_named(run, few, tmp_path):
+    out = tmp_path / "r"
+    (out / "log").mkdir(parents=True)
+    options = ["--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY]
+    said = sentence(call("train", *options, code=1))
+    assert f"{out / 'log'}" in said and "is a folder" in said and "The newest snapshot is" in said
+    (out / "log").rmdir()
+    call("train", "--resume", out)
+    same_run(out, run)
+
+
+def in_a_process(*arguments, before):
+    command = [sys.executable, "-m", "minigan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=before)
+
+
+def test_a_real_limit_on_the_size_of_files(run, few, tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "r"
+    call("train", "--data", few, "--steps", 3, "--out", out, "--ema", "0.9", *TINY)
+    limit = (out / "snapshot_iter_3").stat().st_size // 2
+    assert limit > (out / "progress.gif").stat().st_size
+    result = in_a_process(
+        "train", "--resume", out, "--steps", 7,
+        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)),
+    )  # fmt: skip
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "snapshot_iter_6: File too large; raise the limit" in sentence(result)
+    assert names(out) == sorted(["config.json", "gen.npz", "log", "loss.png", "progress.gif", "samples",
+                                 "snapshot_iter_3", *(f"iter_000000{i}.png" for i in (0, 2, 3, 4, 6))])  # fmt: skip
+    (out / "samples" / "iter_0000003.png").unlink()  # it was the last one then
+    call("train", "--resume", out)
+    same_run(out, run)
+
+
+def test_a_real_full_disk(few, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        out = disk / "r"
+        said = sentence(call("train", "--data", few, "--steps", 2000, "--out", out, *TINY, code=1))
+        assert "No space left on device" in said and "make room on the disk" in said
+        assert not [left for left in names(out) if left.endswith(".tmp")]
+        for file in RunFolder(out).snapshots():
+            assert arrays_of(file)["updater/iteration"] == int(file.name.rpartition("_")[2])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("name", ["SimpleWriter", "ThreadWriter", "ProcessWriter", "ThreadQueueWriter",
+                                  "ProcessQueueWriter"])  # fmt: skip
+def test_each_writer_raises_what_the_disk_said(tmp_path, monkeypatch, name):
+    Disk(monkeypatch, "snapshot_iter_2", "write")
+    trainer = make_trainer(minigan, tmp_path, stop=(4, "iteration"), extensions=False)
+    writer = getattr(snapshot_writers, name)()
+    trainer.extend(extensions.snapshot(writer=writer, n_retains=1), trigger=(1, "iteration"))
+    with pytest.raises(OSError, match=r"No space left on device: '.*snapshot_iter_2'"):
+        trainer.run(show_loop_exception_msg=False)
+    assert [each for each in names(tmp_path) if each.startswith(".") and each != ".lock"] == []
+    newest = max(tmp_path.glob("snapshot_iter_*"))
+    fresh = make_trainer(minigan, tmp_path, extensions=False)
+    fresh.extend(extensions.snapshot(), trigger=(1, "iteration"))
+    minigan.serializers.load_npz(newest, fresh)
+    assert fresh.updater.iteration == int(newest.name[-1])
+
+
+def test_kills_lose_nothing(tmp_path):
+    assert campaign(5, tmp_path)["kills"] == 5
