@@ -153,6 +153,10 @@ def save_and_load_hdf5(src: Any, dst: Any) -> None:
 
 def generate_matrix(shape: Any, dtype: Any = float, *, singular_values: Any) -> Any:
     """Return a random matrix (..., m, n) with these singular values: a number, or (..., min(m, n))."""
+    if numpy.dtype(dtype).kind not in "fc":
+        raise TypeError(f"generate_matrix: dtype is {numpy.dtype(dtype)} but must be floating")
+    if numpy.any(numpy.less(singular_values, 0)):
+        raise ValueError(f"generate_matrix: singular values are not negative; got {singular_values}")
     *_, m, n = shape
     u, _, vh = numpy.linalg.svd(numpy.random.standard_normal(shape), full_matrices=False)
     sigma = numpy.broadcast_to(numpy.asarray(singular_values, float), (*shape[:-2], min(m, n)))
@@ -167,7 +171,8 @@ def get_trainer_with_mock_updater(
     updater.get_all_optimizers.return_value = {}
     updater.iteration = 0
     updater.epoch = 0
-    updater.epoch_detail = updater.previous_epoch_detail = 0.0
+    updater.epoch_detail = 0
+    updater.previous_epoch_detail = None
     updater.is_new_epoch = True
 
     def update() -> None:

@@ -9,15 +9,21 @@ from typing import Any
 
 
 def repeat_with_success_at_least(times: int, min_success: int) -> Callable[[Any], Any]:
-    """Run a test `times` times, `setUp` and `tearDown` with it; it passes if `min_success` of the runs do."""
+    """Run a test up to `times` times, `setUp` and `tearDown` with it; it passes if `min_success` of the runs do.
+
+    It ends as soon as that is decided.
+    """
+
+    if not 0 <= min_success <= times:
+        raise AssertionError(f"repeat_with_success_at_least: {min_success} of {times} runs cannot pass")
 
     def decorator(test: Any) -> Any:
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
-            failure: Exception | None = None
+            failures: list[Exception] = []
             good, case = 0, args[0] if args and isinstance(args[0], unittest.TestCase) else None
-            for i in range(times):
-                if i and case:
+            while good < min_success and len(failures) <= times - min_success:
+                if case and (good or failures):
                     case.tearDown()
                     case.setUp()
                 try:
@@ -26,10 +32,12 @@ def repeat_with_success_at_least(times: int, min_success: int) -> Callable[[Any]
                 except unittest.SkipTest:
                     raise
                 except Exception as error:
-                    failure = error
-                if good >= min_success:
-                    return
-            raise AssertionError(f"{good} of {times} runs passed; wanted {min_success}") from failure
+                    failures.append(error)
+            if good < min_success:
+                raise AssertionError(
+                    f"{len(failures)} runs failed and {good} passed; wanted {min_success} of {times}. "
+                    f"The first error message: {failures[0]}"
+                ) from failures[0]
 
         return run
 

@@ -1,5 +1,6 @@
 """The helpers for tests: right functions pass, wrong ones fail, and cases multiply."""
 
+import contextlib
 import sys
 import types
 import unittest
@@ -237,8 +238,24 @@ def test_retries():
         if good:
             test()
         else:
-            with pytest.raises(AssertionError, match="runs passed"):
+            with pytest.raises(AssertionError, match="The first error message: assert False"):
                 test()
+
+
+@pytest.mark.parametrize(("success", "runs", "passes"), [(1, 2, True), (5, 10, True), (6, 9, False), (10, 1, False)])
+def test_tries_end_as_soon_as_it_is_decided(success, runs, passes):
+    tries = []
+
+    @condition.repeat_with_success_at_least(10, success)
+    def every_other_passes():
+        tries.append(1)
+        assert len(tries) % 2 == 0
+
+    with contextlib.nullcontext() if passes else pytest.raises(AssertionError, match=f"wanted {success} of 10"):
+        every_other_passes()
+    assert len(tries) == runs
+    with pytest.raises(AssertionError, match="11 of 10 runs cannot pass"):
+        condition.repeat_with_success_at_least(10, 11)
 
 
 def test_each_try_is_set_up():
@@ -287,6 +304,10 @@ def test_small_helpers():
     a, b = L.Linear(2, 3), L.Linear(2, 3)
     testing.save_and_load_npz(a, b)
     np.testing.assert_array_equal(a.W.array, b.W.array)
+    with pytest.raises(ValueError, match="not negative"):
+        testing.generate_matrix((2, 2), singular_values=[1, -1])
+    with pytest.raises(TypeError, match="dtype is int32"):
+        testing.generate_matrix((2, 2), "i", singular_values=1)
     x = testing.generate_matrix((2, 3, 4), singular_values=[3, 2, 1])
     np.testing.assert_allclose(np.linalg.svd(x, compute_uv=False), [[3, 2, 1]] * 2)
     trainer = testing.get_trainer_with_mock_updater((3, "epoch"), iter_per_epoch=4)
