@@ -1,9 +1,11 @@
 import random as python_random
+import types
 
 import numpy as np
 import pytest
 
-from minigan import random
+from minigan import random, training
+from minigan.serializers import load_npz
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +74,75 @@ def test_bad_state_changes_nothing():
     after = random.get_state()
     for key in before:
         np.testing.assert_array_equal(after[key], before[key])
+
+
+class Hidden:
+    """A generator like CuPy's: it can be seeded, but its state can be neither read nor set."""
+
+    def __init__(self, seed):
+        self.seed(seed)
+
+    def seed(self, n):
+        self._state = np.random.RandomState(n)
+
+    def randint(self, low, high):
+        return self._state.randint(low, high)
+
+    def draw(self):
+        return self._state.rand()
+
+
+class Drawing(training.Updater):
+    """An updater whose every iteration draws from the generator of the GPU, now more, now less."""
+
+    epoch = epoch_detail = 0
+    iteration = 0
+
+    def __init__(self):
+        self.drawn = []
+
+    def get_all_optimizers(self):
+        return {}
+
+    def update(self):
+        self.drawn += [(self.iteration, random.cuda.cupy.random.draw()) for _ in range(1 + self.iteration % 3)]
+        self.iteration += 1
+
+    def serialize(self, serializer):
+        self.iteration = serializer("iteration", self.iteration)
+
+
+def drawn(tmp_path, monkeypatch, stop, snapshots_at=None, resume=None, seed=None, chance=0):
+    """What the iterations of a run have drawn on a GPU; `chance` is the state that another process begins with."""
+    gpu = types.SimpleNamespace(available=True, cupy=types.SimpleNamespace(random=Hidden(chance)))
+    monkeypatch.setattr(random, "cuda", gpu)
+    if seed is not None:
+        random.seed(seed)
+    updater = Drawing()
+    trainer = training.Trainer(updater, (stop, "iteration"), out=str(tmp_path))
+    if snapshots_at:
+        trigger = training.triggers.ManualScheduleTrigger(snapshots_at, "iteration")
+        trainer.extend(training.extensions.snapshot(), trigger=trigger)
+    if resume:
+        load_npz(tmp_path / f"snapshot_iter_{resume}", trainer, strict=False)
+    trainer.run()
+    return updater.drawn
+
+
+def test_what_a_gpu_draws_depends_on_the_iteration_and_not_on_snapshots(tmp_path, monkeypatch):
+    whole = drawn(tmp_path, monkeypatch, 9, seed=3)
+    assert len({number for _, number in whole}) == len(whole)
+    assert drawn(tmp_path, monkeypatch, 9, seed=4) != whole
+    assert drawn(tmp_path, monkeypatch, 9, snapshots_at=[2, 4, 5], seed=3, chance=1) == whole
+    for stop in (2, 4, 5):
+        assert drawn(tmp_path, monkeypatch, 9, resume=stop, chance=stop) == [d for d in whole if d[0] >= stop]
+
+
+def test_the_state_for_a_loop_without_a_trainer(monkeypatch):
+    gpu = types.SimpleNamespace(available=True, cupy=types.SimpleNamespace(random=Hidden(0)))
+    monkeypatch.setattr(random, "cuda", gpu)
+    state = random.get_state()
+    goes_on = [gpu.cupy.random.draw() for _ in range(3)]
+    random.set_state(state)
+    assert [gpu.cupy.random.draw() for _ in range(3)] == goes_on
+    assert set(state) == set(random.KEYS)
