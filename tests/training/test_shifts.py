@@ -4,9 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from training.mlp import make_trainer
 
-from minigan.serializers import DictionarySerializer, NpzDeserializer
+import minigan
+from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz
 from minigan.training import extensions as E
+from minigan.training.triggers import ManualScheduleTrigger
 
 CASES = {
     "exponential": (lambda: E.ExponentialShift("x", 0.5), [2, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]),
@@ -57,6 +60,61 @@ def test_values_and_resuming(make, expected):
     extension.serialize(NpzDeserializer(file.target))
     extension.initialize(trainer)
     np.testing.assert_allclose([optimizer.x, *values(extension, trainer, optimizer, 3)], expected[3:])
+
+
+EPOCHS = {
+    "exponential": (lambda: E.ExponentialShift("alpha", 0.5, init=0.01), [1, 0.5, 0.25, 0.125]),
+    "linear": (lambda: E.LinearShift("alpha", (0.01, 0.03), (1, 3)), [1, 1, 2, 3]),
+    "inverse": (lambda: E.InverseShift("alpha", 1, 1, init=0.06), [6, 3, 2, 1.5]),
+    "steps": (lambda: E.StepShift("alpha", 0.5, 2, init=0.01), [1, 1, 0.5, 0.5]),
+    "many steps": (lambda: E.MultistepShift("alpha", 0.1, [1, 3], 0.01), [1, 0.1, 0.1, 0.01]),
+    "polynomial": (lambda: E.PolynomialShift("alpha", 1, 4, init=0.01), [1, 0.75, 0.5, 0.25]),
+    "warmup": (lambda: E.WarmupShift("alpha", 0.001, 3, 0.01), [0.1, 0.4, 0.7, 1]),
+}  # the rates of the epochs in hundredths
+
+
+def rates_of(out, extension, trigger, batch_size, stop, resume=None):
+    """The rate with which each iteration was done, of a run into `out`, or of one that goes on from a file."""
+    trainer, rates = make_trainer(minigan, out, stop=stop, extensions=False), []
+    trainer.updater.get_iterator("main").batch_size = batch_size
+    update_core = trainer.updater.update_core
+
+    def note():
+        rates.append(trainer.updater.get_optimizer("main").alpha)
+        update_core()
+
+    trainer.updater.update_core = note
+    trainer.extend(E.snapshot(), trigger=(1, "iteration"))
+    trainer.extend(extension, trigger=trigger)
+    if resume is not None:
+        load_npz(resume, trainer)
+    trainer.run()
+    return rates
+
+
+@pytest.mark.parametrize("batch_size", [4, 6])
+@pytest.mark.parametrize("make, expected", EPOCHS.values(), ids=EPOCHS.keys())
+def test_the_rate_changes_at_exactly_the_given_epochs(tmp_path, make, expected, batch_size):
+    rates = rates_of(tmp_path, make(), (1, "epoch"), batch_size, (4, "epoch"))
+    begun = [i * batch_size // 20 for i in range(len(rates))]  # the epoch in which each iteration began
+    assert begun[-1] == 3
+    np.testing.assert_allclose(rates, [expected[epoch] / 100 for epoch in begun])
+    for stop in (1, 5, 6, 7, 13):
+        file = tmp_path / f"snapshot_iter_{stop}"
+        assert rates_of(tmp_path / "resumed", make(), (1, "epoch"), batch_size, (4, "epoch"), file) == rates[stop:]
+
+
+@pytest.mark.parametrize("batch_size", [4, 6])
+def test_the_rate_changes_at_the_epochs_of_a_schedule(tmp_path, batch_size):
+    def run(*args):
+        trigger = ManualScheduleTrigger([1, 2.5, 3], "epoch")
+        return rates_of(tmp_path, E.ExponentialShift("alpha", 0.1, init=0.01), trigger, batch_size, (4, "epoch"), *args)
+
+    rates = run()
+    passed = [sum(i * batch_size / 20 >= point for point in (1, 2.5, 3)) for i in range(len(rates))]
+    np.testing.assert_allclose(rates, [0.01 * 0.1**n for n in passed])
+    for stop in (1, 4, 5, 9, 12):
+        assert run(tmp_path / f"snapshot_iter_{stop}") == rates[stop:]
 
 
 def test_optimizer_of_its_own():

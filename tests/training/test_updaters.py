@@ -13,7 +13,9 @@ from minigan import Chain
 from minigan.datasets import TupleDataset
 from minigan.iterators import SerialIterator
 from minigan.optimizers import SGD
+from minigan.serializers import load_npz
 from minigan.training import StandardUpdater, Trainer, Updater
+from minigan.training.extensions import snapshot
 from minigan.training.updaters import MultiprocessParallelUpdater, ParallelUpdater
 from minigan.training.updaters.parallel_updater import gather_grads, gather_params
 
@@ -162,6 +164,31 @@ def test_there_is_nothing_to_gather_on_the_cpu():
     for gather in (gather_grads, gather_params):
         with pytest.raises(RuntimeError, match="the Linear is on the CPU"):
             gather(L.Linear(2, 1))
+
+
+def test_a_run_that_is_resumed_within_an_epoch_waits_for_a_whole_one(tmp_path):
+    def run(stop, resume=None):
+        trainer = make_trainer(minigan, tmp_path, stop=(stop, "iteration"), extensions=False)
+        optimizer = trainer.updater.get_optimizer("main")
+        with optimizer.target.init_scope():
+            optimizer.target.rare = minigan.Parameter(0.0, (1,))
+        optimizer.setup(optimizer.target)
+
+        def loss(x, t):  # five iterations to an epoch
+            used = F.sum(optimizer.target.rare) if trainer.updater.iteration % 5 == 1 else 0
+            return optimizer.target(x, t) + used
+
+        trainer.updater.loss_func = loss
+        if resume:
+            load_npz(resume, trainer)
+        else:
+            trainer.extend(snapshot(), trigger=(stop, "iteration"))
+        trainer.run()
+
+    run(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(12, tmp_path / "snapshot_iter_4")
 
 
 @pytest.mark.parametrize("idle", ["used", "unused", "frozen"])

@@ -36,6 +36,7 @@ class StandardUpdater(Updater):
 
     # Parameters that have had no gradient so far. Of the class: scripts have an __init__ of their own, without super().
     _idle: dict[str, list[tuple[str, Any]]] | None = None
+    _idle_since = 0.0  # the epochs that were done when the watch over them began, which a resumed run does at any time
 
     def __init__(
         self, iterator: Any, optimizer: Any, converter: Callable[..., Any] = concat_examples, device: Any = None,
@@ -60,7 +61,7 @@ class StandardUpdater(Updater):
                 each.use_auto_new_epoch = True
 
     def update(self) -> None:
-        """Do one iteration and count it; after the first epoch of a run, warn of parameters without a gradient."""
+        """Do one iteration and count it; when an epoch's length is over, warn of parameters without a gradient."""
         self.update_core()
         self.iteration += 1
         if self._idle != {}:
@@ -72,17 +73,19 @@ class StandardUpdater(Updater):
                 name: [(p, x) for p, x in optimizer.target.namedparams() if x.update_rule and x.update_rule.enabled]
                 for name, optimizer in self._optimizers.items() if isinstance(optimizer.target, Link)
             }  # fmt: skip
+            self._idle_since = getattr(self, "previous_epoch_detail", None) or 0.0
         for name, params in [*self._idle.items()]:
             # An optimizer puts zeros where there is none, so zeros are what an idle parameter has.
             idle = self._idle[name] = [(path, x) for path, x in params if x.grad is None or not bool(x.grad.any())]
+            over = bool(idle) and getattr(self, "epoch_detail", 0.0) >= self._idle_since + 1
             trained = len(idle) < len([*self._optimizers[name].target.params()])  # else gradients are not kept at all
-            if idle and trained and getattr(self, "is_new_epoch", False):
+            if over and trained:
                 warnings.warn(
                     f"{type(self).__name__}: {', '.join(path for path, _ in idle)} of optimizer {name!r} had no "
                     f"gradient in a whole epoch, so nothing trains them; does the loss depend on them? "
                     f"disable_update() says that it is meant"
                 )
-            if not idle or getattr(self, "is_new_epoch", False):
+            if over or not idle:
                 del self._idle[name]
 
     def update_core(self) -> None:
