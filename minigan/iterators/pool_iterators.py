@@ -49,6 +49,13 @@ class _ReadingAhead(SerialIterator):
         self._asked: deque[Any] = deque()
         self._ready: list[Any] = []
         self._ahead = 0  # examples asked for or ready, of this epoch and not handed out
+        self._owner = os.getpid()
+
+    def __next__(self) -> list[Any]:
+        """Return the next batch as a list of examples."""
+        if self._owner != os.getpid():  # a forked process has a copy; the threads or workers are not its own
+            self._begin()
+        return super().__next__()
 
     def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
         size = len(self.dataset) if order is None else len(order)
@@ -146,7 +153,7 @@ class MultithreadIterator(_ReadingAhead):
                     "MultithreadIterator: the examples draw from numpy.random or random, which all threads share; they "
                     "are read one after the other, so that a run can be repeated and resumed (to read them in "
                     "parallel, draw from minigan.dataset.example_random(), or use MultiprocessIterator)",
-                    RuntimeWarning, stacklevel=3,
+                    RuntimeWarning, stacklevel=4,
                 )  # fmt: skip
         if not self._one_by_one:
             return super()._examples(order, epoch, start, end)
@@ -236,7 +243,6 @@ class MultiprocessIterator(_ReadingAhead):
         super()._begin()
         self._unsent: deque[Any] = deque()
         self._workers: list[_Worker] = []
-        self._owner = os.getpid()
         self._stop: Any = None
 
     def _start(self) -> _Worker:
@@ -255,8 +261,6 @@ class MultiprocessIterator(_ReadingAhead):
             ) from error
 
     def _ask(self, epoch: int, position: int, indices: Any) -> None:
-        if self._owner != os.getpid():  # a forked process has a copy; the workers are not its own
-            self._begin()
         if not self._workers:
             self._stop = weakref.finalize(self, _end, self._workers, self._owner)
             while len(self._workers) < self.n_processes:
@@ -284,7 +288,7 @@ class MultiprocessIterator(_ReadingAhead):
             warnings.warn(
                 f"MultiprocessIterator: the data set has given no example for {self.dataset_timeout} seconds; waiting "
                 f"on (more processes may help; dataset_timeout=None ends this warning)",
-                self.TimeoutWarning, stacklevel=4,
+                self.TimeoutWarning, stacklevel=5,
             )  # fmt: skip
             worker.ready(None)
         examples = worker.take()

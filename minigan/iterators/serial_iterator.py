@@ -161,8 +161,8 @@ class SerialIterator(Iterator):
         size = len(self.dataset if order is None else order)
         if not 0 <= position <= size:
             raise ValueError(
-                f"{type(self).__name__}: the saved position is {position} but the epoch has {size} examples; resume with "
-                f"the data that the snapshot was made with"
+                f"{type(self).__name__}: the saved position is {position} but the epoch has {size} examples; resume "
+                f"with the data that the snapshot was made with"
             )
         try:
             detail = serializer("previous_epoch_detail", self._previous_epoch_detail)

@@ -454,3 +454,20 @@ next(MultiprocessIterator(Data(), 10, n_processes=1))
 """)  # fmt: skip
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "exit code 1 while it read examples" in err
+
+
+@linux
+@every_kind
+def test_a_forked_process_reads_for_itself(make):
+    with make(list(range(40)), 4, shuffle=False) as iterator:
+        assert next(iterator) == [0, 1, 2, 3]
+        child = os.fork()
+        if child == 0:
+            try:
+                seen = batches(iterator, 2)
+                iterator.finalize()
+                os._exit(0 if seen == [[4, 5, 6, 7], [8, 9, 10, 11]] else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert next(iterator) == [4, 5, 6, 7]
