@@ -1,6 +1,8 @@
 """The optimizers: each is a set of hyperparameters and a rule of a few lines, written as in its paper.
 
-The rules that networks are trained with every day (SGD, momentum, RMSprop, Adam) work in place with one scratch array:
+In the formulas ``p`` is a parameter, ``g`` its gradient and ``t`` the number of the step, from 1; what else there is
+starts at 0 and is kept for each element. The order of the operations is Chainer's, so that old runs find their numbers
+again, bit for bit. The rules that networks are trained with every day (RMSprop, Adam) work in place with a scratch array:
 ``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs as much
 as the arithmetic. The others are written as formulas. An optimizer's hyperparameters are the arguments of its
 ``__init__``; each is an attribute as well, and belongs to every rule that the optimizer makes.
@@ -82,7 +84,7 @@ class _Method(GradientMethod):
 
 
 class SGDRule(_Rule):
-    """``p -= lr * g``."""
+    """The rule of `SGD`."""
 
     def update_core_cpu(self, param: Parameter) -> None:
         p = param.array
@@ -90,7 +92,7 @@ class SGDRule(_Rule):
 
 
 class SGD(_Method):
-    """Plain (stochastic) gradient descent."""
+    """Plain (stochastic) gradient descent: ``p -= lr * g`` (Robbins and Monro, 1951)."""
 
     rule = SGDRule
 
@@ -99,7 +101,7 @@ class SGD(_Method):
 
 
 class MomentumSGDRule(_Rule):
-    """``v = momentum * v - lr * g; p += v``."""
+    """The rule of `MomentumSGD`."""
 
     states = ("v",)
 
@@ -111,7 +113,11 @@ class MomentumSGDRule(_Rule):
 
 
 class MomentumSGD(_Method):
-    """Gradient descent with momentum (Polyak, 1964)."""
+    """Gradient descent with momentum: ``v = momentum * v - lr * g; p += v``.
+
+    Polyak, Some methods of speeding up the convergence of iteration methods, 1964, as written by Sutskever et al., On
+    the importance of initialization and momentum, 2013, equations 1 and 2.
+    """
 
     rule = MomentumSGDRule
 
@@ -120,7 +126,7 @@ class MomentumSGD(_Method):
 
 
 class CorrectedMomentumSGDRule(_Rule):
-    """``v = momentum * v - g; p += lr * v``."""
+    """The rule of `CorrectedMomentumSGD`."""
 
     states = ("v",)
 
@@ -132,7 +138,10 @@ class CorrectedMomentumSGDRule(_Rule):
 
 
 class CorrectedMomentumSGD(_Method):
-    """Momentum whose velocity does not contain the learning rate, so that a change of the rate acts at once."""
+    """Momentum whose velocity does not contain the learning rate, so that a change of the rate acts at once.
+
+    ``v = momentum * v - g; p += lr * v``: Goyal et al., Accurate, large minibatch SGD, 2017, equation 9.
+    """
 
     rule = CorrectedMomentumSGDRule
 
@@ -141,10 +150,7 @@ class CorrectedMomentumSGD(_Method):
 
 
 class NesterovAGRule(_Rule):
-    """``v = momentum * v - lr * g; p += momentum**2 * v - (1 + momentum) * lr * g``.
-
-    The paper has the old v in the second formula; these are Chainer's numbers, which old runs must find again.
-    """
+    """The rule of `NesterovAG`."""
 
     states = ("v",)
 
@@ -158,7 +164,11 @@ class NesterovAGRule(_Rule):
 
 
 class NesterovAG(_Method):
-    """Nesterov's accelerated gradient, in the form of Bengio et al. (2013)."""
+    """Nesterov's accelerated gradient: ``v = momentum * v - lr * g; p += momentum**2 * v - (1 + momentum) * lr * g``.
+
+    Bengio et al., Advances in optimizing recurrent networks, 2013, equation 7. The paper has the old v in the second
+    formula; these are Chainer's numbers, which old runs must find again.
+    """
 
     rule = NesterovAGRule
 
@@ -167,7 +177,7 @@ class NesterovAG(_Method):
 
 
 class AdaGradRule(_Rule):
-    """``h += g**2; p -= lr * g / (sqrt(h) + eps)``."""
+    """The rule of `AdaGrad`."""
 
     states = ("h",)
 
@@ -178,7 +188,10 @@ class AdaGradRule(_Rule):
 
 
 class AdaGrad(_Method):
-    """Steps divided by the root of the sum of all squared gradients (Duchi et al., 2011)."""
+    """Steps divided by the root of the sum of all squared gradients: ``h += g**2; p -= lr * g / (sqrt(h) + eps)``.
+
+    Duchi et al., Adaptive subgradient methods, 2011, figure 1 with diagonal matrices.
+    """
 
     rule = AdaGradRule
 
@@ -187,10 +200,7 @@ class AdaGrad(_Method):
 
 
 class AdaDeltaRule(_Rule):
-    """``msg`` and ``msdx`` are running means of the squared gradient and of the squared step.
-
-    The step is ``dx = sqrt((msdx + eps) / (msg + eps)) * g``.
-    """
+    """The rule of `AdaDelta`."""
 
     states = ("msg", "msdx")
 
@@ -204,7 +214,11 @@ class AdaDeltaRule(_Rule):
 
 
 class AdaDelta(_Method):
-    """Steps in the unit of the parameter, without a learning rate (Zeiler, 2012)."""
+    """Steps in the unit of the parameter, without a learning rate: ``dx = sqrt((msdx + eps) / (msg + eps)) * g``.
+
+    ``msg = rho * msg + (1 - rho) * g**2`` before and ``msdx = rho * msdx + (1 - rho) * dx**2`` after that; ``p -= dx``.
+    Zeiler, ADADELTA, 2012, algorithm 1; the defaults are the paper's.
+    """
 
     rule = AdaDeltaRule
 
@@ -213,7 +227,7 @@ class AdaDelta(_Method):
 
 
 class RMSpropRule(_Rule):
-    """``ms = alpha * ms + (1 - alpha) * g**2; p -= lr * g / (sqrt(ms) + eps)``."""
+    """The rule of `RMSprop`."""
 
     states = ("ms",)
 
@@ -237,9 +251,10 @@ class RMSpropRule(_Rule):
 
 
 class RMSprop(_Method):
-    """Steps divided by a running root mean square of the gradient (Tieleman and Hinton, 2012).
+    """Steps divided by a running root mean square of the gradient.
 
-    ``eps_inside_sqrt`` puts ``eps`` under the root.
+    ``ms = alpha * ms + (1 - alpha) * g**2; p -= lr * g / (sqrt(ms) + eps)``: Tieleman and Hinton, Neural networks for
+    machine learning, 2012, lecture 6.5. ``eps_inside_sqrt`` puts ``eps`` under the root.
     """
 
     rule = RMSpropRule
@@ -249,10 +264,7 @@ class RMSprop(_Method):
 
 
 class RMSpropGravesRule(_Rule):
-    """``n`` and ``mean`` (``g`` in files) are running means of the squared gradient and of the gradient.
-
-    ``delta = momentum * delta - lr * g / sqrt(n - mean**2 + eps); p += delta``.
-    """
+    """The rule of `RMSpropGraves`; the mean is called g in files."""
 
     states = ("n", "g", "delta")
 
@@ -268,7 +280,12 @@ class RMSpropGravesRule(_Rule):
 
 
 class RMSpropGraves(_Method):
-    """RMSprop by the standard deviation of the gradient, with momentum (Graves, 2013, equations 38 to 45)."""
+    """RMSprop by the standard deviation of the gradient, with momentum.
+
+    ``n = alpha * n + (1 - alpha) * g**2; mean = alpha * mean + (1 - alpha) * g``, and then
+    ``delta = momentum * delta - lr * g / sqrt(n - mean**2 + eps); p += delta``: Graves, Generating sequences with
+    recurrent neural networks, 2013, equations 38 to 45, where the defaults are.
+    """
 
     rule = RMSpropGravesRule
 
@@ -277,10 +294,7 @@ class RMSpropGraves(_Method):
 
 
 class SMORMS3Rule(_Rule):
-    """``mean`` and ``square`` (``g``, ``g2`` in files) forget at the rate ``r = 1 / (mem + 1)``.
-
-    ``x = mean**2 / (square + eps); p -= g * min(lr, x) / (sqrt(square) + eps); mem = 1 + mem * (1 - x)``.
-    """
+    """The rule of `SMORMS3`; mean and square are called g and g2 in files."""
 
     states = ("mem", "g", "g2")
     start = 1.0
@@ -297,7 +311,12 @@ class SMORMS3Rule(_Rule):
 
 
 class SMORMS3(_Method):
-    """Steps as large as the gradient is sure of its sign (Funk, RMSprop loses to SMORMS3, 2015)."""
+    """Steps as large as the gradient is sure of its sign.
+
+    ``r = 1 / (mem + 1); mean += r * (g - mean); square += r * (g**2 - square); x = mean**2 / (square + eps)``, and then
+    ``p -= g * min(lr, x) / (sqrt(square) + eps); mem = 1 + mem * (1 - x)``, where mem starts at 1: Funk, RMSprop loses
+    to SMORMS3, 2015, where the defaults are.
+    """
 
     rule = SMORMS3Rule
 
@@ -306,10 +325,7 @@ class SMORMS3(_Method):
 
 
 class MSVAGRule(_Rule):
-    """``m``, ``v``: running means of g and g**2, corrected for their start; ``rho``: how much noise is left in m**2.
-
-    ``s = (v - m**2) / (1 - rho); p -= eta * (lr * m * m**2 / (m**2 + rho * s) + weight_decay_rate * p)``.
-    """
+    """The rule of `MSVAG`."""
 
     states = ("m", "v")
 
@@ -328,7 +344,13 @@ class MSVAGRule(_Rule):
 
 
 class MSVAG(_Method):
-    """Momentum, each element damped by the variance of its own gradient (Balles and Hennig, 2018)."""
+    """Momentum, each element damped by the variance of its own gradient.
+
+    ``m += (1 - beta) * (g - m); v += (1 - beta) * (g**2 - v)``; both are divided by ``1 - beta**t``, and then
+    ``s = (v - m**2) / (1 - rho); p -= eta * (lr * m * m**2 / (m**2 + rho * s) + weight_decay_rate * p)`` with the share
+    of the variance that is left in m, ``rho = (1 - beta) * (1 + beta**t) / ((1 + beta) * (1 - beta**t))``: Balles and
+    Hennig, Dissecting Adam, 2018, the method M-SVAG.
+    """
 
     rule = MSVAGRule
 
@@ -344,11 +366,7 @@ def _adam_rate(hyperparam: Any, t: int) -> float:
 
 
 class AdamRule(_Rule):
-    """``m += (1 - beta1) * (g - m); v += (1 - beta2) * (g**2 - v)``,
-
-    then ``p -= eta * (alpha_t / (sqrt(v) + eps) * m + weight_decay_rate * p)``; AMSGrad puts the largest ``v`` so far
-    in place of ``v``, AdaBound clips the factor of ``m`` to ``bounds``.
-    """
+    """The rule of `Adam` and of all that are derived from it."""
 
     def __init__(self, parent_hyperparam: Hyperparameter | None = None, *own: Any, **named: Any) -> None:
         super().__init__(parent_hyperparam, *own, **named)
@@ -407,7 +425,11 @@ class AdamRule(_Rule):
 
 
 class Adam(_Method):
-    """Adam (Kingma and Ba, 2015, at the end of section 2), AdamW (Loshchilov and Hutter) and AMSGrad (Reddi et al.).
+    """Adam: ``m += (1 - beta1) * (g - m); v += (1 - beta2) * (g**2 - v)``, and then
+
+    ``p -= eta * (alpha_t * m / (sqrt(v) + eps) + weight_decay_rate * p)`` with the rate
+    ``alpha_t = alpha * sqrt(1 - beta2**t) / (1 - beta1**t)``: Kingma and Ba, Adam, 2015, algorithm 1 in the order that
+    the end of its section 2 gives; the defaults are the paper's.
 
     Args:
         alpha: step size.
@@ -441,7 +463,10 @@ class Adam(_Method):
 
 
 class AdamW(Adam):
-    """Adam with a weight decay apart from the gradient (Loshchilov and Hutter, 2019)."""
+    """Adam with a weight decay apart from the gradient, of a share ``eta * weight_decay_rate``.
+
+    Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 2.
+    """
 
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, eta: float = 1.0,
@@ -451,7 +476,10 @@ class AdamW(Adam):
 
 
 class AMSGrad(Adam):
-    """Adam divided by the largest mean square so far (Reddi et al., 2018)."""
+    """Adam with ``vhat = max(vhat, v)`` in place of ``v`` under the root.
+
+    Reddi et al., On the convergence of Adam and beyond, 2018, algorithm 2.
+    """
 
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, eta: float = 1.0
@@ -460,7 +488,12 @@ class AMSGrad(Adam):
 
 
 class AdaBound(Adam):
-    """Adam that becomes gradient descent with the rate ``final_lr`` (Luo et al., 2019)."""
+    """Adam that becomes gradient descent with the rate ``final_lr``.
+
+    The factor of ``m`` is clipped to ``final_lr * (1 - 1 / (gamma * t + 1))`` and ``final_lr * (1 + 1 / (gamma * t))``:
+    Luo et al., Adaptive gradient methods with dynamic bound of learning rate, 2019, algorithm 2 and section 4. As in
+    the authors' program, ``final_lr`` follows later changes of ``alpha``.
+    """
 
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, final_lr: float = 0.1,
@@ -470,7 +503,7 @@ class AdaBound(Adam):
 
 
 class AMSBound(Adam):
-    """``AdaBound`` divided by the largest mean square so far (Luo et al., 2019)."""
+    """`AdaBound` with the largest mean square so far under the root, as in `AMSGrad`: Luo et al., 2019, algorithm 3."""
 
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, final_lr: float = 0.1,
