@@ -12,7 +12,7 @@ extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start;  // th
 
 namespace emu {
 // Who touched a word last, and behind which barriers; mapped memory starts as zeros, so block 0 is stored as 1.
-struct Touch { int block1; uint32_t site; uint16_t thread, barriers, warp_syncs, atomic; };
+struct Touch { int block1; uint32_t site; uint16_t thread, barriers, syncs, atomic; };
 struct Word { Touch write, read[2]; };
 struct Region {
     char* begin;
@@ -30,15 +30,15 @@ struct Site {                        // one load or store of the kernel's code
     std::vector<std::vector<Request>> requests;    // by warp: what its lanes asked for the first time, the second ...
 };
 // An atomic operation behind a __threadfence: what its thread did, and others of its block before a barrier, is seen by
-// the blocks that come to the same address by an atomic operation later ("the last block to arrive adds up").
+// the threads that come to the same address by an atomic operation later ("the last block to arrive adds up").
 struct Signal { char* address; int thread, barriers; };
 
 static bool checking;
 static std::vector<Region> regions;
 static std::unordered_map<uint64_t, Site> sites;
 static std::vector<Traffic> traffic;
-static std::unordered_map<char*, std::unordered_map<int, Signal>> released;  // by address, by block
-static std::vector<Signal> acquired;                                         // by this block
+static std::unordered_map<char*, std::unordered_map<int, std::vector<Signal>>> released;  // by address, by block
+static std::vector<Signal> acquired;                                                      // by this block
 
 static uint32_t site_of(void* return_address) { return uint32_t((char*)return_address - &__ehdr_start - 1); }
 
@@ -84,17 +84,15 @@ static bool ordered(const Touch& t)
 {
     if (!t.block1) return true;
     const Thread& me = *running;
-    if (t.block1 != block_number + 1) {
-        for (const Signal& a : acquired) {
-            if (me.number != a.thread && me.barriers == uint16_t(a.barriers)) continue;
-            auto& signals = released[a.address];
-            auto s = signals.find(t.block1);
-            if (s != signals.end() && (t.thread == s->second.thread || t.barriers < s->second.barriers)) return true;
-        }
-        return false;
+    if (t.block1 == block_number + 1) {
+        if (t.thread == me.number || t.barriers != me.barriers) return true;
+        if (t.thread / 32 == me.number / 32 && me.syncs[t.thread % 32] > t.syncs) return true;
     }
-    if (t.thread == me.number || t.barriers != me.barriers) return true;
-    return t.thread / 32 == me.number / 32 && t.warp_syncs != me.warp_syncs;
+    for (const Signal& a : acquired)
+        if (me.number == a.thread || me.barriers != uint16_t(a.barriers))
+            for (const Signal& s : released[a.address][t.block1])
+                if (t.thread == s.thread || t.barriers < s.barriers) return true;
+    return false;
 }
 
 static void check_race(const Touch& t, const Touch& mine, const Place& here, const Region& r, const char* p, size_t bytes)
@@ -138,14 +136,16 @@ static void count(Region& r, uint32_t site, const char* p, size_t bytes, bool wr
 // How many different pieces of `size` bytes the lanes from `first` to `end` touch; with banks, the most in one bank.
 static int pieces(const Request& q, int first, int end, int size, int banks)
 {
-    uint64_t found[32 * 8];
-    int n = 0, most = 0, in_bank[32] = {};
+    static std::vector<uint64_t> found;
+    found.clear();
     for (int i = first; i < end; ++i)
-        for (uint64_t a = q.address[i] / size; a <= (q.address[i] + std::min(q.bytes, 256) - 1) / size && n < 256; ++a) found[n++] = a;
-    std::sort(found, found + n);
-    n = int(std::unique(found, found + n) - found);
-    for (int i = 0; i < n && banks; ++i) most = std::max(most, ++in_bank[found[i] % banks]);
-    return banks ? most : n;
+        for (uint64_t a = q.address[i] / size; a <= (q.address[i] + q.bytes - 1) / size; ++a) found.push_back(a);
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    if (!banks) return int(found.size());
+    int most = 0, in_bank[32] = {};
+    for (uint64_t a : found) most = std::max(most, ++in_bank[a % banks]);
+    return most;
 }
 
 static void add_up(Traffic& t, const Request& q)
@@ -187,7 +187,8 @@ static void access(void* pointer, size_t bytes, void* return_address, bool write
         stop();
     }
     if (write && r->read_only) report_at("write to an input", here, r, p, bytes);
-    const Touch mine{block_number + 1, here.site, uint16_t(running->number), running->barriers, running->warp_syncs, atomic};
+    const int n = running->number;
+    const Touch mine{block_number + 1, here.site, uint16_t(n), running->barriers, running->syncs[n % 32], atomic};
     const size_t offset = p - r->begin;
     for (size_t i = offset / r->unit; i <= (offset + bytes - 1) / r->unit; ++i)
         touch(r->words[i], mine, here, *r, p, bytes, write);
@@ -199,8 +200,8 @@ void atomic_access(void* p, size_t bytes, void* return_address)
     if (!checking || !running) return;
     access(p, bytes, return_address, true, true);
     const Signal mine{(char*)p, running->number, running->barriers};
-    acquired.push_back(mine);
-    if (running->fenced) released[mine.address][block_number + 1] = mine;
+    if (released.count(mine.address)) acquired.push_back(mine);
+    if (running->fenced) released[mine.address][block_number + 1].push_back(mine);
 }
 }  // namespace emu
 
@@ -248,6 +249,8 @@ HOOK(1) HOOK(2) HOOK(4) HOOK(8) HOOK(16)
 void __tsan_read_range(void* p, size_t n) { access(p, n, HERE, false); }
 void __tsan_write_range(void* p, size_t n) { access(p, n, HERE, true); }
 void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
 
 struct Location { const char* file; unsigned line, column; };
 #define UNDEFINED(HANDLER, KIND, NOTE, THEN) \

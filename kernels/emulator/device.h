@@ -50,6 +50,13 @@ void fence();
 void atomic_access(void*, size_t bytes, void* return_address);
 [[noreturn]] void trap(const char* what, int line);
 
+template <class T> RAW T copied(const void* from, size_t bytes)  // wherever it lies: numbers are not aligned there
+{
+    T value{};
+    __builtin_memcpy(&value, from, bytes);
+    return value;
+}
+
 // A kernel's parameters and how to call it: what Python checks its arguments against, as NumPy's kinds of dtype.
 struct Parameter { int kind, bytes, element, pointer, constant; };
 struct Entry {
@@ -79,16 +86,14 @@ struct Entry {
     }
     template <class... A, size_t... I> RAW void apply(void (*f)(A...), void** a, std::index_sequence<I...>)
     {
-        f(*static_cast<std::remove_cv_t<A>*>(a[I])...);
+        f(copied<std::remove_cv_t<A>>(a[I], sizeof(A))...);
     }
 };
 
 template <class To, class From> RAW To bits(From value)
 {
-    static_assert(sizeof(From) <= sizeof(To) || sizeof(To) <= 8, "at most 8 bytes are shuffled");
-    To to{};
-    __builtin_memcpy(&to, &value, sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To));
-    return to;
+    static_assert(sizeof(From) <= 8 && sizeof(To) <= 8, "at most 8 bytes are shuffled");
+    return copied<To>(&value, sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To));
 }
 template <class T> struct Given { using type = T; };  // keeps the second argument of atomicAdd(T*, T) out of deduction
 }  // namespace emu

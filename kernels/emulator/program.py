@@ -6,6 +6,7 @@ import ctypes
 import math
 import re
 import subprocess
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from minigan.kernels.source import kernels
 ORDERS = ("forward", "reverse", "random")
 GAP = 1 << 20  # bytes between arguments in check mode, never touched, so that what strays is in none of them
 MOST_SHARED = 227 << 10
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,13 @@ class Program:
         kernel, shape = self._entries[entry], (_vector(grid), _vector(block))
         _check_sizes(entry, kernel, *shape, shared)
         self._check_arguments(entry, kernel, args)
+        with _ONE_AT_A_TIME:  # the library has one state, and ctypes lets other threads of Python run
+            return self._run(entry, kernel, args, shape, shared, ORDERS.index(order), seed, reach)
+
+    def _run(
+        self, entry: str, kernel: Any, args: Sequence[Any], shape: tuple[Vector, Vector], shared: int, order: int,
+        seed: int, reach: Sequence[Any],
+    ) -> list[Access]:  # fmt: skip
         check = self.mode == "check"
         self._library.emu_begin(check)
         memory = _Memory(self._library, args, reach) if check else None  # whose copies live until it goes
@@ -180,7 +189,7 @@ class Program:
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
         count = self._library.emu_launch(
             ctypes.byref(kernel), *((ctypes.c_uint * 3)(*v) for v in shape), ctypes.c_size_t(shared), pointers,
-            ORDERS.index(order), seed,
+            order, seed,
         )  # fmt: skip
         found = self._library.emu_faults()[: abs(count)]
         if memory:
@@ -212,6 +221,8 @@ class Program:
                     raise TypeError(f"{where} is {value.dtype}; wanted {wanted}; cast it")
                 if parameter.constant and isinstance(given, Out):
                     raise TypeError(f"{where} is an Out, but const; pass In, or drop the const")
+                if not (value.flags.writeable or parameter.constant or isinstance(given, In)):
+                    raise ValueError(f"{where} is an array that cannot be written to; pass a copy")
             elif kind == "V":
                 size = value.nbytes if isinstance(value, np.ndarray) else ctypes.sizeof(type(value)) if isinstance(
                     value, ctypes.Structure) else -1  # fmt: skip

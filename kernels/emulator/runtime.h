@@ -13,7 +13,8 @@ struct Thread {
     int line;                        // of the barrier or collective at which it waits
     bool predicate;
     uint64_t result;                 // of the barrier or collective
-    uint16_t barriers, warp_syncs;   // passed so far
+    uint16_t barriers;               // passed so far
+    uint16_t syncs[32];              // how many __syncwarp of each lane lie before this thread's next access
     bool fenced;
     Fiber* fiber;
 };

@@ -150,6 +150,19 @@ static int source_lane(const Collection& c, int lane)
     }
 }
 
+// A __syncwarp of some lanes: what any of them has seen, all have seen.
+static void join(unsigned mask, Thread* warp)
+{
+    uint16_t seen[32] = {};
+    for (int lane = 0; lane < 32; ++lane) {
+        if (!(mask >> lane & 1)) continue;
+        warp[lane].syncs[lane]++;
+        for (int l = 0; l < 32; ++l) seen[l] = std::max(seen[l], warp[lane].syncs[l]);
+    }
+    for (int lane = 0; lane < 32; ++lane)
+        if (mask >> lane & 1) memcpy(warp[lane].syncs, seen, sizeof seen);
+}
+
 static void complete(const Collection& c, Thread* warp)
 {
     uint64_t ballot = 0;
@@ -161,9 +174,9 @@ static void complete(const Collection& c, Thread* warp)
         if (!(c.mask >> source & 1))
             report("shuffle from an inactive lane", {0, c.line, block_number, warp[lane].number});
         warp[lane].result = c.kind == VOTE ? ballot : c.mask >> source & 1 ? c.value[source] : ~uint64_t(0);
-        if (c.kind == SYNC) warp[lane].warp_syncs++;
         warp[lane].state = READY;
     }
+    if (c.kind == SYNC) join(c.mask, warp);
 }
 
 uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int argument, int width, int line)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,17 @@ class TestCleanKernels:
         clean.launch("add_to_all", 3, 64, [In(tables), In(sizes), np.float32(2)], order=order, reach=arrays)
         assert all((a == 2).all() for a in arrays)
 
+    def test_a_fence_and_a_counter_order_threads(self, clean, order):
+        x, copy, arrived, out = np.arange(N, dtype="i"), np.empty(N, "i"), np.zeros(1, "i"), np.empty(1, "i")
+        clean.launch("last_thread", 4, 32, [In(x), Out(copy), arrived, Out(out), np.int32(N)], order=order)
+        assert out[0] == x.sum()
+
+    def test_parts_of_a_warp_meet(self, clean, order):
+        out = np.empty(32, np.int32)
+        clean.launch("halves", 1, 32, [Out(out)], order=order)
+        lane = np.arange(32)
+        assert (out[::-1] == np.where(lane < 16, lane ^ 1, lane)).all()
+
     def test_collectives(self, clean, order):
         out = np.empty((12, 64), np.int32)
         clean.launch("collectives", 1, 64, [Out(out)], order=order)
@@ -258,6 +270,24 @@ FLOATS, INT = np.zeros(4, np.float32), np.int32(4)
 def test_arguments_that_do_not_fit_are_refused(arguments, error, message, checked):
     with pytest.raises(error, match=message):
         checked.launch("scale", 1, 64, arguments)
+
+
+def test_an_array_that_cannot_be_written_to_is_refused(checked):
+    fixed = np.zeros(4, np.float32)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="argument 1, .* is an array that cannot be written to"):
+        checked.launch("scale", 1, 64, [fixed, fixed, np.float32(3), Sizes(4, 0, 1)])
+
+
+def test_threads_of_python_take_turns(checked):
+    def run(n):
+        x = np.full(N, n, np.float32)
+        y = np.empty_like(x)
+        checked.launch("scale", 2, 64, [In(x), Out(y), np.float32(2), Sizes(N, 0, 1)])
+        return (y == 2 * n).all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(40)))
 
 
 def test_launches_that_do_not_fit_are_refused(checked):

@@ -123,3 +123,33 @@ extern "C" __global__ void collectives(int* out)
     mine[10 * n] = (int)__umulhi(0xdeadbeefu, 0x12345678u);
     mine[11 * n] = __float_as_int(rsqrtf(4.0f)) + (max(3, lane) << 0) + __popc(255u) + __clz(1) + __ffs(8);
 }
+
+// Half warps that go their own ways meet by __syncwarp of their halves, then all do.
+extern "C" __global__ void halves(int* out)
+{
+    __shared__ int box[32];
+    const int lane = threadIdx.x;
+    const unsigned mine = lane < 16 ? 0xffffu : 0xffff0000u;
+    box[lane] = lane;
+    __syncwarp(mine);
+    const int next = box[lane ^ 1];
+    __syncwarp(mine);
+    if (lane < 16) {
+        box[lane] = next;
+        __syncwarp(mine);
+    }
+    __syncwarp();
+    out[lane] = box[31 - lane];
+}
+
+// The last thread of all adds up: a fence and a counter, no barrier.
+extern "C" __global__ void last_thread(const int* x, int* copy, int* arrived, int* out, int n)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    copy[i] = x[i];
+    __threadfence();
+    if (atomicAdd(arrived, 1) < n - 1) return;
+    *out = 0;
+    for (int j = 0; j < n; ++j) *out += copy[j];
+}

@@ -72,6 +72,17 @@ extern "C" __global__ void forgets_syncwarp(const float* x, float* y, int n)
     if (INDEX < n) y[INDEX] = turned[threadIdx.x ^ 1];  // race
 }
 
+extern "C" __global__ void syncs_half_a_warp(const float* x, float* y, int n)
+{
+    __shared__ float turned[64];
+    turned[threadIdx.x] = 0;
+    __syncthreads();
+    turned[threadIdx.x] = x[min(INDEX, n - 1)];
+    __syncwarp(threadIdx.x % 32 < 16 ? 0xffffu : 0xffff0000u);
+    if (threadIdx.x % 32 < 16) __syncwarp(0xffffu);
+    if (INDEX < n) y[INDEX] = turned[threadIdx.x ^ 16];  // race
+}
+
 extern "C" __global__ void adds_without_atomics(const float* x, float* y, int n)
 {
     if (INDEX < n) y[INDEX % 7] += x[INDEX];  // race
