@@ -2,9 +2,9 @@
 
 In the formulas ``p`` is a parameter, ``g`` its gradient and ``t`` the number of the step, from 1; what else there is
 starts at 0 and is kept for each element. The order of the operations is Chainer's, so that old runs find their numbers
-again, bit for bit. The rules that networks are trained with every day (RMSprop, Adam) work in place with a scratch array:
-``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs as much
-as the arithmetic. The others are written as formulas. An optimizer's hyperparameters are the arguments of its
+again, bit for bit. The rules that networks are trained with every day (RMSprop, Adam) work in place with a scratch
+array: ``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs
+as much as the arithmetic. The others are written as formulas. An optimizer's hyperparameters are the arguments of its
 ``__init__``; each is an attribute as well, and belongs to every rule that the optimizer makes.
 """
 
@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.core import Parameter
+from minigan.kernels.launch import available_for
+from minigan.kernels.optimizers import Step
 from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
 
 
@@ -61,6 +64,23 @@ class _Rule(UpdateRule):
         """Change a CuPy array, by the same lines: they are written for both."""
         self.update_core_cpu(param)
 
+    #: The rule's name in ``minigan.kernels.optimizers``, said by the class itself: a subclass may step otherwise.
+    kernel: ClassVar[str] = ""
+
+    def rates(self) -> tuple[float, ...] | None:
+        """The numbers that the kernel takes; None where it does not know how."""
+
+    def moves_with_others(self, param: Parameter) -> bool:
+        """Whether ``update`` would do nothing else than the rule's kernel does."""
+        if "kernel" not in vars(type(self)) or not self.enabled or self._hooks.pre or self._hooks.post:
+            return False
+        p, g = param.array, param.grad
+        if p is None or g is None or not available_for(p, g):
+            return False
+        self._prepare_state(param)
+        arrays = (p, *(self.state or {}).values())
+        return available_for(*arrays) and all(a.shape == p.shape and a.flags.c_contiguous for a in arrays)
+
 
 class _Method(GradientMethod):
     """An optimizer of one rule; a subclass names the rule and defines ``__init__`` with its hyperparameters."""
@@ -78,13 +98,42 @@ class _Method(GradientMethod):
     def __init__(self, **hyperparam: Any) -> None:
         super().__init__()
         vars(self.hyperparam).update(hyperparam)
+        self._steps: dict[tuple, Step] = {}  # what moves groups of parameters on a GPU
 
     def create_update_rule(self) -> UpdateRule:
         return self.rule(self.hyperparam)
 
+    def _move(self, params: Iterable[Parameter]) -> None:
+        """On a GPU, move what has the same rates by one launch; what is left moves by itself."""
+        alone: list[Parameter] = []
+        groups: dict[tuple, list[Parameter]] = {}
+        for param in params:
+            rule: Any = param.update_rule
+            together = type(rule) is self.rule and rule.moves_with_others(param)
+            rates = rule.rates() if together else None
+            (alone if rates is None else groups.setdefault((param.device, param.dtype, rates), [])).append(param)
+        super()._move(alone)
+        for number, ((device, dtype, rates), group) in enumerate(groups.items()):
+            with device:
+                step = self._steps.get((device, dtype, number)) or Step(self.rule.kernel, device.xp)
+                self._steps[device, dtype, number] = step
+                step([_tensors(param) for param in group], rates)
+
+
+def _tensors(param: Parameter) -> list[Any]:
+    """Parameter, gradient and states, as the kernels take them, for a step that is counted."""
+    rule: Any = param.update_rule
+    rule.t += 1
+    return [param.array, param.xp.ascontiguousarray(param.grad), *rule.state.values()]
+
 
 class SGDRule(_Rule):
     """The rule of `SGD`."""
+
+    kernel = "sgd"
+
+    def rates(self) -> tuple[float, ...]:
+        return (float(self.hyperparam.lr),)
 
     def update_core_cpu(self, param: Parameter) -> None:
         p = param.array
@@ -104,6 +153,11 @@ class MomentumSGDRule(_Rule):
     """The rule of `MomentumSGD`."""
 
     states = ("v",)
+
+    kernel = "momentum_sgd"
+
+    def rates(self) -> tuple[float, ...]:
+        return float(self.hyperparam.lr), float(self.hyperparam.momentum)
 
     def update_core_cpu(self, param: Parameter) -> None:
         p, v = param.array, self.state["v"]
@@ -230,6 +284,12 @@ class RMSpropRule(_Rule):
     """The rule of `RMSprop`."""
 
     states = ("ms",)
+
+    kernel = "rmsprop"
+
+    def rates(self) -> tuple[float, ...] | None:
+        hp = self.hyperparam
+        return None if hp.eps_inside_sqrt else (float(hp.lr), float(hp.alpha), float(hp.eps))
 
     def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
@@ -367,6 +427,13 @@ def _adam_rate(hyperparam: Any, t: int) -> float:
 
 class AdamRule(_Rule):
     """The rule of `Adam` and of all that are derived from it."""
+
+    kernel = "adam"
+
+    def rates(self) -> tuple[float, ...] | None:
+        hp = self.hyperparam
+        names = "alpha", "beta1", "beta2", "eps", "eta", "weight_decay_rate"
+        return None if hp.amsgrad or hp.adabound else (*(float(getattr(hp, name)) for name in names), float(self.t))
 
     def __init__(self, parent_hyperparam: Hyperparameter | None = None, *own: Any, **named: Any) -> None:
         super().__init__(parent_hyperparam, *own, **named)
