@@ -504,11 +504,15 @@ class GradientMethod(Optimizer):
         self.call_hooks("pre")
         self.t += 1
         if self.is_safe_to_update():
-            for param in params:
-                param.update()
+            self._move(params)
         _fill_gradients(params)
         self.call_hooks("post")
         self.update_loss_scale()
+
+
+    def _move(self, params: Iterable[Parameter]) -> None:
+        for param in params:
+            param.update()
 
 
 def _fill_gradients(params: Iterable[Parameter]) -> None:

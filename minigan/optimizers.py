@@ -105,6 +105,9 @@ class _Method(GradientMethod):
 
     def _move(self, params: Iterable[Parameter]) -> None:
         """On a GPU, move what has the same rates by one launch; what is left moves by itself."""
+        params = list(params)
+        if not params or params[0].xp is np:
+            return super()._move(params)
         alone: list[Parameter] = []
         groups: dict[tuple, list[Parameter]] = {}
         for param in params:
