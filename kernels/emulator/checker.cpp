@@ -73,10 +73,10 @@ static Region* nearest(const char* p)
     return best;
 }
 
-static void report_at(const char* kind, const Place& here, const Region* r, const char* p, size_t bytes, Place other = {})
+static void report_at(const char* kind, const Place& here, const Region* r, const char* p, size_t bytes, Place other = NOBODY)
 {
-    if (r) report(kind, here, r->shared ? r->name : nullptr, r->shared ? -1 : int(r - regions.data()), p - r->begin, bytes, other);
-    else report(kind, here, "address", -1, 0, bytes, other);
+    const int region = !r ? STRAY : r->shared ? NOWHERE : int(r - regions.data());
+    report({kind, nullptr, r ? r->name : nullptr, region, r ? p - r->begin : 0, int64_t(bytes), 1, here, other});
 }
 
 // Whether what `t` did earlier is certainly seen by the thread that runs now.

@@ -20,6 +20,7 @@ from minigan.kernels.source import kernels
 ORDERS = ("forward", "reverse", "random")
 GAP = 1 << 20  # bytes between arguments in check mode, never touched, so that what strays is in none of them
 MOST_SHARED = 227 << 10
+STRAY = -2  # as in runtime.h
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -102,7 +103,7 @@ class _Place(ctypes.Structure):
 
 class _Fault(ctypes.Structure):
     _fields_ = [
-        ("kind", ctypes.c_char_p), ("note", ctypes.c_char_p), ("region", ctypes.c_int),
+        *((name, ctypes.c_char_p) for name in ("kind", "note", "array")), ("region", ctypes.c_int),
         *((name, ctypes.c_int64) for name in ("offset", "bytes", "count")), ("here", _Place), ("other", _Place),
     ]  # fmt: skip
 
@@ -185,7 +186,7 @@ class Program:
         check = self.mode == "check"
         self._library.emu_begin(check)
         memory = _Memory(self._library, args, reach) if check else None  # whose copies live until it goes
-        values = [memory and memory.address(i) or _value(a) for i, a in enumerate(args)]
+        values = [memory and memory.addresses.get(i) or _value(a) for i, a in enumerate(args)]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
         count = self._library.emu_launch(
             ctypes.byref(kernel), *((ctypes.c_uint * 3)(*v) for v in shape), ctypes.c_size_t(shared), pointers,
@@ -249,27 +250,19 @@ class Program:
             return place.line or self._lines.get(place.site, 0), *map(_unravel, (place.block, place.thread), shape)
 
         line, block, thread = who(f.here)
-        kind, note = f.kind.decode(), (f.note or b"").decode()
-        argument: int | str | None = note if f.bytes and note != "address" else None
-        if memory and f.region >= 0:
-            argument = memory.arguments[f.region]
-        text = f"{self.name} line {line}: {kind}"
-        if kind == "too much shared memory":
-            text += f": {f.bytes} bytes with {note!r}; a block has 48 KB of static shared memory"
-        elif f.region >= 0 or f.bytes:
-            size = f" of {f.bytes} bytes" if f.bytes else ""
-            text += f"{size} at {'an address in no argument' if argument is None else f'byte {f.offset} of '}"
-            text += self._named(entry, args, argument) if argument is not None else ""
-        elif note:
-            text += f" ({note})"
+        argument = memory.owners[f.region] if memory and f.region >= 0 else f.array.decode() if f.array else None
+        text = f"{self.name} line {line}: {f.kind.decode()}"
+        text += f" of {f.bytes} bytes" if f.bytes else ""
+        text += f" at byte {f.offset} of {self._named(entry, args, argument)}" if argument is not None else ""
+        text += " at an address in no argument" if f.region == STRAY else ""
+        text += f" ({f.note.decode()})" if f.note else ""
         text += f", in block {block}, thread {thread}"
-        if f.other.site or f.other.line or kind == "barrier after exit":
-            other_line, other_block, other_thread = who(f.other)
-            text += " against" if kind != "barrier after exit" else "; returned:"
-            text += f" line {other_line}," if other_line else ""
-            text += f" block {other_block}, thread {other_thread}"
+        if f.other.thread >= 0:
+            its_line, its_block, its_thread = who(f.other)
+            text += f"; the other: {f'line {its_line}, ' if its_line else ''}block {its_block}, thread {its_thread}"
         text += f"; {f.count} times" if f.count > 1 else ""
-        return Fault(kind, argument, f.offset if argument is not None else None, block, thread, line, f.count, text)
+        offset = None if argument is None else f.offset
+        return Fault(f.kind.decode(), argument, offset, block, thread, line, f.count, text)
 
     def _named(self, entry: str, args: Sequence[Any], argument: int | str) -> str:
         if isinstance(argument, str):
@@ -295,7 +288,7 @@ class Program:
         self._find_lines([s.site for s in sites])
         sums: dict[tuple[int, str, str, int | str], list[int]] = {}
         for s in sites:
-            argument = s.name.decode() if s.shared else memory.arguments[s.region]
+            argument = s.name.decode() if s.shared else memory.owners[s.region]
             key = self._lines[s.site], "store" if s.write else "load", "shared" if s.shared else "global", argument
             added = (s.requests, s.sectors, s.ideal, s.conflicts)
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 4), added)]
@@ -307,43 +300,33 @@ class _Memory:
     """Check mode's copies of the arrays, far from each other and aligned as on a GPU; the same array twice is one."""
 
     def __init__(self, library: Any, args: Sequence[Any], reach: Sequence[Any]) -> None:
-        arrays = [(i, a) for i, a in enumerate(args) if _is_array(a)]
-        self.arguments: list[int] = []  # by region
+        self.owners: list[int] = []  # by region, the argument; beyond them, what is in reach
         self.regions: dict[int, int] = {}  # by argument
+        self.addresses: dict[int, ctypes.c_void_p] = {}
         self._copies: list[tuple[np.ndarray, np.ndarray]] = []
-        self._addresses: dict[int, ctypes.c_void_p] = {}
-        arena = np.empty(GAP + sum(_bare(a).nbytes + GAP + 256 for _, a in arrays), np.uint8)
+        spans: dict[tuple[int, int], list[int]] = {}  # from where to where, and the arguments that lie there
+        for i, a in enumerate(args):
+            if _is_array(a):
+                begin = _bare(a).ctypes.data
+                spans.setdefault((begin, begin + _bare(a).nbytes), []).append(i)
+        arena = np.empty(sum(end - begin + GAP + 256 for begin, end in spans) + GAP, np.uint8)
         free = -(arena.ctypes.data + GAP) % 256 + GAP
-        spans: list[tuple[int, int]] = []
-        for i, a in arrays:
-            array = _bare(a)
-            span = array.ctypes.data, array.ctypes.data + array.nbytes
-            if span in spans:
-                self.regions[i] = spans.index(span)
-                self._addresses[i] = self._addresses[self.arguments[self.regions[i]]]
-                continue
-            for j, (begin, end) in enumerate(spans):
-                if max(begin, span[0]) < min(end, span[1]):
-                    j = self.arguments[j]
-                    raise ValueError(f"arguments {j} and {i} overlap in memory; pass the whole array once")
-            copy = arena[free : free + array.nbytes]
+        for (begin, end), same in spans.items():
+            for (other, its_end), (i, *_) in spans.items():
+                if other < begin < its_end or begin == other and end < its_end:
+                    raise ValueError(f"arguments {i} and {same[0]} overlap in memory; pass the whole array once")
+            array, copy = _bare(args[same[0]]), arena[free : free + end - begin]
             copy[...] = array.reshape(-1).view(np.uint8)
             self._copies.append((array, copy))
-            self._addresses[i] = ctypes.c_void_p(copy.ctypes.data)
-            self.regions[i] = len(spans)
-            self.arguments.append(i)
-            spans.append(span)
-            same = [b for _, b in arrays if _bare(b).ctypes.data == span[0]]
-            only_read, only_written = (all(isinstance(b, kind) for b in same) for kind in (In, Out))
+            self.regions.update(dict.fromkeys(same, len(self.owners)))
+            self.addresses.update(dict.fromkeys(same, ctypes.c_void_p(copy.ctypes.data)))
+            self.owners.append(same[0])
+            only_read, only_written = (all(isinstance(args[i], kind) for i in same) for kind in (In, Out))
             _add_region(library, copy, array.itemsize, not only_written, only_read)
-            free += -(-array.nbytes // 256) * 256 + GAP
+            free += (end - begin + 255) // 256 * 256 + GAP
         for j, a in enumerate(reach):
-            self.arguments.append(len(args) + j)
-            bare = _bare(a)
-            _add_region(library, bare, bare.itemsize, not isinstance(a, Out), isinstance(a, In))
-
-    def address(self, argument: int) -> ctypes.c_void_p | None:
-        return self._addresses.get(argument)
+            self.owners.append(len(args) + j)
+            _add_region(library, _bare(a), _bare(a).itemsize, not isinstance(a, Out), isinstance(a, In))
 
     def copy_back(self) -> None:
         for array, copy in self._copies:

@@ -19,10 +19,11 @@ struct Thread {
     Fiber* fiber;
 };
 struct Place { uint32_t site; int line, block, thread; };  // site: return address from the start of the library, or 0
+const Place NOBODY{0, 0, -1, -1};
+const int NOWHERE = -1, STRAY = -2;  // of Fault::region: no address is meant; one that is in no array
 struct Fault {
-    const char* kind;
-    const char* note;                // the name of a shared array, or more about the kind
-    int region;                      // of an argument; -1: none
+    const char *kind, *note, *array;  // array: the name of a shared one
+    int region;                       // the number of an argument's
     int64_t offset, bytes, count;
     Place here, other;
 };
@@ -30,9 +31,12 @@ extern Thread* running;              // null outside of a kernel
 extern int block_number;
 
 Place place(int line);
-void report(const char* kind, Place here, const char* note = nullptr, int region = -1, int64_t offset = 0,
-            int64_t bytes = 0, Place other = {});
-[[noreturn]] void stop();            // ends the launch: no further thread runs
+void report(const Fault&);            // the same kind in the same place is counted, not repeated
+inline void report(const char* kind, Place here, const char* note = nullptr, Place other = NOBODY)
+{
+    report({kind, note, nullptr, NOWHERE, 0, 0, 1, here, other});
+}
+[[noreturn]] void stop();             // ends the launch: no further thread runs
 bool on_stack(const Thread&, const char*);
 void checker_shared(char* begin, size_t bytes, const char* name);
 void checker_block_ends();

@@ -45,14 +45,14 @@ static size_t shared_used, dynamic_bytes;
 
 Place place(int line) { return {0, line, block_number, running ? running->number : 0}; }
 
-void report(const char* kind, Place here, const char* note, int region, int64_t offset, int64_t bytes, Place other)
+void report(const Fault& fault)
 {
     for (Fault& f : faults)
-        if (f.kind == kind && f.here.site == here.site && f.here.line == here.line && f.other.site == other.site) {
+        if (f.kind == fault.kind && f.here.site == fault.here.site && f.here.line == fault.here.line && f.other.site == fault.other.site) {
             f.count++;
             return;
         }
-    faults.push_back({kind, note, region, offset, bytes, 1, here, other});
+    faults.push_back(fault);
 }
 
 // ---- fibers: makecontext lays out a new stack, after that _setjmp and _longjmp switch without a system call ----
@@ -138,9 +138,10 @@ int block_barrier(bool predicate, int line)
     return int(running->result);
 }
 
-static int source_lane(const Collection& c, int lane)
+static int64_t source_lane(const Collection& c, int lane)
 {
-    const int a = c.argument[lane], first = lane & ~(c.width - 1), end = first + c.width;
+    const int64_t a = uint32_t(c.argument[lane]);  // unsigned in CUDA, but for SHUFFLE, of which the last bits count
+    const int first = lane & ~(c.width - 1), end = first + c.width;
     switch (c.kind) {
     case SHUFFLE: return first + (a & (c.width - 1));
     case SHUFFLE_UP: return lane - a >= first ? lane - a : lane;
@@ -170,7 +171,7 @@ static void complete(const Collection& c, Thread* warp)
         if (c.mask >> lane & 1 && c.value[lane]) ballot |= 1u << lane;
     for (int lane = 0; lane < 32; ++lane) {
         if (!(c.mask >> lane & 1)) continue;
-        const int source = source_lane(c, lane);
+        const int64_t source = source_lane(c, lane);
         if (!(c.mask >> source & 1))
             report("shuffle from an inactive lane", {0, c.line, block_number, warp[lane].number});
         warp[lane].result = c.kind == VOTE ? ballot : c.mask >> source & 1 ? c.value[source] : ~uint64_t(0);
@@ -192,7 +193,7 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
     auto c = std::find_if(open.begin(), open.end(), [=](auto& c) { return c.mask == mask && !(c.arrived >> lane & 1); });
     if (c == open.end()) c = open.insert(c, Collection{mask, 0, kind, line, width, {}, {}});
     if (c->line != line || c->kind != kind) {
-        report("divergent warp", place(line), nullptr, -1, 0, 0, {0, c->line, block_number, first});
+        report("divergent warp", place(line), nullptr, {0, c->line, block_number, first + __builtin_ctz(c->arrived)});
         stop();
     }
     c->arrived |= 1u << lane;
@@ -223,7 +224,7 @@ void* shared_array(size_t bytes, const char* name, const char* function, int lin
     char* begin = shared_space + shared_used;
     shared_used += (bytes + SHARED_GAP + 255) / 256 * 256;
     if (total - dynamic_bytes > 48 << 10 || total > 227 << 10 || shared_used > SHARED_SPACE) {
-        report("too much shared memory", place(line), name, -1, 0, int64_t(total));
+        report({"too much shared memory", "a block has 48 KB for such arrays", name, NOWHERE, 0, int64_t(total), 1, place(line), NOBODY});
         stop();
     }
     memset(begin, 0xff, bytes);  // NaN, or -1: what is read before it is written shows
@@ -259,10 +260,10 @@ static bool open_barrier()
             return false;
         }
     if (other) {
-        report("divergent barrier", waiting(*at), nullptr, -1, 0, 0, waiting(*other));
+        report("divergent barrier", waiting(*at), nullptr, waiting(*other));
         return false;
     }
-    if (done) report("barrier after exit", waiting(*at), nullptr, -1, 0, 0, {0, 0, block_number, done->number});
+    if (done) report("barrier after exit", waiting(*at), nullptr, {0, 0, block_number, done->number});
     for (Thread& t : threads)
         if (t.state == AT_BARRIER) t.state = READY, t.result = holding;
     return true;

@@ -99,9 +99,9 @@ def test_a_fault_names_argument_offset_block_and_thread(faulty):
 def test_a_race_names_both_sides(faulty):
     line = MARKED["forgets_the_second_barrier"][1]
     race = next(f for f in faults_of(faulty, "forgets_the_second_barrier") if f.line == line)
-    assert f"against line {race.line + 2}, block (0, 0, 0), thread (" in race.text
+    assert f"; the other: line {race.line + 2}, block (0, 0, 0), thread (" in race.text
     (race,) = faults_of(faulty, "blocks_share_a_word")
-    assert (race.block, race.argument) == ((1, 0, 0), 1) and "against" in race.text and "block (0, 0, 0)" in race.text
+    assert (race.block, race.argument) == ((1, 0, 0), 1) and "; the other: line" in race.text
 
 
 def test_words_never_written_are_counted(faulty):
@@ -127,6 +127,8 @@ def test_a_program_works_after_a_fault_and_arrays_keep_what_was_done(faulty, che
 
 def test_barriers_are_watched_in_fast_mode_too():
     fast = Program(PLANTED / "faults.cu")
+    with pytest.raises(KernelFault, match="barrier after exit, in block .*; the other: block .1, 0, 0., thread .63"):
+        run(fast, "leaves_before_a_barrier")
     for entry in ("diverges_at_a_barrier", "waits_for_nobody", "asks_who_has_left", "asserts", "diverges_in_a_warp"):
         with pytest.raises(KernelFault, match=f"line {MARKED[entry][1]}: {MARKED[entry][0]}"):
             run(fast, entry)
