@@ -7,6 +7,7 @@ put in at the very system call otherwise. The long version of the kills is `pyth
 
 import errno
 import os
+import random as python_random
 import shutil
 import subprocess
 import sys
@@ -19,13 +20,17 @@ from test_cli import TINY, arrays_of, call, clean, few, log_of, run, sentence  #
 from training.mlp import make_trainer
 
 import minigan
+import minigan.functions as F
+import minigan.links as L
+import minigan.random
+from minigan import iterators, optimizers
 from minigan.cli.run_folder import RunFolder
-from minigan.gans import GANUpdater
+from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.training import extensions
 from minigan.training.extensions import snapshot_writers
 from minigan.utils import files
 
-CLOCKS = {"_snapshot_elapsed_time", "extensions/LogReport/_log"}
+CLOCKS = {"_snapshot_elapsed_time", "extensions/LogReport/_log", "extensions/PlotReport/_plot_gen/loss"}
 
 
 class Disk:
@@ -211,3 +216,129 @@ def test_each_writer_raises_what_the_disk_said(tmp_path, monkeypatch, name):
 
 def test_kills_lose_nothing(tmp_path):
     assert campaign(5, tmp_path)["kills"] == 5
+
+
+# -- resuming is exact, at whatever iteration --------------------------------------------------------------------------
+
+
+class Shaken(minigan.dataset.DatasetMixin):
+    """Images that are mirrored and made noisy at random, from the two global generators, each time they are read."""
+
+    def __init__(self, n, size):
+        self.images = np.random.RandomState(5).uniform(-1, 1, (n, 1, size, size)).astype(np.float32)
+
+    def __len__(self):
+        return len(self.images)
+
+    def get_example(self, i):
+        image = self.images[i] + np.random.normal(0, 0.1, self.images[i].shape).astype(np.float32)
+        return image[:, :, ::-1] if python_random.random() < 0.5 else image
+
+
+ITERATORS = {
+    "serial": lambda data: iterators.SerialIterator(data, 4),
+    "ordered": lambda data: iterators.SerialIterator(
+        data, 4, order_sampler=iterators.ShuffleOrderSampler(np.random.RandomState(7))
+    ),
+    "threads": lambda data: iterators.MultithreadIterator(data, 4, n_threads=3),
+    "processes": lambda data: iterators.MultiprocessIterator(data, 4, n_processes=2, n_prefetch=2),
+}
+
+
+def gan_trainer(out, gan, arch, iterator, ema, n_dis, extras):
+    """Return a training of tiny nets; with `extras`, other optimizers, and hooks one of which draws."""
+    minigan.random.seed(11)
+    size = 12 if arch == "book" else 8
+    gen, dis = ARCHITECTURES[arch].build(z_dim=3, channels=1, size=size, width=4)
+    optimizer = {"gen": optimizers.Adam(1e-3, beta1=0.5), "dis": optimizers.Adam(1e-3, beta1=0.5)}
+    if extras:
+        optimizer = {"gen": optimizers.AMSBound(1e-3), "dis": optimizers.RMSprop(1e-3)}
+    for name, net in (("gen", gen), ("dis", dis)):
+        optimizer[name].setup(net)
+        if extras:
+            optimizer[name].add_hook(minigan.optimizer_hooks.GradientNoise(0.1))
+            optimizer[name].add_hook(minigan.optimizer_hooks.WeightDecay(1e-4))
+    data = Shaken(11, size)
+    updater = GANUpdater(ITERATORS[iterator](data), optimizer, GANS[gan], n_dis=n_dis, ema_decay=ema)
+    trainer = minigan.training.Trainer(updater, (STEPS, "iteration"), out=str(out))
+    trainer.extend(extensions.LogReport(trigger=(3, "iteration")))
+    trainer.extend(extensions.ExponentialShift("alpha", 0.9, optimizer=optimizer["gen"]), trigger=(2, "iteration"))
+    trainer.extend(extensions.observe_lr("gen"), trigger=(1, "iteration"))
+    trainer.extend(extensions.PlotReport(["gen/loss"], trigger=(2, "iteration"), filename="plot.png"))
+    trainer.extend(extensions.snapshot(), trigger=(1, "iteration"))
+    return trainer
+
+
+STEPS = 7
+MATRIX = [
+    ("dcgan", "small", "serial", 0.9, 1, False),
+    ("dcgan", "small", "threads", 0.0, 2, True),
+    ("dcgan", "book", "processes", 0.9, 1, True),
+    ("dcgan", "mlp", "ordered", 0.0, 3, False),
+    ("gan", "mlp", "processes", 0.9, 2, True),
+    ("gan", "small", "ordered", 0.9, 2, True),
+    ("gan", "book", "serial", 0.0, 1, True),
+    ("gan", "mlp", "threads", 0.9, 1, False),
+]
+
+
+def assert_resumable(make, folder, stops):
+    """Run `make(out)` to its end; then again from its snapshot of each of `stops`, as another process would."""
+    make(folder / "whole").run()
+    expected = arrays_of(folder / "whole" / f"snapshot_iter_{STEPS}")
+    assert all(np.isfinite(value).all() for value in expected.values() if value.dtype.kind == "f")
+    for stop in stops:
+        out = folder / f"from {stop}"
+        trainer = make(out)
+        np.random.seed(stop)
+        python_random.seed(int(stop))
+        minigan.serializers.load_npz(folder / "whole" / f"snapshot_iter_{stop}", trainer)
+        trainer.run()
+        resumed = arrays_of(out / f"snapshot_iter_{STEPS}")
+        assert resumed.keys() == expected.keys()
+        assert [k for k in resumed if k not in CLOCKS and not np.array_equal(resumed[k], expected[k])] == []
+        assert log_of(out) == log_of(folder / "whole")
+        assert (out / "plot.png").read_bytes() == (folder / "whole" / "plot.png").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:MultithreadIterator")  # examples that draw are read one after the other
+@pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
+def test_a_run_that_stops_anywhere_goes_on_bit_for_bit(tmp_path, case):
+    stops = np.random.RandomState(MATRIX.index(case)).randint(1, STEPS - 1, 1)
+    assert_resumable(lambda out: gan_trainer(out, *case), tmp_path, stops)
+
+
+def test_a_parallel_run_with_random_transforms_goes_on_bit_for_bit(tmp_path):
+    def make(out):
+        minigan.random.seed(1)
+        net = Classifying()
+        optimizer = optimizers.MomentumSGD(0.05).setup(net)
+        data = minigan.datasets.TransformDataset(
+            [(x, np.int32(x[0] > 0)) for x in np.random.RandomState(2).randn(13, 4).astype(np.float32)],
+            lambda pair: (pair[0] + np.random.normal(0, 0.1, 4).astype(np.float32), pair[1]),
+        )
+        updater = minigan.training.ParallelUpdater(
+            iterators.SerialIterator(data, 6), optimizer, devices={"main": -1, "second": -1}
+        )
+        trainer = minigan.training.Trainer(updater, (STEPS, "iteration"), out=str(out))
+        held_out = iterators.SerialIterator(data, 5, repeat=False, shuffle=False)
+        trainer.extend(extensions.Evaluator(held_out, net), trigger=(2, "iteration"))
+        trainer.extend(extensions.LogReport(trigger=(3, "iteration")))
+        trainer.extend(extensions.PlotReport(["main/loss"], trigger=(2, "iteration"), filename="plot.png"))
+        trainer.extend(extensions.snapshot(), trigger=(1, "iteration"))
+        return trainer
+
+    assert_resumable(make, tmp_path, [2, 4])
+
+
+class Classifying(minigan.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(4, 5)
+            self.l2 = L.Linear(5, 2)
+
+    def forward(self, x, t):
+        loss = F.softmax_cross_entropy(self.l2(F.dropout(F.tanh(self.l1(x)))), t)
+        minigan.report({"loss": loss}, self)
+        return loss

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigan.dataset.convert import call_converter, concat_examples
+from minigan.serializer import Deserializer
 from minigan.training.updaters.standard_updater import StandardUpdater
 
 
@@ -60,14 +61,24 @@ class ParallelUpdater(StandardUpdater):
             else:
                 loss = loss_func(**arrays) if isinstance(arrays, dict) else loss_func(arrays)
             loss.backward(loss_scale=self.loss_scale)
-        copies = [model for model in self._models.values() if model is not main]
-        for model in copies:
+        for model in self._copies():
             main.addgrads(model)
         optimizer.update()
-        for model in copies:
+        for model in self._copies():
             model.copyparams(main)
         if self.auto_new_epoch and iterator.is_new_epoch:
             optimizer.new_epoch(auto=True)
+
+    def _copies(self) -> list[Any]:
+        main = self.get_optimizer("main").target
+        return [model for model in self._models.values() if model is not main]
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read as `StandardUpdater`; the copies, too, get the weights that are read."""
+        super().serialize(serializer)
+        if isinstance(serializer, Deserializer):
+            for model in self._copies():
+                model.copyparams(self.get_optimizer("main").target)
 
 
 class MultiprocessParallelUpdater:
