@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ def _image(file: Any, name: str) -> Iterator[Any]:
         with Image.open(file) as image:
             yield image
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # no such file, no permission
+        if isinstance(error, DataError) or (isinstance(error, OSError) and error.errno is not None):  # no such file
             raise
         raise DataError(f"{name}: this is no image, or a damaged one ({error}); replace it or leave it out") from error
 
@@ -49,6 +50,19 @@ def _pixels(file: Any, name: str, dtype: numpy.dtype) -> numpy.ndarray:
         image.load()
         pixels = numpy.asarray(image, dtype=dtype)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _upright_bytes(image: Any, name: str) -> Any:
+    """The image as the camera was held, with 8 bits for each colour."""
+    from PIL import Image, ImageOps
+
+    is_png = image.format == "PNG"
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and is_png):  # converted, it would be cut at 255
+        return Image.fromarray((numpy.asarray(image) >> 8).astype(numpy.uint8))
+    if image.mode in ("I", "F"):
+        raise DataError(f"{name}: its pixels are numbers of 32 bits, of unknown range; save it with 8 or 16 bits")
+    return image.convert("RGBA") if "transparency" in image.info else image
 
 
 def _lines(path: str) -> list[str]:
@@ -186,33 +200,45 @@ class LabeledZippedImageDataset(LabeledImageDataset):
         self._label_dtype = label_dtype
 
 
+def _images_below(root: str | os.PathLike[str]) -> Iterator[str]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, below, names in os.walk(root, onerror=fail):
+        below[:] = [name for name in below if not name.startswith(".") and name != "__MACOSX"]
+        for name in names:
+            if name.lower().endswith(_ENDINGS) and not name.startswith("."):
+                yield os.path.join(folder, name)
+
+
 class ImageFolderDataset(DatasetMixin):
     """All images under a folder, cut and scaled to one size, (channels, H, W) from -1 to 1: what a GAN eats.
 
     Args:
-        root: The folder; images are found by their endings, in sub-folders too, and sorted by name.
+        root: The folder; images are found by their endings, in sub-folders too, and sorted by name. Hidden files and
+            folders are passed over. Photos are turned upright, of moving pictures the first one is taken.
         size: H and W, or one number for both.
         crop: `"center"` or `"random"`: the largest part of the right proportions is taken from the centre, or from a
             place drawn anew each time; None squeezes the whole image into the size.
-        channels: 1 grey, 3 colours, 4 colours and opacity; images are converted.
+        channels: 1 grey, 3 colours, 4 colours and opacity; images are converted, without 4 opacity is dropped.
         dtype: Dtype of the images; `config.dtype` by default.
         random: Where random places come from; `example_random()` by default, which a resumed training needs.
 
     Raises:
         ValueError: a wrong size, crop or number of channels.
-        DataError: there is no image in the folder; in indexing, an image is damaged.
+        OSError: the folder, or one in it, cannot be read.
+        DataError: there is no image in the folder; in indexing, an image is damaged, or has 32 bits for each colour.
     """
 
     def __init__(self, root: str | os.PathLike[str], size: int | tuple[int, int] = 64, crop: str | None = "center",
                  channels: int = 3, dtype: Any = None, random: Any = None) -> None:  # fmt: skip
-        self._size = (size, size) if isinstance(size, int) else tuple(size)
+        self._size = tuple(operator.index(length) for length in numpy.broadcast_to(size, 2))
         if channels not in _MODES or crop not in ("center", "random", None) or min(self._size) < 1:
             raise ValueError(f"ImageFolderDataset: size is {size!r}, crop {crop!r}, channels {channels!r}; wanted a "
                              f"size of 1 or more, 'center', 'random' or None, and 1, 3 or 4")  # fmt: skip
         self._crop, self._mode, self._random = crop, _MODES[channels], random
         self._dtype = configuration.get_dtype(dtype)
-        found = (os.path.join(at, name) for at, _, names in os.walk(root) for name in names)
-        self._paths = sorted(path for path in found if path.lower().endswith(_ENDINGS))
+        self._paths = sorted(_images_below(root))
         if not self._paths:
             raise DataError(f"{root}: there are no images in this folder; wanted files that end in one of "
                             f"{' '.join(_ENDINGS)}")  # fmt: skip
@@ -223,7 +249,8 @@ class ImageFolderDataset(DatasetMixin):
     def get_example(self, i: int) -> numpy.ndarray:
         """Return the i-th image."""
         height, width = self._size
-        with _image(self._paths[i], self._paths[i]) as image:
+        with _image(self._paths[i], self._paths[i]) as file:
+            image = _upright_bytes(file, self._paths[i])
             scale = min(image.width / width, image.height / height)
             part = (width * scale, height * scale) if self._crop else image.size
             left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))

@@ -162,7 +162,68 @@ def test_crops(tmp_path):
     np.testing.assert_array_equal([(again[0][0, 0, 0] + 1) * 127.5 for _ in range(200)], tops)
 
 
+GRADIENT = np.tile(np.arange(0, 250, 10, dtype=np.uint8), (20, 1))  # darker on the left
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "1"])
+def test_every_kind_of_image(tmp_path, mode):
+    name = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
+    PIL.fromarray(GRADIENT).convert(mode).save(name)
+    for channels in (1, 3, 4):
+        (image,) = D.ImageFolderDataset(tmp_path, GRADIENT.shape, channels=channels)
+        np.testing.assert_allclose(image[0].mean(), GRADIENT.mean() / 127.5 - 1, atol=0.05)
+        if mode != "1":
+            np.testing.assert_allclose((image[0] + 1) * 127.5, GRADIENT, atol=3)
+
+
+def test_sixteen_bits_are_not_cut_off_and_32_are_refused(tmp_path):
+    for name in ("a.png", "b.tif"):
+        PIL.fromarray(GRADIENT.astype(np.uint16) * 257).save(tmp_path / name)
+    for image in D.ImageFolderDataset(tmp_path, GRADIENT.shape, channels=1):
+        np.testing.assert_allclose((image[0] + 1) * 127.5, GRADIENT, rtol=1e-5)
+    PIL.fromarray(GRADIENT.astype(np.float32)).save(tmp_path / "c.tif")
+    with pytest.raises(DataError, match=r"c\.tif: its pixels are numbers of 32 bits"):
+        D.ImageFolderDataset(tmp_path)[2]
+
+
+@pytest.mark.parametrize(
+    "orientation, stored",  # how a camera that was turned stores the picture
+    [(1, GRADIENT), (2, GRADIENT[:, ::-1]), (3, GRADIENT[::-1, ::-1]), (6, np.rot90(GRADIENT)),
+     (8, np.rot90(GRADIENT, -1))],
+)  # fmt: skip
+def test_photos_are_turned_upright(tmp_path, orientation, stored):
+    exif = PIL.Exif()
+    exif[0x112] = orientation
+    PIL.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    (image,) = D.ImageFolderDataset(tmp_path, GRADIENT.shape, channels=1)
+    np.testing.assert_allclose((image[0] + 1) * 127.5, GRADIENT, rtol=1e-5)
+
+
+def test_opacity_and_moving_pictures(tmp_path):
+    alpha = PIL.fromarray(np.full((8, 8, 3), 90, np.uint8))
+    alpha.putalpha(PIL.fromarray(np.full((8, 8), 30, np.uint8)))
+    alpha.save(tmp_path / "a.png")
+    alpha.quantize(4).save(tmp_path / "b.png")  # transparency in the palette
+    for image in D.ImageFolderDataset(tmp_path, 8, channels=4):
+        np.testing.assert_allclose((image + 1)[:, 2, 2] * 127.5, [90, 90, 90, 30], atol=1)
+    frames = [PIL.fromarray(np.full((8, 8), value, np.uint8)) for value in (10, 200)]
+    frames[0].save(tmp_path / "c.gif", save_all=True, append_images=frames[1:])
+    assert (D.ImageFolderDataset(tmp_path, np.int64(8), channels=1)[2] == np.float32(10 / 127.5 - 1)).all()
+
+
+def test_what_is_no_picture_in_a_folder(tmp_path, folder):
+    for name in (".hidden.png", "._colour.png", "notes.md", ".cache/a.png", "__MACOSX/b.png", "c.png/d.PNG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image")
+    (tmp_path / "z.png").symlink_to(tmp_path / "grey.png")
+    (tmp_path / "around").symlink_to(tmp_path)
+    names = [path.removeprefix(f"{tmp_path}/") for path in D.ImageFolderDataset(folder)._paths]
+    assert names == ["alpha.png", "c.png/d.PNG", "colour.png", "grey.png", "z.png"]
+
+
 def test_wrong_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        D.ImageFolderDataset(tmp_path / "nowhere")
     with pytest.raises(DataError, match="there are no images in this folder"):
         D.ImageFolderDataset(tmp_path)
     for wrong in ({"size": 0}, {"crop": "left"}, {"channels": 2}):
