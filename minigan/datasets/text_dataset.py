@@ -42,6 +42,9 @@ class TextDataset(DatasetMixin):
                              f"in each")  # fmt: skip
         self._lines = [lines for lines in zip(*columns) if filter_func is None or filter_func(*lines)]
 
+    def close(self) -> None:
+        """Do nothing: no file is open."""
+
     def __len__(self) -> int:
         return len(self._lines)
 

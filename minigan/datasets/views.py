@@ -74,12 +74,15 @@ def get_cross_validation_datasets(
 ) -> list[tuple[SubDataset, SubDataset]]:
     """Return `n_folds` pairs (training set, test set): each example is in exactly one of the test sets.
 
-    `n_fold` is the old name of `n_folds`.
+    `n_fold` is the old name of `n_folds`. More folds than examples are a `ValueError`.
     """
     n_folds = kwargs.pop("n_fold", n_folds)
     if n_folds is None or kwargs:
         raise TypeError(f"get_cross_validation_datasets: wanted n_folds and order, got also {sorted(kwargs)}")
     size = len(dataset)
+    if n_folds > size:
+        raise ValueError(f"get_cross_validation_datasets: {n_folds} folds are asked of {size} examples; a test set would "
+                         f"be empty")  # fmt: skip
     borders = [size * i // n_folds for i in range(n_folds, -1, -1)]
     order = numpy.arange(size) if order is None else numpy.asarray(order)
     pairs = []

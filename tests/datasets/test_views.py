@@ -40,6 +40,13 @@ def test_cross_validation():
         D.get_cross_validation_datasets(DATA)
 
 
+@pytest.mark.parametrize("split", [D.get_cross_validation_datasets, D.get_cross_validation_datasets_random])
+def test_more_folds_than_examples(split):
+    assert len(split(DATA, 10)) == 10
+    with pytest.raises(ValueError, match="11 folds are asked of 10 examples"):  # as in Chainer
+        split(DATA, 11)
+
+
 def test_sub_dataset():
     part = D.SubDataset(DATA, 2, 5)
     assert (len(part), part[0], part[-1], part[-3], part[0:2], part[[0, 2]]) == (3, 2, 4, 2, [2, 3], [2, 4])

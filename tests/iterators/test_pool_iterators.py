@@ -19,6 +19,7 @@ import pytest
 import minigan.functions as F
 import minigan.links as L
 from minigan import optimizers, training
+from minigan.dataset import example_random
 from minigan.iterators import MultiprocessIterator, MultithreadIterator, SerialIterator
 from minigan.serializers import DictionarySerializer, NpzDeserializer, load_npz
 
@@ -183,20 +184,30 @@ def test_random_examples_are_reproducible_and_go_on_after_a_resume():
 
 
 class Blurred:
-    """Labelled examples of a kind, with noise that a worker draws."""
+    """Labelled examples of a kind, with noise from `draw`."""
+
+    def __init__(self, draw):
+        self.draw = draw
 
     def __len__(self):
         return 20
 
     def __getitem__(self, i):
-        return (np.random.randn(5) + i % 3).astype(np.float32), np.int32(i % 3)
+        return (self.draw(5) + i % 3).astype(np.float32), np.int32(i % 3)
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(tmp_path):
+@pytest.mark.filterwarnings("ignore:MultithreadIterator. the examples draw:RuntimeWarning")
+@pytest.mark.parametrize("draw", [np.random.randn, lambda n: example_random().randn(n)], ids=["global", "own"])
+@pytest.mark.parametrize(
+    "kind, first, then",
+    [(SerialIterator, {}, {}), (MultithreadIterator, {"n_threads": 3}, {"n_threads": 2}),
+     (MultiprocessIterator, {"n_processes": 2}, {"n_processes": 3, "n_prefetch": 2})],
+)  # fmt: skip
+def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, kind, first, then, draw):
     def train(steps, resume=None, **workers):
         np.random.seed(1)
         optimizer = optimizers.Adam().setup(L.Classifier(L.Linear(5, 3)))
-        iterator = MultiprocessIterator(Blurred(), 7, **workers)
+        iterator = kind(Blurred(draw), 7, **workers)
         trainer = training.Trainer(training.StandardUpdater(iterator, optimizer), (steps, "iteration"), tmp_path)
         trainer.extend(training.extensions.snapshot(filename="of_{.updater.iteration}"), trigger=(4, "iteration"))
         if resume:
@@ -204,9 +215,9 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path):
         trainer.run()
         return optimizer.target.predictor.W.array
 
-    wanted = train(11, n_processes=2)
+    wanted = train(11, **first)
     np.random.rand(3)
-    np.testing.assert_array_equal(train(11, "of_4", n_processes=3, n_prefetch=2), wanted)
+    np.testing.assert_array_equal(train(11, "of_4", **then), wanted)
 
 
 # --- processes ---
