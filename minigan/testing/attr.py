@@ -11,7 +11,7 @@ from typing import Any
 from minigan.backends import cuda
 
 
-def _marked(name: str, wanting: str) -> Callable[[Any], Any]:
+def marked(name: str, wanting: str = "") -> Callable[[Any], Any]:
     """Return a decorator that marks tests for ``pytest -m name``; they are skipped if something is wanting."""
 
     def decorator(case: Any) -> Any:
@@ -32,11 +32,11 @@ def _marked(name: str, wanting: str) -> Callable[[Any], Any]:
 def multi_gpu(gpu_num: int) -> Callable[[Any], Any]:
     """Skip the test unless there are `gpu_num` CUDA devices."""
     count = cuda.cupy.cuda.runtime.getDeviceCount() if cuda.available else 0
-    return _marked("gpu", f"needs {gpu_num} CUDA devices, and there are {count}" if count < gpu_num else "")
+    return marked("gpu", f"needs {gpu_num} CUDA devices, and there are {count}" if count < gpu_num else "")
 
 
 gpu = multi_gpu(1)
-cudnn = _marked("cudnn", "cuDNN is not used")
-ideep = _marked("ideep", "iDeep is not supported")
-chainerx = _marked("chainerx", "ChainerX is not supported")
-slow = _marked("slow", "")
+cudnn = marked("cudnn", "cuDNN is not used")
+ideep = marked("ideep", "iDeep is not supported")
+chainerx = marked("chainerx", "ChainerX is not supported")
+slow = marked("slow")

@@ -49,12 +49,12 @@ class BackendConfig:
         return array if array is None else self.device.send(array)
 
     def mark(self, case: Any) -> Any:
-        """Skip the test where the machine lacks what this asks for."""
+        """Skip the test where the machine lacks what this asks for. Without iDeep it runs on NumPy, marked `ideep`."""
         if self.use_chainerx:
             return attr.chainerx(case)
-        if self.use_ideep != "never":
-            return attr.ideep(case)
-        return attr.multi_gpu((self.cuda_device or 0) + 1)(case) if self.use_cuda else case
+        if self.use_cuda:
+            return attr.multi_gpu((self.cuda_device or 0) + 1)(case)
+        return attr.marked("ideep")(case) if self.use_ideep != "never" else case
 
     def __enter__(self) -> BackendConfig:
         for key in ("use_cudnn", "cudnn_deterministic", "autotune", "cudnn_fast_batch_normalization", "use_ideep"):

@@ -242,6 +242,18 @@ def test_retries():
                 test()
 
 
+def test_a_configuration_for_ideep_runs_on_numpy():
+    config, seen = testing.BackendConfig({"use_ideep": "always"}), []
+
+    class Case:
+        def test(self):
+            seen.append((str(config.device), config.use_ideep))
+
+    case = config.mark(Case)
+    case().test()
+    assert seen == [("@numpy", "always")] and [mark.name for mark in case.pytestmark] == ["ideep"]
+
+
 @pytest.mark.parametrize(("success", "runs", "passes"), [(1, 2, True), (5, 10, True), (6, 9, False), (10, 1, False)])
 def test_tries_end_as_soon_as_it_is_decided(success, runs, passes):
     tries = []
