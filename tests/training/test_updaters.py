@@ -109,6 +109,19 @@ def test_auto_new_epoch_can_be_switched_off(updater):
     assert quiet.epoch == 1 and quiet.get_optimizer("main").epoch == 0
 
 
+def test_a_serializer_of_ones_own_may_give_nothing_back(updater):
+    class Keys(minigan.Serializer):
+        def __getitem__(self, key):
+            return self
+
+        def __call__(self, key, value):
+            keys.append(key)
+
+    keys = []
+    updater.serialize(Keys())  # Chainer's own tests do this
+    assert {"iteration", "current_position", "epoch", "t"} < set(keys)
+
+
 def test_finalize_reaches_every_iterator(updater):
     class Closing(SerialIterator):
         def finalize(self):
