@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigan.kernels.gemm import product
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, image_chunks
 from minigan.kernels.workspace import array_module
 
@@ -57,13 +58,6 @@ def weight_gradient(x: Any, gy: Any, windows: Windows, groups: int) -> Any:
         rows = _part(gy, images).reshape(groups, gW.shape[1], -1)
         gW += product(rows, _columns(x, images).reshape(groups, gW.shape[2], -1).swapaxes(1, 2))
     return gW.reshape(out_channels, channels, *windows.ksize)
-
-
-def product(a: Any, b: Any, out: Any = None) -> Any:
-    """a @ b for stacks of matrices; a stack of one is taken as a matrix, which CuPy multiplies without detours."""
-    if len(a) > 1:
-        return array_module(a).matmul(a, b, out=out)
-    return array_module(a).matmul(a[0], b[0], out=None if out is None else out[0])[None]
 
 
 def _pieces(x: Any, windows: Windows) -> list[Images]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.kernels import gemm
 from minigan.kernels.workspace import array_module
 
 
@@ -103,10 +104,12 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def product(a: Any, b: Any) -> Any:
-    """a @ b for matrices (M, K) and (K, N), cut along the longer of M and N where that is worth while."""
+    """a @ b for matrices (M, K) and (K, N), on the CPU cut along the longer of M and N where that is worth while."""
+    if array_module(a) is not np:
+        return gemm.product(a, b)
     rows, columns = a.shape[0], b.shape[1]
     count = min(MOST_PIECES, rows * columns * a.shape[1] // LEAST_PIECE)
-    if array_module(a) is not np or count < 2:
+    if count < 2:
         with one_blas_thread():
             return a @ b
     y = np.empty((rows, columns), np.result_type(a, b))

@@ -26,6 +26,7 @@ from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
 from minigan.configuration import config, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
+from minigan.kernels import gemm
 from minigan.utils import type_check
 from minigan.utils.type_check import InvalidType
 
@@ -1431,6 +1432,9 @@ Exp, exp = elementwise("Exp", "exp", "e to the power of x.", lambda gy, y: gy * 
 Log, log = elementwise("Log", "log", "The natural logarithm of x.", lambda gy, x: gy / x)
 
 
+gemm.allows_tf32 = lambda: config.tf32  # kernels know nothing of the library
+
+
 class MatMul(FunctionNode):
     """Products of matrices, the last two axes; the axes before them are broadcast."""
 
@@ -1442,7 +1446,7 @@ class MatMul(FunctionNode):
             raise InvalidType(f"matmul: a is {a.dtype}, b is {b.dtype}; wanted floating point; cast with F.cast")
         self.retain_inputs((0, 1))
         try:
-            return (get_array_module(a).matmul(a, b),)
+            return ((numpy.matmul if get_array_module(a) is numpy else gemm.product)(a, b),)
         except ValueError as error:
             raise InvalidType(f"matmul: shapes {a.shape} and {b.shape} do not fit") from error
 

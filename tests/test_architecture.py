@@ -129,7 +129,7 @@ def test_only_functions_and_optimizers_launch_kernels():
     for module in SOURCES:
         if any(i.startswith("minigan.kernels") for i, _ in imports(module)):
             allowed = (
-                "minigan.functions", "minigan.optimizer", "minigan.kernels", "minigan.utils.conv",
+                "minigan.core", "minigan.functions", "minigan.optimizer", "minigan.kernels", "minigan.utils.conv",
                 "minigan.cli.kernels", "minigan.random",
             )  # fmt: skip
             assert module.startswith(allowed)

@@ -1,0 +1,287 @@
+"""What is asked of cuBLAS, against a library in its place that does on the host what its documentation says."""
+
+import ctypes
+import itertools
+import types
+
+import numpy as np
+import pytest
+
+from minigan.kernels import gemm
+
+INT, LONG, POINTER, SIZE = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p, ctypes.c_size_t
+# cublas_api.h, once more and by hand: handle, op(A), op(B), m, n, k, alpha, A, its type, lda, ...
+PROTOTYPES = {
+    "cublasCreate_v2": [ctypes.POINTER(POINTER)],
+    "cublasSetPointerMode_v2": [POINTER, INT],
+    "cublasSetStream_v2": [POINTER, POINTER],
+    "cublasSetWorkspace_v2": [POINTER, POINTER, SIZE],
+    "cublasGemmEx": [POINTER, INT, INT, INT, INT, INT, POINTER, POINTER, INT, INT, POINTER, INT, INT, POINTER, POINTER,
+                     INT, INT, INT, INT],
+    "cublasGemmStridedBatchedEx": [POINTER, INT, INT, INT, INT, INT, POINTER, POINTER, INT, INT, LONG, POINTER, INT,
+                                   INT, LONG, POINTER, POINTER, INT, INT, LONG, INT, INT, INT],
+}  # fmt: skip
+DTYPES = {0: np.float32, 1: np.float64, 2: np.float16}
+COMPUTE = {68: np.float32, 70: np.float64, 77: np.float32}
+INVALID = 7
+
+
+class FakeLibrary:
+    """cuBLAS on the host: pointers are addresses of NumPy's arrays, matrices are read column by column."""
+
+    def __init__(self):
+        self.calls, self.answer = [], {}
+        for name, types_ in PROTOTYPES.items():
+            setattr(self, name, ctypes.CFUNCTYPE(INT, *types_)(self.watched(name)))
+
+    def watched(self, name):
+        def call(*args):
+            self.calls.append((name, *args))
+            if name in self.answer:
+                return self.answer[name]
+            return getattr(self, name.removesuffix("_v2").removeprefix("cublas"))(*args)
+
+        return call
+
+    def Create(self, handle):
+        handle[0] = 77
+        return 0
+
+    def SetPointerMode(self, handle, mode):
+        return 0 if (handle, mode) == (77, 0) else INVALID
+
+    def SetStream(self, handle, stream):
+        return 0
+
+    def SetWorkspace(self, handle, address, size):
+        return 0 if address % 256 == 0 and size else INVALID
+
+    def GemmEx(self, handle, ta, tb, m, n, k, alpha, A, kind_a, lda, B, kind_b, ldb, beta, C, kind_c, ldc, *how):
+        return self.GemmStridedBatchedEx(
+            handle, ta, tb, m, n, k, alpha, A, kind_a, lda, 0, B, kind_b, ldb, 0, beta, C, kind_c, ldc, 0, 1, *how
+        )
+
+    def GemmStridedBatchedEx(self, handle, ta, tb, m, n, k, alpha, A, kind_a, lda, step_a, B, kind_b, ldb, step_b, beta,
+                             C, kind_c, ldc, step_c, count, compute, algorithm):  # fmt: skip
+        shapes = (k, m) if ta else (m, k), (n, k) if tb else (k, n), (m, n)
+        if any(ld < max(1, rows) for ld, (rows, _) in zip((lda, ldb, ldc), shapes)) or min(m, n, k, count) < 1:
+            return INVALID
+        if not kind_a == kind_b == kind_c or handle != 77 or algorithm != -1:
+            return INVALID
+        wide = COMPUTE[compute]
+        if (wide is np.float64) != (kind_a == 1):
+            return 15
+        alpha, beta = (np.ctypeslib.as_array((ctypes.c_byte * 8).from_address(p)).view(wide)[0] for p in (alpha, beta))
+        for i in range(count):
+            a, b, c = (
+                columns_first(p, DTYPES[kind_c], shape, ld, i * step)
+                for p, shape, ld, step in zip((A, B, C), shapes, (lda, ldb, ldc), (step_a, step_b, step_c))
+            )
+            result = alpha * ((a.T if ta else a).astype(wide) @ (b.T if tb else b).astype(wide))
+            c[...] = result if beta == 0 else result + beta * c
+        return 0
+
+
+def columns_first(pointer, dtype, shape, lead, offset):
+    size = np.dtype(dtype).itemsize
+    length = ((shape[1] - 1) * lead + shape[0]) * size
+    memory = np.ctypeslib.as_array((ctypes.c_byte * length).from_address(pointer + offset * size)).view(dtype)
+    return np.lib.stride_tricks.as_strided(memory, shape, (size, lead * size))
+
+
+def allocate(size):
+    memory = np.empty(size + 256, np.uint8)
+    return types.SimpleNamespace(ptr=-(-memory.ctypes.data // 256) * 256, memory=memory)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    library = FakeLibrary()
+    cublas = gemm.Cublas(library, allocate, 4 << 20).use_stream(5)
+    monkeypatch.setattr(gemm, "_current", lambda xp, a: cublas)
+    return library
+
+
+def view(rng, shape, dtype, kind):
+    """An array of that shape: as it is made, transposed, a part of a larger one, or with steps and turned round."""
+    *batch, rows, columns = shape
+    if kind == "transposed":
+        return rng.standard_normal((*batch, columns, rows)).astype(dtype).swapaxes(-1, -2)
+    if kind == "sliced":
+        return rng.standard_normal((*batch, rows + 2, columns + 3)).astype(dtype)[..., 1 : 1 + rows, 2 : 2 + columns]
+    if kind == "scattered":
+        return rng.standard_normal((*batch, 2 * rows, 3 * columns)).astype(dtype)[..., ::-2, ::3]
+    if kind == "stack last":
+        return np.moveaxis(rng.standard_normal((rows, columns, *batch)).astype(dtype), (0, 1), (-2, -1))
+    return rng.standard_normal(shape).astype(dtype)
+
+
+KINDS = ["plain", "transposed", "sliced", "scattered", "stack last"]
+BATCHES = [((), ()), ((4,), (4,)), ((1,), (1,)), ((), (3,)), ((3,), ()), ((1,), (3,)), ((2, 3), (2, 3)), ((2, 1), (3,)),
+           ((2, 3), (1, 1)), ((0,), (1,))]  # fmt: skip
+SIZES = [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1), (0, 4, 5), (3, 0, 5), (3, 4, 0)]
+
+
+@pytest.mark.parametrize(
+    "batch_a, batch_b, dtype", [(*b, np.float32) for b in BATCHES] + [((), (3,), np.float64), ((), (3,), np.float16)]
+)
+def test_all_layouts(library, batch_a, batch_b, dtype):
+    rng = np.random.default_rng(0)
+    for (m, k, n), kind_a, kind_b in itertools.product(SIZES, KINDS, KINDS):
+        a, b = view(rng, (*batch_a, m, k), dtype, kind_a), view(rng, (*batch_b, k, n), dtype, kind_b)
+        wide = np.float64 if dtype is np.float64 else np.float32
+        want = np.matmul(a.astype(wide), b.astype(wide)).astype(dtype)
+        precise = {np.float64: 1e-12, np.float32: 1e-5, np.float16: 4e-3}[dtype]
+        found = gemm.product(a, b)
+        assert found.shape == want.shape and found.dtype == dtype
+        np.testing.assert_allclose(found, want, precise, precise)
+        for kind in KINDS if kind_a == kind_b else ():
+            out = view(rng, want.shape, dtype, kind)
+            assert gemm.product(a, b, out=out) is out
+            np.testing.assert_allclose(out, want, precise, precise)
+
+
+def test_random_shapes(library):
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        m, k, n, count = rng.integers(1, 20, 4)
+        kind_a, kind_b, kind = rng.choice(KINDS, 3)
+        a, b = view(rng, (count, m, k), np.float32, kind_a), view(rng, (count, k, n), np.float32, kind_b)
+        out = view(rng, (count, m, n), np.float32, kind)
+        np.testing.assert_allclose(gemm.product(a, b, out=out), a @ b, 1e-4, 1e-4)
+
+
+def test_vectors_as_numpy(library):
+    rng = np.random.default_rng(2)
+    a, b, v = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 4, 5)), rng.standard_normal(4)
+    for x, y in ((a, v), (v, b), (v, v), (a[0], v)):
+        np.testing.assert_allclose(gemm.product(x, y), np.matmul(x, y))
+    out = np.empty((2, 3))
+    assert gemm.product(a, v, out=out) is out and np.allclose(out, a @ v)
+
+
+@pytest.mark.parametrize("kind", ["plain", "transposed", "sliced"])
+def test_nothing_is_copied(library, kind):
+    """cuBLAS is given the arrays' own addresses, and one matrix shared by a stack has stride 0."""
+    rng = np.random.default_rng(3)
+    W, x, out = (view(rng, shape, np.float32, kind) for shape in ((6, 5), (3, 5, 7), (3, 6, 7)))
+    gemm.product(W, x, out=out)
+    name, *args = library.calls[-1]
+    assert name == "cublasGemmStridedBatchedEx"
+    used = {args[7]: args[10], args[11]: args[14]}  # addresses and strides of A and B
+    assert used == {W.ctypes.data: 0, x.ctypes.data: x.strides[0] // 4}
+    assert (args[16], args[19], args[20]) == (out.ctypes.data, out.strides[0] // 4, 3)
+    ops = {args[7]: args[1], args[11]: args[2]}
+    # a transposed result turns both operands round, so that they are as they lie
+    assert ops == {W.ctypes.data: 0, x.ctypes.data: 0}
+    gemm.product(W, x)
+    args = library.calls[-1][1:]
+    assert {args[1], args[2]} == {int(kind == "transposed")}
+
+
+def test_one_product_is_no_stack(library):
+    gemm.product(np.ones((1, 2, 3)), np.ones((1, 3, 4)))
+    assert library.calls[-1][0] == "cublasGemmEx"
+
+
+def test_tf32_only_if_asked_for(library, monkeypatch):
+    def compute(dtype):
+        gemm.product(np.ones((2, 2), dtype), np.ones((2, 2), dtype))
+        return library.calls[-1][-2]
+
+    assert [compute(d) for d in "fde"] == [68, 70, 68]
+    monkeypatch.setattr(gemm, "allows_tf32", lambda: True)
+    assert [compute(d) for d in "fde"] == [77, 70, 68]
+
+
+def test_stream_then_workspace_and_only_when_the_stream_changes():
+    library = FakeLibrary()
+    cublas = gemm.Cublas(library, allocate, gemm.WORKSPACE_HOPPER)
+    for stream in (5, 5, 6, 5):
+        cublas.use_stream(stream)
+    names = [(name, args[1]) for name, *args in library.calls if "SetStream" in name or "Workspace" in name]
+    assert [n for n, _ in names] == ["cublasSetStream_v2", "cublasSetWorkspace_v2"] * 3
+    (_, five), (_, first), _, (_, second), _, (_, again) = names
+    assert five == 5 and first == again != second  # a captured graph keeps its workspace
+    assert library.calls[-1][-1] == 32 << 20
+
+
+@pytest.mark.parametrize("status, text", [(13, "the kernel failed on the GPU"), (3, "smaller batch"), (99, "unknown")])
+def test_an_error_is_a_sentence(library, status, text):
+    library.answer["cublasGemmEx"] = status
+    with pytest.raises(gemm.CublasError, match=rf"cublasGemmEx: .*{text}.* \(status {status}\)"):
+        gemm.product(np.ones((2, 2)), np.ones((2, 2)))
+    del library.answer["cublasGemmEx"]
+    np.testing.assert_array_equal(gemm.product(np.ones((2, 2)), np.ones((2, 2))), 2 * np.ones((2, 2)))
+
+
+def test_a_stream_that_was_refused_is_set_anew():
+    library = FakeLibrary()
+    cublas = gemm.Cublas(library, allocate, 4096)
+    library.answer["cublasSetWorkspace_v2"] = 7
+    with pytest.raises(gemm.CublasError, match="cublasSetWorkspace_v2: an argument is wrong"):
+        cublas.use_stream(5)
+    library.answer.clear()
+    library.calls.clear()
+    cublas.use_stream(5)
+    assert len(library.calls) == 2
+
+
+def test_shapes_that_do_not_fit(library):
+    with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 3\) do not fit"):
+        gemm.product(np.ones((2, 3)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"out has shape \(2, 2\); wanted \(2, 4\)"):
+        gemm.product(np.ones((2, 3)), np.ones((3, 4)), out=np.empty((2, 2)))
+    with pytest.raises(ValueError, match="one axis or more"):
+        gemm.product(np.ones(()), np.ones((3, 4)))
+    assert not any("Gemm" in name for name, *_ in library.calls)
+
+
+def test_numpy_and_what_cublas_cannot_do_go_the_old_way(library, monkeypatch):
+    a, b = np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2)
+    np.testing.assert_array_equal(gemm.product(a, b), a @ b)  # integers
+    np.testing.assert_array_equal(gemm.product(a.astype("f"), b.astype("d")), a @ b)
+    monkeypatch.setattr(gemm, "MOST", 2)
+    np.testing.assert_array_equal(gemm.product(a.astype("f"), b.astype("f")), a @ b)
+    assert not any("Gemm" in name for name, *_ in library.calls)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(gemm.product(a.astype("f"), b.astype("f")), a @ b)
+    np.testing.assert_array_equal(gemm.product(a.astype("f")[None], b.astype("f")[None]), (a @ b)[None])
+
+
+def cupy(device=0, current=0):
+    """As much of CuPy as the choice of the handle asks for."""
+    stream = types.SimpleNamespace(ptr=9)
+    return types.SimpleNamespace(
+        __name__="cupy",
+        cuda=types.SimpleNamespace(
+            runtime=types.SimpleNamespace(getDevice=lambda: current), alloc=allocate,
+            Device=lambda n: types.SimpleNamespace(compute_capability="90"), get_current_stream=lambda: stream,
+        ),
+    ), types.SimpleNamespace(data=types.SimpleNamespace(device_id=device))  # fmt: skip
+
+
+def test_one_handle_for_each_device(monkeypatch):
+    library = FakeLibrary()
+    monkeypatch.setattr(gemm, "_library", lambda: (library, ""))
+    monkeypatch.setattr(gemm, "_local", types.SimpleNamespace())
+    first, again = gemm._current(*cupy()), gemm._current(*cupy())
+    assert first is again is not gemm._current(*cupy(1, 1))
+    assert gemm._current(*cupy(1, 0)) is None  # an array of another device than the current one
+    assert [args[-1] for name, *args in library.calls if "Workspace" in name] == [32 << 20] * 2
+
+
+def test_the_switch(monkeypatch):
+    monkeypatch.setattr(gemm, "enabled", False)
+    assert "MINIGAN_CUBLAS=0" in gemm.unavailable_reason()
+    assert gemm._current(*cupy()) is None
+
+
+def test_no_library(monkeypatch):
+    monkeypatch.setattr(gemm.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(f"{name}: not there")))
+    gemm._library.cache_clear()
+    try:
+        reason = gemm.unavailable_reason()
+    finally:
+        gemm._library.cache_clear()
+    assert "cuBLAS was not found (libcublas.so: not there); install minigan[cuda12]" in reason
