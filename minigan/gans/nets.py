@@ -98,8 +98,8 @@ class SmallGenerator(Generator):
 
     def forward(self, z: Any) -> Variable:
         h = F.reshape(self.fc1(z), (len(z), 2 * self.width, self.bottom, self.bottom))
-        h = F.relu(self.bn1(h))
-        h = F.relu(self.bn2(self.dc2(h)))
+        h = self.bn1(h, activation="relu")
+        h = self.bn2(self.dc2(h), activation="relu")
         return F.tanh(self.dc3(h))
 
 
@@ -124,7 +124,7 @@ class SmallDiscriminator(Chain):
 
     def forward(self, x: Any) -> Variable:
         h = F.leaky_relu(self.c1(x), SLOPE)
-        h = F.leaky_relu(self.bn2(self.c2(h)), SLOPE)
+        h = self.bn2(self.c2(h), activation="leaky_relu", slope=SLOPE)
         return self.fc3(h)
 
 
@@ -151,9 +151,9 @@ class BookGenerator(Generator):
 
     def forward(self, z: Any) -> Variable:
         h = F.reshape(self.fc1(z), (len(z), 4 * self.width, self.bottom, self.bottom))
-        h = F.leaky_relu(self.bn1(h), BOOK_SLOPE)
-        h = F.leaky_relu(self.bn2(self.dc2(h)), BOOK_SLOPE)
-        h = F.leaky_relu(self.bn3(self.dc3(h)), BOOK_SLOPE)
+        h = self.bn1(h, activation="leaky_relu", slope=BOOK_SLOPE)
+        h = self.bn2(self.dc2(h), activation="leaky_relu", slope=BOOK_SLOPE)
+        h = self.bn3(self.dc3(h), activation="leaky_relu", slope=BOOK_SLOPE)
         return F.tanh(self.dc4(h))
 
 
@@ -181,8 +181,8 @@ class BookDiscriminator(Chain):
 
     def forward(self, x: Any) -> Variable:
         h = F.leaky_relu(self.c1(x), BOOK_SLOPE)
-        h = F.leaky_relu(self.bn2(self.c2(h)), BOOK_SLOPE)
-        h = F.leaky_relu(self.bn3(self.c3(h)), BOOK_SLOPE)
+        h = self.bn2(self.c2(h), activation="leaky_relu", slope=BOOK_SLOPE)
+        h = self.bn3(self.c3(h), activation="leaky_relu", slope=BOOK_SLOPE)
         return self.fc4(h)
 
 

@@ -118,22 +118,29 @@ class BatchNormalization(_Remembering):
         if size is not None:
             self._initialize_params(size)
 
-    def forward(self, x: Any, *, finetune: bool = False, test: None = None) -> Variable:
-        """Normalise x; ``finetune`` counts this batch into the plain mean of the statistics (only while training)."""
+    def forward(
+        self, x: Any, *, finetune: bool = False, test: None = None, activation: str | None = None, slope: float = 0.2
+    ) -> Variable:
+        """Normalise x; ``finetune`` counts this batch into the plain mean of the statistics (only while training).
+
+        ``activation``, "relu" or "leaky_relu" with that ``slope``, follows at once: on a GPU in the same kernels.
+        """
         if test is not None:
             raise ValueError("BatchNormalization: test= is Chainer 1's; use chainer.using_config('train', False)")
         if self.avg_mean is None:
             axis = self.axis or ()
             self._initialize_params(tuple(n for i, n in enumerate(x.shape) if i not in axis))
         gamma, beta = self._scale()
+        behind: dict[str, Any] = {} if activation is None else {"activation": activation, "slope": slope}
         if not config.train:
-            return fixed_batch_normalization(x, gamma, beta, self.avg_mean, self.avg_var, self.eps, self.axis)
-        return self._train(x, gamma, beta, self._decay(finetune))
+            statistics = self.avg_mean, self.avg_var
+            return fixed_batch_normalization(x, gamma, beta, *statistics, self.eps, self.axis, **behind)
+        return self._train(x, gamma, beta, self._decay(finetune), **behind)
 
-    def _train(self, x: Any, gamma: Any, beta: Any, decay: float) -> Variable:
+    def _train(self, x: Any, gamma: Any, beta: Any, decay: float, **behind: Any) -> Variable:
         return batch_normalization(
             x, gamma, beta, eps=self.eps, running_mean=self.avg_mean, running_var=self.avg_var, decay=decay,
-            axis=self.axis,
+            axis=self.axis, **behind,
         )  # fmt: skip
 
     def _scale(self) -> tuple[Any, Any]:
@@ -205,7 +212,7 @@ class BatchRenormalization(BatchNormalization):
         """Normalise x; ``finetune`` counts this batch into the plain mean of the statistics (only while training)."""
         return super().forward(x, finetune=finetune)
 
-    def _train(self, x: Any, gamma: Any, beta: Any, decay: float) -> Variable:
+    def _train(self, x: Any, gamma: Any, beta: Any, decay: float, **behind: Any) -> Variable:
         return batch_renormalization(
             x, gamma, beta, self.rmax, self.dmax, self.eps, self.avg_mean, self.avg_var, decay, update_statistics=True
         )

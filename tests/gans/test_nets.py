@@ -15,8 +15,8 @@ def shapes_inside(net, x):
         def __init__(self, name, link):
             self.name, self.link = name, link
 
-        def __call__(self, *args):
-            y = self.link(*args)
+        def __call__(self, *args, **kwargs):
+            y = self.link(*args, **kwargs)
             found[self.name] = y.shape
             return y
 

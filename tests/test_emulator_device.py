@@ -1,0 +1,74 @@
+"""Whole training steps on the device @emulator, through every GPU path and kernel, give what they give on the CPU."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from emulated import floats, needs_compiler
+
+import minigan
+import minigan.functions as F
+from minigan.cli import main
+from minigan.gans.nets import ARCHITECTURES
+from minigan.kernels.launch import emulation, turned_off
+from minigan.links.gan import persistents
+
+pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+Z, IMAGES = floats(3, 5, seed=1), floats(3, 1, 16, 16, seed=2)
+
+
+def losses_and_gradients(arch, device):
+    """Both losses of one step, the images, and all gradients and running statistics of both nets."""
+    np.random.seed(0)
+    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=16, width=4)
+    gen.to_device(device), dis.to_device(device)
+    z, x = (gen.device.send(a) for a in (Z, IMAGES))
+    fake = gen(z)
+    loss_gen = F.mean(F.softplus(-dis(fake)))
+    loss_gen.backward()
+    loss_dis = F.mean(F.softplus(-dis(x)))
+    loss_dis.backward()
+    found = {"gen": loss_gen.array, "dis": loss_dis.array, "fake": fake.array}
+    for name, net in (("gen", gen), ("dis", dis)):
+        found |= {name + path: param.grad for path, param in net.namedparams()}
+        found |= {f"{name} {path} {i}": v for i, (_, path, v) in enumerate(persistents(net)) if path != "N"}
+    return {name: minigan.backends.cuda.to_cpu(value) for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("arch", ["mlp", "small"])
+def test_losses_and_gradients(arch):
+    want = losses_and_gradients(arch, "@numpy")
+    with emulation() as launches:
+        found = losses_and_gradients(arch, "@emulator")
+    assert bool(launches) == (arch == "small") and found.keys() == want.keys() and len(found) > 10
+    for name, value in want.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5 * max(abs(value).max(), 1e-3), err_msg=name)
+
+
+def trained(tmp_path, gan, device):
+    out = tmp_path / device
+    arguments = ["train", gan, "--device", device, "--out", out, "--quiet", "--steps", 2, "--width", 4, "--batch-size", 4]
+    result = CliRunner().invoke(main, [str(a) for a in arguments], prog_name="minigan")
+    assert result.exit_code == 0, result.output
+    with np.load(out / "snapshot_iter_2") as file:
+        return {name: file[name] for name in file.files if "optimizer" in name and file[name].dtype.kind == "f"}
+
+
+@pytest.mark.parametrize("gan", ["gan", "dcgan"])
+def test_training_by_the_command_line(gan, tmp_path):
+    """Two steps from the same seed: weights, Adam's means and running statistics."""
+    want = trained(tmp_path, gan, "@numpy")
+    with emulation() as launches:
+        found = trained(tmp_path, gan, "@emulator")
+    entries = {launch.kernel.entry for launch in launches}
+    assert {"step_all", "adam_begin"} <= entries and ("bn_backward" in entries) == (gan == "dcgan")
+    assert found.keys() == want.keys() and len(found) > 20
+    for name, value in want.items():
+        # Adam's first steps are the sign of the gradient: where that is about 0, rounding decides
+        share = np.mean(abs(found[name] - value) > 1e-3 * max(abs(value).max(), 1e-6))
+        assert share < 0.01, name
+
+
+def test_the_same_with_plain_array_formulas(tmp_path):
+    with emulation() as launches, turned_off():
+        trained(tmp_path, "dcgan", "@emulator")
+    assert not launches
