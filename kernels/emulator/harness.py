@@ -1,7 +1,8 @@
 """Checking a kernel file by a harness: a Python file beside it that says how its kernels are launched.
 
 The harness of `scale.cu` is `scale_check.py`. It has a generator `launches()`; each `Launch` that it yields is run in
-check mode, and when it goes on the arrays hold what the kernel wrote, so that what is wrong can be asserted.
+check mode, and when it goes on the arrays hold what the kernel wrote, so that what is wrong can be asserted. minigan's
+own call their launchers instead, which `minigan.kernels.launch` sends here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigan.kernels.emulator.program import ORDERS, Access, KernelFault, Program
+from minigan.kernels.launch import emulation
 from minigan.kernels.source import CompileError
 
 
@@ -81,16 +83,20 @@ def check(file: Path, harness: Path | None = None) -> Checked:
 
 
 def _run(
-    file: Path, launches: Callable[[], Iterable[Any]], order: str, seen: list[tuple[Launch, list[Access]]]
+    file: Path, launches: Callable[[], Iterable[Any] | None], order: str, seen: list[tuple[Launch, list[Access]]]
 ) -> None:
     programs: dict[tuple[tuple[str, Any], ...], Program] = {}
-    for item in launches():
-        launch = Launch(*item)
-        key = tuple(sorted(launch.constants.items()))
-        if key not in programs:
-            programs[key] = Program(file, launch.constants, "check")
-        found = programs[key].launch(launch.entry, launch.grid, launch.block, launch.args, launch.shared, order)
-        seen.append((launch, found))
+    with emulation("check", order) as own:
+        try:
+            for item in launches() or ():
+                launch = Launch(*item)
+                key = tuple(sorted(launch.constants.items()))
+                if key not in programs:
+                    programs[key] = Program(file, launch.constants, "check")
+                found = programs[key].launch(launch.entry, launch.grid, launch.block, launch.args, launch.shared, order)
+                seen.append((launch, found))
+        finally:
+            seen += [(Launch(o.kernel.entry, o.grid, o.block, o.args), o.report) for o in own]
 
 
 def _where(error: BaseException, harness: Path) -> str:

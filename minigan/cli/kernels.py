@@ -115,16 +115,19 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
             raise click.ClickException(str(error).splitlines()[0]) from error
         faults += checked.faults
         declared = {k.name: k.parameters for k in source.kernels(file.read_text("utf-8"))}
-        rows = {}
+        sums: dict[tuple[str, ...], list[float]] = {}
         for launch, accesses in checked.accesses:
             for a in accesses:
                 name = a.argument if isinstance(a.argument, str) else declared[launch.entry][a.argument].split()[-1]
-                row = [launch.entry, str(a.line), a.op, a.space, name, str(a.requests), f"{a.sectors_per_request:.1f}"]
-                rows[launch.entry, a.line, a.op, name] = [*row, f"{a.ideal:.1f}", f"{a.bank_conflicts:.1f}"]
-        verdict = _count(checked.faults, "fault") if checked.faults else "no fault"
+                row = sums.setdefault((launch.entry, str(a.line), a.op, a.space, name), [0, 0, 0, 0])
+                for i, cost in enumerate((1, a.sectors_per_request, a.ideal, a.bank_conflicts)):
+                    row[i] += cost * a.requests
         click.echo(
-            f"{file.name}: {_count(checked.accesses, 'launch', 'es')} in forward, reverse and random order: {verdict}"
+            f"{file.name}: {_count(checked.accesses, 'launch', 'es')} in forward, reverse and random order: "
+            f"{_count(checked.faults, 'fault') if checked.faults else 'no fault'}"
         )
-        if rows:
-            _table("kernel line op space argument requests sectors ideal bank_conflicts", list(rows.values()))
+        if sums:
+            rows = [[*key, str(n), *(f"{cost / n:.1f}" for cost in costs)] for key, (n, *costs) in sums.items()]
+            rows.sort(key=lambda row: (row[0], int(row[1])))
+            _table("kernel line op space argument requests sectors ideal bank_conflicts", rows)
     _fail(faults)

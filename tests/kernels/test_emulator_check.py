@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from minigan import kernels
 from minigan.cli import main
 from minigan.kernels import compile as compiler
+from minigan.kernels import source
 from minigan.kernels.emulator import HarnessError, check, toolchain
 
 SECTION = (Path(__file__).parents[2] / "kernels" / "README.md").read_text().partition("## Kernels without a GPU")[2]
@@ -76,6 +78,15 @@ def test_a_wrong_result_is_a_fault(scale):
     found = faults(scale, PYTHON.replace("3 * x", "4 * x"))
     assert len(found) == 1 and found[0].endswith("(order: forward, reverse, random)")
     assert found[0].startswith("wrong result after launch 1, scale: scale_check.py line 8: AssertionError: Arrays are")
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["batch_norm", "im2col", "optimizers", "philox"])
+def test_our_kernels_are_without_fault(name):
+    file = Path(kernels.__file__).with_name(f"{name}.cu")
+    found = check(file)
+    assert found.faults == []
+    assert {launch.entry for launch, _ in found.accesses} == {k.name for k in source.kernels(file.read_text())}
 
 
 @needs_compiler

@@ -1,0 +1,17 @@
+"""What `minigan kernels check` runs of philox.cu: all that a stream gives, in lengths even and odd."""
+
+import numpy as np
+
+from minigan.kernels.emulator import arrays
+from minigan.kernels.philox import Generator
+
+
+def launches() -> None:
+    """Uniform and normal numbers and dropout, against NumPy's twin."""
+    for n in (1000, 1023):
+        device, host = Generator(arrays, 5), Generator(np, 5)
+        x = np.ones(n, "f")
+        np.testing.assert_array_equal(device.uniform(n, np.float32).get(), host.uniform(n, np.float32))
+        for got, want in zip(device.dropout(arrays.asarray(x), 0.25), host.dropout(x, 0.25)):
+            np.testing.assert_array_equal(got.get(), want)
+        np.testing.assert_allclose(device.normal(n, np.float32).get(), host.normal(n, np.float32), atol=2e-6)
