@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from minigan.training import extensions, triggers
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -20,6 +22,11 @@ def test_python_blocks_print_what_their_comments_say(code, tmp_path):
     assert result.returncode == 0, result.stderr
     expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     assert expected and result.stdout.splitlines() == expected
+
+
+def test_every_extension_and_trigger_is_named():
+    modules = {"snapshot_writers", "util"}
+    assert {*extensions.__all__, *triggers.__all__} - modules <= set(re.findall(r"`(\w+)`", TEXT))
 
 
 def test_pictures_exist():
