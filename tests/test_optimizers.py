@@ -771,6 +771,40 @@ def test_hooks_equal_chainers(hook, expected, dtype):
     np.testing.assert_allclose(link.p.array, expected, rtol=tolerance, atol=tolerance)
 
 
+def test_lars_gives_each_parameter_a_rate_of_its_own():
+    rng, link = np.random.RandomState(0), Link()
+    sizes = {"big": 100.0, "one": 1.0, "small": 1e-4}
+    with link.init_scope():
+        for name, size in sizes.items():
+            setattr(link, name, Parameter(size * rng.randn(5, 2)))
+    optimizer = optimizers.SGD(1).setup(link)
+    optimizer.add_hook(GradientLARS(threshold=0.01, weight_decay=0.2, eps=0.5))
+    before, gradients = {}, {}
+    for name in sizes:
+        before[name], gradients[name] = getattr(link, name).array.copy(), rng.randn(5, 2)
+        getattr(link, name).grad = gradients[name]
+    optimizer.update()
+    for name in sizes:
+        p, g = before[name], gradients[name]
+        of_p, of_g = np.sqrt((p**2).sum()), np.sqrt((g**2).sum())
+        rate = of_p / (of_g + 0.2 * of_p + 0.5) if name != "small" else 1.0
+        np.testing.assert_allclose(getattr(link, name).array, p - rate * (g + 0.2 * p), rtol=1e-12)
+
+
+def test_noise_follows_the_global_generator_and_fades():
+    link = Pair()
+    optimizer = optimizers.SGD(1).setup(link)
+    optimizer.add_hook(GradientNoise(0.3))
+    rng, expected = np.random.RandomState(5), link.W.array.copy()
+    np.random.seed(5)
+    for t in range(4):
+        link.W.grad, link.b.grad = np.zeros((1, 3)), np.zeros(1)
+        optimizer.update()
+        expected -= rng.normal(0, np.sqrt(0.3 / (1 + t) ** 0.55), (1, 3))
+        rng.normal(size=1)  # for b
+    np.testing.assert_allclose(link.W.array, expected, rtol=1e-13)
+
+
 def test_hooks_take_parameters_without_axes():
     for hook in (WeightDecay(0.1), Lasso(0.1), GradientClipping(0.1), GradientHardClipping(0, 1), GradientLARS(),
                  GradientNoise(0.1)):  # fmt: skip
