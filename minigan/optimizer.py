@@ -9,7 +9,7 @@ reaches every parameter at once and ``link.W.update_rule.hyperparam.lr = 0`` sto
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from minigan import optimizer_hooks
 from minigan.backend import copyto, is_array
 from minigan.core import Parameter, shown
 from minigan.link import Link
-from minigan.serializer import Deserializer
+from minigan.serializer import Deserializer, serialize_count
 
 Self = TypeVar("Self", bound="Optimizer")
 _TIMINGS = ("pre", "post", "auto")
@@ -216,7 +216,7 @@ class UpdateRule:
         A part of a state is no state: ``KeyError``, unless the serializer passes over what is missing (it gives None)
         or the rule is not enabled.
         """
-        self.t = serializer("t", self.t)
+        self.t = serialize_count(serializer, "t", self.t)
         if self._state is not None:
             for key in self._state:
                 self._state[key] = serializer(key, self._state[key])
@@ -412,8 +412,8 @@ class Optimizer:
         A loss scale that moves is saved, which Chainer does not: the next step depends on it.
         """
         self._check_set_up()
-        self.t = serializer("t", self.t)
-        self.epoch = serializer("epoch", self.epoch)
+        self.t = serialize_count(serializer, "t", self.t)
+        self.epoch = serialize_count(serializer, "epoch", self.epoch)
         if self._loss_scale_interval is not None:
             with suppress(KeyError):  # a file of Chainer's
                 self._loss_scale = serializer("loss_scale", self._loss_scale)
@@ -424,12 +424,13 @@ class Optimizer:
                 continue
             rule.serialize(serializer[path])
             for key, value in (rule.state or {}).items():
-                if rule.is_elementwise and param.is_initialized and value.shape != param.shape:
-                    shape = value.shape
-                    rule._state = None
+                if not rule.is_elementwise or not param.is_initialized:
+                    continue
+                shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+                if shape != param.shape or getattr(dtype, "kind", None) != param.dtype.kind:
                     raise ValueError(
-                        f"{type(self).__name__}: {key} of {path} has shape {shape} in the file but the parameter has "
-                        f"shape {param.shape}; load into the model that was saved"
+                        f"{type(self).__name__}: {key} of {path} has shape {shape} in the file ({dtype}) but the "
+                        f"parameter has shape {param.shape} ({param.dtype}); load into the model that was saved"
                     )
 
 
@@ -470,7 +471,9 @@ class GradientMethod(Optimizer):
 
     def reallocate_cleared_grads(self) -> None:
         """Give zeros to the parameters that have no gradient."""
-        _fill_gradients(self.target.params())
+        for param in self.target.params(False):
+            if param.grad is None:
+                param._zerograd()
 
     def call_hook(self, hook: Callable) -> None:
         """Call one hook, once or for each parameter; gradients that it clears become zeros for the next one."""
@@ -498,27 +501,22 @@ class GradientMethod(Optimizer):
             loss.backward(loss_scale=self._loss_scale)
             del loss
         params = list(self.target.params())  # once: the walk through a small net takes longer than its step
-        _fill_gradients(params)
+        if any(param.grad is None for param in params):
+            self.reallocate_cleared_grads()
         if self._loss_scale_interval is not None:
             self.check_nan_in_grads()
         self.call_hooks("pre")
         self.t += 1
         if self.is_safe_to_update():
             self._move(params)
-        _fill_gradients(params)
+        if any(param.grad is None for param in params):
+            self.reallocate_cleared_grads()
         self.call_hooks("post")
         self.update_loss_scale()
 
-
-    def _move(self, params: Iterable[Parameter]) -> None:
+    def _move(self, params: list[Parameter]) -> None:
         for param in params:
             param.update()
-
-
-def _fill_gradients(params: Iterable[Parameter]) -> None:
-    for param in params:
-        if param.grad is None and param.is_initialized:
-            param._zerograd()
 
 
 def _old_hook(hook: type) -> type:

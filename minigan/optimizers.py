@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,6 +73,8 @@ class _Rule(UpdateRule):
         """Whether ``update`` would do nothing else than the rule's kernel does."""
         if "kernel" not in vars(type(self)) or not self.enabled or self._hooks.pre or self._hooks.post:
             return False
+        if self._use_fp32_update or param._loss_scale is not None:
+            return False
         p, g = param.array, param.grad
         if p is None or g is None or not available_for(p, g):
             return False
@@ -103,9 +104,8 @@ class _Method(GradientMethod):
     def create_update_rule(self) -> UpdateRule:
         return self.rule(self.hyperparam)
 
-    def _move(self, params: Iterable[Parameter]) -> None:
+    def _move(self, params: list[Parameter]) -> None:
         """On a GPU, move what has the same rates by one launch; what is left moves by itself."""
-        params = list(params)
         if not params or params[0].xp is np:
             return super()._move(params)
         alone: list[Parameter] = []

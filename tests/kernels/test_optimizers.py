@@ -134,3 +134,21 @@ def test_a_resumed_run_goes_on():
         found, _ = trained("Adam", "@emulator", alpha=0.01)
     for a, b in zip(found, want):
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_loss_scale_is_taken_out_before_the_step(dtype):
+    found = []
+    for device in ("@numpy", "@emulator"):
+        link = minigan.Link()
+        with link.init_scope():
+            link.p = minigan.Parameter(floats(9, dtype=dtype, seed=0))
+        link.to_device(device)
+        optimizer = minigan.optimizers.MomentumSGD(0.1).setup(link)
+        optimizer.use_fp32_update()
+        with emulation():
+            for seed in range(3):
+                link.p.grad, link.p._loss_scale = link.device.send(floats(9, dtype=dtype, seed=seed)), 8.0
+                optimizer.update()
+        found.append(minigan.backends.cuda.to_cpu(link.p.array))
+    np.testing.assert_array_equal(*found)
