@@ -525,6 +525,20 @@ def test_evaluator_is_the_mean_over_batches_in_test_mode(tmp_path):
     assert minigan.config.train and minigan.config.enable_backprop
 
 
+@pytest.mark.parametrize("device", [-1, "@numpy", "cpu"])
+def test_the_converter_of_an_evaluator_gets_a_device(tmp_path, device):
+    seen = []
+
+    @minigan.dataset.converter()
+    def convert(batch, device):
+        seen.append(device)
+        return minigan.dataset.concat_examples(batch, device)
+
+    evaluator, _ = make_evaluator(trainer_of(tmp_path), converter=convert, device=device)
+    evaluator()
+    assert seen == [minigan.get_device("@numpy")] * 3 and evaluator.device is seen[0]
+
+
 def test_evaluator_in_a_trainer(tmp_path):
     trainer = trainer_of(tmp_path, (1, "epoch"))
     seen, hooked = [], []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from minigan.backend import get_device
 from minigan.configuration import no_backprop_mode, using_config
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.reporter import DictSummary, Reporter, report, report_scope
@@ -48,7 +49,7 @@ class Evaluator(Extension):
                     f"repeat=False"
                 )
         self.converter = converter
-        self.device = device
+        self.device = None if device is None else get_device(device)
         self.eval_hook = eval_hook
         self.eval_func = eval_func
         self._progress_bar = progress_bar
