@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy
 
 from minigan.dataset.errors import DataError
+from minigan.utils.stored import is_bomb
 
 try:
     import lzma
@@ -41,7 +42,7 @@ def read_idx(path: str | os.PathLike[str]) -> numpy.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            return _parse(stream(file), str(path))
+            return _parse(stream(file), str(path), os.fstat(file.fileno()).st_size)
     except DAMAGE as error:
         raise damaged(path, error) from error
 
@@ -76,7 +77,7 @@ def read_at_most(file: Any, size: int) -> bytearray:
     return content
 
 
-def _parse(file: Any, path: str) -> numpy.ndarray:
+def _parse(file: Any, path: str, packed: int) -> numpy.ndarray:
     head = bytes(read_at_most(file, 4))
     if not head:
         raise DataError(f"{path}: the file is empty; delete it and fetch it again")
@@ -93,9 +94,9 @@ def _parse(file: Any, path: str) -> numpy.ndarray:
     shape = struct.unpack(f">{ndim}I", lengths)
     dtype = numpy.dtype(_TYPES[kind])
     wanted = math.prod(shape) * dtype.itemsize
-    if wanted > LIMIT:
-        raise DataError(f"{path}: the IDX header says shape {shape}, {wanted:,} bytes; wanted at most {LIMIT:,}; the "
-                        f"header is false, fetch the file again")  # fmt: skip
+    if wanted > LIMIT or is_bomb(wanted, packed):
+        raise DataError(f"{path}: the IDX header says shape {shape}, {wanted:,} bytes, in a file of {packed:,}; wanted "
+                        f"at most {LIMIT:,}; the header is false, fetch the file again")  # fmt: skip
     content = read_at_most(file, wanted + 1)
     if len(content) != wanted:
         found = f"only {len(content):,}" if len(content) < wanted else "more"

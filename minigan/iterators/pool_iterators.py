@@ -50,11 +50,14 @@ class _ReadingAhead(SerialIterator):
         self._ready: list[Any] = []
         self._ahead = 0  # examples asked for or ready, of this epoch and not handed out
         self._owner = os.getpid()
+        self._moved = False  # by a file: what was read ahead is dropped, but not before the file is loaded as a whole
 
     def __next__(self) -> list[Any]:
         """Return the next batch as a list of examples."""
         if self._owner != os.getpid():  # a forked process has a copy; the threads or workers are not its own
             self._begin()
+        if self._moved:
+            self._forget()
         return super().__next__()
 
     def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
@@ -98,8 +101,7 @@ class _ReadingAhead(SerialIterator):
             seed = serializer("example_seed", seed)
         super().serialize(serializer)
         if before != self._place() or seed != self._seed:
-            self._forget()
-            self._seed = seed
+            self._moved, self._seed = True, seed
 
     def _place(self) -> tuple[Any, ...]:
         return self._position, self._epoch, None if self._order is None else self._order.tolist()
@@ -145,7 +147,7 @@ class MultithreadIterator(_ReadingAhead):
     def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
         if self._one_by_one is None and start < end:
             before = _shared_generators()
-            self._ready = [self._read(epoch, start, start if order is None else order[start])]
+            self._ready = [_read(self.dataset, start if order is None else order[start], self._seed, epoch, start)]
             self._ahead = 1
             self._one_by_one = _shared_generators() != before
             if self._one_by_one:
@@ -164,11 +166,7 @@ class MultithreadIterator(_ReadingAhead):
         (index,) = indices
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads)
-        self._asked.append(self._pool.submit(self._read, epoch, position, index))
-
-    def _read(self, epoch: int, position: int, index: Any) -> Any:
-        with own_random(self._seed, epoch, position):
-            return self.dataset[index]
+        self._asked.append(self._pool.submit(_read, self.dataset, index, self._seed, epoch, position))
 
     def _receive(self) -> list[Any]:
         future: Future[Any] = self._asked.popleft()
@@ -178,6 +176,12 @@ class MultithreadIterator(_ReadingAhead):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._begin()
+
+
+def _read(dataset: Any, index: Any, *place: int) -> Any:
+    """An example, with random numbers of its own; no method, or a thread could be the last to hold the iterator."""
+    with own_random(*place):
+        return dataset[index]
 
 
 def _shared_generators() -> tuple[Any, ...]:

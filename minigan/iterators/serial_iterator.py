@@ -15,6 +15,8 @@ import numpy
 
 from minigan.dataset.iterator import Iterator
 from minigan.iterators.order_samplers import OrderSampler, ShuffleOrderSampler
+from minigan.serializer import serialize_count
+from minigan.utils.stored import FileError
 
 
 class SerialIterator(Iterator):
@@ -154,12 +156,17 @@ class SerialIterator(Iterator):
             ValueError: the saved order or position does not fit this data set.
             KeyError: there is no saved order, but this iterator has one.
         """
-        position = serializer("current_position", self._position)
-        epoch = serializer("epoch", self._epoch)
+        position = serialize_count(serializer, "current_position", self._position)
+        epoch = serialize_count(serializer, "epoch", self._epoch)
         is_new_epoch = serializer("is_new_epoch", self._is_new_epoch)
         order = self._serialize_order(serializer)
         size = len(self.dataset if order is None else order)
-        if not 0 <= position <= size:
+        if order is not None and size and not -len(self.dataset) <= order.min() <= order.max() < len(self.dataset):
+            raise ValueError(
+                f"{type(self).__name__}: the saved order goes from {order.min()} to {order.max()} but the data set has "
+                f"{len(self.dataset)} examples; resume with the data that the snapshot was made with"
+            )
+        if position > size:
             raise ValueError(
                 f"{type(self).__name__}: the saved position is {position} but the epoch has {size} examples; resume "
                 f"with the data that the snapshot was made with"
@@ -193,6 +200,8 @@ class SerialIterator(Iterator):
                 return serializer(self._order_key, order)
             except KeyError:
                 return serializer("order" if self._order_key == "_order" else "_order", order)
+        except FileError:
+            raise
         except ValueError as error:
             raise ValueError(
                 f"{type(self).__name__}: the saved order does not fit a data set of {self._epoch_size} examples "

@@ -92,6 +92,9 @@ class Archive(Mapping[str, "Stored | None"]):
     def __len__(self) -> int:
         return len(self._members)
 
+    def __contains__(self, key: object) -> bool:  # Mapping's own would open the member
+        return key in self._members
+
     def __getitem__(self, key: str) -> Stored | None:
         info = self._members[key]
         with self._damage(key):
@@ -129,7 +132,7 @@ class Archive(Mapping[str, "Stored | None"]):
         try:
             yield
         except _DAMAGE as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error)[:200] or type(error).__name__
             raise FileError(f"{self._source}: entry {key!r} is damaged or not allowed: {reason}") from error
 
 

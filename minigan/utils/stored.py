@@ -19,6 +19,11 @@ class FileError(ValueError):
     """A file that is damaged, or is not what it should be. The message says which file, which entry and what."""
 
 
+def is_bomb(size: int, packed: int) -> bool:
+    """Whether `size` bytes are many, and nearly nothing in the file."""
+    return size > max(_HARMLESS, _DENSEST * packed)
+
+
 @dataclass
 class Stored:
     """An array in a file: what it is said to be, the bytes that it takes there, and a function that reads it."""
@@ -34,9 +39,9 @@ class Stored:
         return math.prod(self.shape)
 
     def check_size(self, path: str) -> None:
-        """Refuse what only a bomb is: large, and nearly nothing in the file. For arrays whose shape nobody asks for."""
+        """Refuse a bomb. For arrays whose shape nobody asks for."""
         size = self.size * self.dtype.itemsize
-        if size > max(_HARMLESS, _DENSEST * self.packed):
+        if is_bomb(size, self.packed):
             raise FileError(
                 f"{path} is {self.dtype} {self.shape}, {size:,} bytes, in the file but takes {self.packed:,} there; "
                 "if that is no bomb, load it into an object that already has this shape"

@@ -47,7 +47,7 @@ def broken(idx):
         "more content": (whole + b"x", "24 bytes, but more follow"),
         "false count": (idx(IMAGES, shape=(3, 3, 4)), r"shape \(3, 3, 4\), 36 bytes, but only 24"),
         "huge count": (idx(IMAGES, shape=(2**32 - 1, 28, 28)), "header is false"),
-        "large count": (idx(IMAGES, shape=(1000000, 28, 28)), "but only 24 follow"),
+        "large count": (idx(IMAGES, shape=(1000000, 28, 28)), "header is false"),
         "overflowing count": (idx(IMAGES, shape=(2**31, 2**31, 4)), "header is false"),
         "false type": (idx(IMAGES, kind=0x0C), "96 bytes, but only 24"),
         "no type": (idx(IMAGES, kind=0x07), "type 0x07 with 3 axes"),

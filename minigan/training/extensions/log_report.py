@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.reporter import DictSummary
-from minigan.serializer import Serializer
+from minigan.serializer import Serializer, serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.util import Ration
 from minigan.training.trigger import get_trigger
@@ -101,8 +101,10 @@ class LogReport(Extension):
         if hasattr(self._trigger, "serialize"):
             self._trigger.serialize(serializer["_trigger"])
         self._summary.serialize(serializer["_summary"])
-        if isinstance(serializer, Serializer):
-            serializer("_log", json.dumps(self._log))
-        else:
-            self._log = json.loads(serializer("_log", ""))
+        self._log = serialize_json(serializer, "_log", self._log, _is_log, "a list of dicts")
+        if not isinstance(serializer, Serializer):
             self._texts = []
+
+
+def _is_log(log: Any) -> bool:
+    return isinstance(log, list) and all(isinstance(entry, dict) for entry in log)
