@@ -11,6 +11,9 @@
 //
 // Grid (splits, C): a channel belongs to `splits` blocks, whose threads run over it side by side. With ROWS the grid is
 // (splits, ceil(C / 32)): lanes are neighbouring channels, warps are rows. Splits are at most 256.
+// variant: REAL=float VEC=1 ACT=1 ROWS=1
+// variant: REAL=double VEC=2 ACT=0 ROWS=0
+// variant: REAL=double VEC=1 ACT=2 ROWS=1
 
 #ifndef VEC
 #define REAL float

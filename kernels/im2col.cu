@@ -6,6 +6,9 @@
 // are SH / gcd(SH, DH) and SW / gcd(SW, DW): every so many taps the same pixel is met again. n images from number
 // `first` on are done at a time, so that their col stays in the L2 cache: n oh ow and n h w fit an int, offsets into the
 // whole arrays have 64 bits.
+// variant: REAL=double KH=3 KW=3 SH=1 SW=1 DH=1 DW=1 STEPH=1 STEPW=1
+// variant: REAL=float KH=3 KW=2 SH=2 SW=4 DH=2 DW=3 STEPH=1 STEPW=4
+// variant: REAL=float KH=1 KW=100 SH=1 SW=2 DH=1 DW=1 STEPH=1 STEPW=2
 
 #ifndef KH
 #define REAL float

@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan.kernels import source
+from minigan.kernels.source import CompileError
 from minigan.kernels.workspace import array_module
 
 FOLDER = Path(__file__).parent
@@ -32,10 +33,6 @@ _TYPES = {
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
 }  # fmt: skip
 _enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
-
-
-class KernelError(RuntimeError):
-    """A kernel that cannot be compiled."""
 
 
 class Parameter(NamedTuple):
@@ -60,8 +57,8 @@ class Kernel:
     ) -> None:
         self.file, self.entry, self.outputs, self.wide, self.constants = file, entry, outputs, wide, constants
         self.path = FOLDER / file
-        self.source = self.path.read_text()
-        self.parameters = _signature(self.source, entry, constants)
+        self.text = self.path.read_text()
+        self.parameters = _signature(self.text, file, entry, constants)
         self._loaded: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
@@ -71,12 +68,12 @@ class Kernel:
     def on_gpu(self, cupy: Any, device: int) -> Any:
         """CuPy's function for that device; compiled at the first call."""
         if device not in self._loaded:
-            options = ("-std=c++17", *(f"-D{name}={value}" for name, value in self.constants.items()))
-            module = cupy.RawModule(code=f'#line 1 "{self.file}"\n{self.source}', options=options)
+            options = ("-std=c++17", *source.defines(self.constants))
+            module = cupy.RawModule(code=f'#line 1 "{self.file}"\n{self.text}', options=options)
             try:
                 self._loaded[device] = module.get_function(self.entry)
             except cupy.cuda.compiler.CompileException as error:
-                raise KernelError(f"{self!r} does not compile for device {device}: {error}") from error
+                raise CompileError(f"{self!r} does not compile for device {device}: {error}") from error
         return self._loaded[device]
 
     def emulated(self, mode: str) -> Any:
@@ -168,7 +165,7 @@ def launch(
     ``args`` are arrays and numbers in the order of the kernel's parameters; numbers take the type declared there.
     ``reach`` are the arrays whose addresses stand in other arguments.
     Raises ``TypeError`` or ``ValueError`` in a sentence for arguments that do not fit, before anything is launched,
-    and :class:`KernelError` for a kernel that does not compile. A grid without blocks does nothing.
+    and :class:`CompileError` for a kernel that does not compile. A grid without blocks does nothing.
     """
     if 0 in grid:
         return
@@ -261,16 +258,15 @@ def _check_device(kernel: Kernel, args: Sequence[Any], device: int) -> None:
             )
 
 
-def _signature(source: str, entry: str, constants: dict[str, Any]) -> list[Parameter]:
-    """The parameters of an entry as its source declares them, with constants such as ``REAL`` put in."""
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", source, flags=re.S)
-    found = re.search(rf"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?{entry}\s*\(([^)]*)\)", text)
-    if not found:
-        raise KernelError(f"there is no __global__ void {entry}(...) in the file")
+def _signature(text: str, file: str, entry: str, constants: dict[str, Any]) -> list[Parameter]:
+    """The parameters of an entry as its file declares them, with constants such as ``REAL`` put in."""
+    entries = {found.name: found.parameters for found in source.kernels(text)}
+    if entry not in entries:
+        raise CompileError(f"{file} has no kernel {entry}; it has {', '.join(entries) or 'none'}")
     parameters = []
-    for declared in filter(None, map(str.strip, found[1].split(","))):
-        words = re.sub(r"\b__restrict__\b|\*", " ", declared).split()
-        *kind, name = [str(constants.get(word, word)) for word in words[:-1] if word != "const"] + words[-1:]
-        dtype = _TYPES.get(" ".join(kind))
-        parameters.append(Parameter(name, dtype and np.dtype(dtype), "*" in declared, "const" in words))
+    for declared in filter(None, entries[entry]):
+        *kind, name = declared.replace("*", " ").split()
+        words = [str(constants.get(word, word)) for word in kind if word != "const"]
+        dtype = _TYPES.get(" ".join(words))
+        parameters.append(Parameter(name, dtype and np.dtype(dtype), "*" in declared, "const" in kind))
     return parameters

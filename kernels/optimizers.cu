@@ -8,6 +8,8 @@
 //   2 RMSprop   m = r1 m + (1 - r1) g^2;  p -= r0 g / (sqrt(m) + r2)
 //   3 Adam      m += r1 (g - m);  v += r2 (g^2 - v);  p = r4 p - r0 m / (sqrt(v) + r3)
 // variant: REAL=double VEC=2 RULE=2
+// variant: REAL=float VEC=1 RULE=0
+// variant: REAL=float VEC=4 RULE=1
 
 #ifndef REAL
 #define REAL float
@@ -72,6 +74,7 @@ step_all(const Tensors tensors, int count, const double* __restrict__ rates)
     REAL* v = (REAL*)tensors.v[low];
     const int size = tensors.size[low], begin = ((int)blockIdx.x - tensors.first[low]) * CHUNK;
     const int end = size - begin > CHUNK ? begin + CHUNK : size, packed = begin + (end - begin) / VEC * VEC;
+#pragma unroll 1
     for (int i = begin + threadIdx.x * VEC; i < packed; i += THREADS * VEC) move_some(p + i, g + i, m + i, v + i, rates);
     REAL unused = 0;
     for (int i = packed + threadIdx.x; i < end; i += THREADS)

@@ -69,6 +69,14 @@ __device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int
         if (NUMBERS * i + k < n) out[NUMBERS * i + k] = p.at[k];
 }
 
+__device__ __forceinline__ Pack load(const REAL* __restrict__ x, int i, int n)
+{
+    if (n % NUMBERS == 0) return ((const Pack*)x)[i];
+    Pack p;
+    for (int k = 0; k < NUMBERS; ++k) p.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] : (REAL)0;
+    return p;
+}
+
 // out[j] = low + width u_j. Grid ceil(n / (256 NUMBERS)); a thread has one block. Bytes: out once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 philox_uniform(const unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL low, REAL width)
@@ -98,9 +106,11 @@ philox_dropout(const unsigned long long* __restrict__ state, const REAL* __restr
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
-    Pack p = uniform(philox(state[1] + i, state[0])), q;
-    for (int k = 0; k < NUMBERS; ++k) p.at[k] = p.at[k] >= ratio ? scale : (REAL)0;
-    for (int k = 0; k < NUMBERS; ++k) q.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] * p.at[k] : (REAL)0;
+    Pack p = uniform(philox(state[1] + i, state[0])), q = load(x, i, n);
+    for (int k = 0; k < NUMBERS; ++k) {
+        p.at[k] = p.at[k] >= ratio ? scale : (REAL)0;
+        q.at[k] *= p.at[k];
+    }
     store(mask, p, i, n);
     store(y, q, i, n);
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.launch import REAL, kernel, launch
+from minigan.kernels.launch import REAL, address, kernel, launch
 
 THREADS, PACK_BYTES = 256, 16
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -57,6 +57,8 @@ class Generator:
             mask = (self.uniform(x.shape, x.dtype) >= x.dtype.type(ratio)) * scale
             return x * mask, mask
         x = self.xp.ascontiguousarray(x)
+        if address(x) % PACK_BYTES:
+            x = x.copy()
         mask, y = self.xp.empty(x.shape, x.dtype), self.xp.empty(x.shape, x.dtype)
         self._launch("philox_dropout", ("mask", "y"), x.dtype, x.size, (x, mask, y), ratio, scale)
         return y, mask

@@ -46,8 +46,8 @@ def test_losses_and_gradients(arch):
 
 def trained(tmp_path, gan, device):
     out = tmp_path / device
-    arguments = ["train", gan, "--device", device, "--out", out, "--quiet", "--steps", 2, "--width", 4, "--batch-size", 4]
-    result = CliRunner().invoke(main, [str(a) for a in arguments], prog_name="minigan")
+    arguments = f"train {gan} --device {device} --quiet --steps 2 --width 4 --batch-size 4".split()
+    result = CliRunner().invoke(main, [*arguments, "--out", str(out)], prog_name="minigan")
     assert result.exit_code == 0, result.output
     with np.load(out / "snapshot_iter_2") as file:
         return {name: file[name] for name in file.files if "optimizer" in name and file[name].dtype.kind == "f"}
