@@ -482,3 +482,12 @@ def test_a_forked_process_reads_for_itself(make):
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert next(iterator) == [4, 5, 6, 7]
+
+
+def test_threads_end_with_an_iterator_that_is_dropped_while_they_read():
+    before = threading.active_count()
+    iterator = MultithreadIterator(Pid(), 20, n_threads=3)
+    next(iterator)
+    assert threading.active_count() == before + 3
+    del iterator
+    assert threading.active_count() == before
