@@ -69,7 +69,7 @@ class Augment:
 
 
 class Scale:
-    """`(x - shift) / scale` in float32, with its inverse.
+    """`(x - shift) / scale` in float32, with its inverse; for examples with labels, within `Augment`.
 
     `Scale(127.5, 127.5)` brings bytes to [-1, 1], `Scale(0, 255)` to [0, 1]; `Scale.standardise(images)` finds mean and
     deviation.

@@ -74,6 +74,9 @@ def test_labels_are_kept(image):
     data = TransformDataset(TupleDataset([image] * 3, [5, 6, 7]), Augment(random_crop, random_flip))
     assert [label for _, label in data] == [5, 6, 7] and data[0][0].shape == image.shape
     assert Augment(flip, flip)(image).tobytes() == image.tobytes()
+    x, label = Augment(flip, Scale(0, 2))((image, 5))
+    np.testing.assert_array_equal(x, flip(image) / 2)
+    assert label == 5
 
 
 def test_scales_and_their_inverses(rng):
