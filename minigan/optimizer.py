@@ -44,8 +44,8 @@ class Hyperparameter:
 
     def get_dict(self) -> dict[str, Any]:
         """Every value that can be seen from here."""
-        values = self._parent.get_dict() if self._parent is not None else {}
-        values.update((key, value) for key, value in vars(self).items() if key != "_parent")
+        values = {**(self._parent.get_dict() if self._parent is not None else {}), **vars(self)}
+        del values["_parent"]
         return values
 
 

@@ -421,11 +421,11 @@ class MSVAG(_Method):
         super().__init__(lr=lr, beta=beta, eta=eta, weight_decay_rate=weight_decay_rate)
 
 
-def _adam_rate(hyperparam: Any, t: int) -> float:
+def _adam_rate(hp: dict[str, Any], t: int) -> float:
     """``alpha * sqrt(1 - beta2**t) / (1 - beta1**t)``: the corrections of both means in one factor (section 2)."""
     if t == 0:
         raise RuntimeError("Adam: the learning rate depends on the step, and there was none yet; call update first")
-    return float(hyperparam.alpha * math.sqrt(1.0 - hyperparam.beta2**t) / (1.0 - hyperparam.beta1**t))
+    return float(hp["alpha"] * math.sqrt(1.0 - hp["beta2"] ** t) / (1.0 - hp["beta1"] ** t))
 
 
 class AdamRule(_Rule):
@@ -450,7 +450,7 @@ class AdamRule(_Rule):
     @property
     def alpha_t(self) -> float:
         """The rate of the present step, both means corrected for their start at zero."""
-        return _adam_rate(self.hyperparam, self.t)
+        return _adam_rate(self.hyperparam.get_dict(), self.t)
 
     lr = alpha_t
 
@@ -464,10 +464,10 @@ class AdamRule(_Rule):
         return final * (1.0 - 1.0 / (hp.gamma * self.t + 1)), final * (1.0 + 1.0 / (hp.gamma * self.t))
 
     def update_core_cpu(self, param: Parameter) -> None:
-        hp = self.hyperparam
-        towards_g, towards_square, eps = 1.0 - float(hp.beta1), 1.0 - float(hp.beta2), float(hp.eps)
-        eta, decay = float(hp.eta), float(hp.eta * hp.weight_decay_rate)
-        xp = param.xp
+        hp = self.hyperparam.get_dict()  # once: it takes a small layer as long to ask for each of them as to step
+        towards_g, towards_square, eps = 1.0 - float(hp["beta1"]), 1.0 - float(hp["beta2"]), float(hp["eps"])
+        eta, decay = float(hp["eta"]), float(hp["eta"] * hp["weight_decay_rate"])
+        xp, rate = param.xp, self.alpha_t
         p, g, s = param.array, param.grad, _scratch(param.array)
         m, v, *vhat = self.state.values()
         xp.subtract(g, m, out=s)
@@ -481,14 +481,14 @@ class AdamRule(_Rule):
             xp.maximum(largest, v, out=largest)
         xp.sqrt(vhat[0] if vhat else v, out=s)
         s += eps
-        if hp.adabound:
-            xp.divide(self.alpha_t, s, out=s)
+        if hp["adabound"]:
+            xp.divide(rate, s, out=s)
             xp.clip(s, *self.bounds, out=s)
             s *= m
             s *= eta
         else:
             xp.divide(m, s, out=s)
-            s *= eta * self.alpha_t
+            s *= eta * rate
         if decay:
             p *= 1.0 - decay
         p -= s
@@ -527,7 +527,7 @@ class Adam(_Method):
     @property
     def alpha_t(self) -> float:
         """The rate of the last step, both means corrected for their start at zero."""
-        return _adam_rate(self.hyperparam, self.t)
+        return _adam_rate(self.hyperparam.get_dict(), self.t)
 
     lr = alpha_t
 
