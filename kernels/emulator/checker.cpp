@@ -33,6 +33,7 @@ struct Site {                        // one load or store of the kernel's code
 // the threads that come to the same address by an atomic operation later ("the last block to arrive adds up").
 struct Signal { char* address; int thread, barriers; };
 
+static const unsigned MOST_ACCESSES = 1 << 27;  // of one thread: more of them would take seconds anyway
 static bool checking;
 static std::vector<Region> regions;
 static std::unordered_map<uint64_t, Site> sites;
@@ -134,7 +135,7 @@ static void count(Region& r, uint32_t site, const char* p, size_t bytes, bool wr
 }
 
 // How many different pieces of `size` bytes the lanes from `first` to `end` touch; with banks, the most in one bank.
-static int pieces(const Request& q, int first, int end, int size, int banks)
+static int pieces(const Request& q, int first, int end, int size, int banks = 0)
 {
     static std::vector<uint64_t> found;
     found.clear();
@@ -152,8 +153,9 @@ static void add_up(Traffic& t, const Request& q)
 {
     t.requests++;
     if (!t.shared) {
-        t.sectors += pieces(q, 0, q.lanes, 32, 0);
-        t.ideal += (int64_t(pieces(q, 0, q.lanes, 4, 0)) * std::min(q.bytes, 4) + 31) / 32;
+        t.sectors += pieces(q, 0, q.lanes, 32);
+        const int word = q.bytes % 4 == 0 ? 4 : q.bytes % 2 == 0 ? 2 : 1;
+        t.ideal += (pieces(q, 0, q.lanes, word) * word + 31) / 32;
         return;
     }
     // Wider accesses go by half and quarter warps: 32 banks of 4 bytes at a time.
@@ -178,9 +180,14 @@ void checker_block_ends()
 static void access(void* pointer, size_t bytes, void* return_address, bool write, bool atomic = false)
 {
     const char* p = (char*)pointer;
-    if (!checking || !running || on_stack(*running, p)) return;
+    if (!checking || !running) return;
     Place here = place(0);
     here.site = site_of(return_address);
+    if (++running->accesses > MOST_ACCESSES) {
+        report("endless loop", here);
+        stop();
+    }
+    if (on_stack(*running, p)) return;
     Region* r = find(p);
     if (!r || p + bytes > r->begin + r->bytes) {
         report_at(write ? "out-of-bounds write" : "out-of-bounds read", here, r ? r : nearest(p), p, bytes);

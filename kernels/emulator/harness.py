@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from minigan.kernels.emulator.program import ORDERS, Access, KernelFault, Program
 from minigan.kernels.launch import emulation
-from minigan.kernels.source import CompileError
 
 
 class Launch(NamedTuple):
@@ -72,7 +71,7 @@ def check(file: Path, harness: Path | None = None) -> Checked:
         except AssertionError as error:
             last = f"after launch {len(seen)}, {seen[-1][0].entry}" if seen else "before the first launch"
             faults.setdefault(f"wrong result {last}: {_where(error, harness)}", []).append(order)
-        except (CompileError, OSError):
+        except RuntimeError:  # of the compiler
             raise
         except Exception as error:
             raise HarnessError(_where(error, harness)) from error

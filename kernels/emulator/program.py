@@ -137,7 +137,11 @@ class Program:
         self.name, self.mode = "kernel.cu" if is_text else Path(source).name, mode
         text = str(source) if is_text else Path(source).read_text()
         self._path = build(text, self.name, constants, mode)
-        self._library = ctypes.CDLL(str(self._path))
+        try:
+            self._library = ctypes.CDLL(str(self._path))
+        except OSError:  # the file was damaged since it was made
+            self._path.unlink(missing_ok=True)
+            self._library = ctypes.CDLL(str(build(text, self.name, constants, mode)))
         self._library.emu_entries.restype = ctypes.POINTER(_Entry)
         self._library.emu_faults.restype = ctypes.POINTER(_Fault)
         self._library.emu_traffic.restype = ctypes.POINTER(_Traffic)

@@ -16,6 +16,7 @@ struct Thread {
     uint16_t barriers;               // passed so far
     uint16_t syncs[32];              // how many __syncwarp of each lane lie before this thread's next access
     bool fenced;
+    unsigned accesses;               // so far
     Fiber* fiber;
 };
 struct Place { uint32_t site; int line, block, thread; };  // site: return address from the start of the library, or 0

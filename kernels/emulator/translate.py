@@ -107,8 +107,13 @@ def _made(result: str, options: list[str], text: str, headers: str) -> Path:
     target = cache_folder() / f"{key}-{result}"
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as folder:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        working = tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-")
+    except OSError as error:
+        cure = "set MINIGAN_KERNEL_CACHE to a folder that can be written to"
+        raise RuntimeError(f"the emulator cannot keep what it compiles ({error}); {cure}") from error
+    with working as folder:
         made = Path(folder, result)
         english = {**os.environ, "LC_ALL": "C"}
         done = subprocess.run([*command, "-o", str(made)], input=text, capture_output=True, text=True, env=english)

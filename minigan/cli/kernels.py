@@ -109,9 +109,7 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
     for file in files or [f for f in _own() if default_harness(f).exists()]:
         try:
             checked = check_file(file, harness)
-        except HarnessError as error:
-            raise click.ClickException(str(error)) from error
-        except source.CompileError as error:
+        except (HarnessError, RuntimeError) as error:
             raise click.ClickException(str(error).splitlines()[0]) from error
         faults += checked.faults
         declared = {k.name: k.parameters for k in source.kernels(file.read_text("utf-8"))}

@@ -221,3 +221,8 @@ extern "C" __global__ void asserts(const float* x, float* y, int n)
 {
     assert(n < 10);  // trap
 }
+
+extern "C" __global__ void spins(const float* x, float* y, int n)
+{
+    while (*(volatile const float*)x < n) {}  // endless loop
+}
