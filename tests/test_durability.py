@@ -11,6 +11,7 @@ import random as python_random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -342,3 +343,70 @@ class Classifying(minigan.Chain):
         loss = F.softmax_cross_entropy(self.l2(F.dropout(F.tanh(self.l1(x)))), t)
         minigan.report({"loss": loss}, self)
         return loss
+
+
+# -- two runs in one folder --------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(few, tmp_path):
+    out = tmp_path / "r"
+    command = [sys.executable, "-m", "minigan", "train", "--data", few, "--steps", "1000000", "--out", str(out), *TINY]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
+        while not RunFolder(out).snapshots() and first.poll() is None:
+            time.sleep(0.02)
+        half = out / ".snapshot_iter_9.abcdefgh.tmp"
+        half.write_text("being written by the first run")
+        for _ in range(2):
+            said = sentence(call("train", "--resume", out, "--steps", 9, code=1))
+            assert f"process {first.pid} is training into {str(out)!r}" in said
+        assert half.exists()
+        first.kill()
+    assert (out / ".lock").read_text() == str(first.pid)
+    done = RunFolder(out).snapshots()[0].name.rpartition("_")[2]
+    result = call("train", "--resume", out, "--steps", int(done) + 1)
+    assert f"after iteration {done}" in result.stderr
+    assert not half.exists() and not (out / ".lock").exists()
+
+
+@pytest.mark.parametrize("name", ["auto", "folder", "file", "older file"])
+def test_resume_takes_auto_a_folder_or_a_snapshot(run, few, tmp_path, name):
+    out = tmp_path / "runs" / "r"
+    shutil.copytree(run, out)
+    given = {"auto": "auto", "folder": out, "file": out / "snapshot_iter_7", "older file": out / "snapshot_iter_3"}
+    result = call("train", "--steps", 8, "--resume", given[name])
+    assert f"after iteration {3 if name == 'older file' else 7}" in result.stderr
+    call("train", "--data", few, "--steps", 8, "--out", tmp_path / "whole", "--ema", "0.9", *TINY)
+    mine, theirs = (arrays_of(folder / "snapshot_iter_8") for folder in (out, tmp_path / "whole"))
+    assert [k for k in mine if k not in CLOCKS and not np.array_equal(mine[k], theirs[k])] == []
+    assert "is no snapshot of" in sentence(call("train", "--resume", out / "config.json", "--steps", 9, code=1))
+
+
+def test_resume_where_every_snapshot_is_damaged(run, tmp_path):
+    out = tmp_path / "r"
+    shutil.copytree(run, out)
+    for file, damage in zip(RunFolder(out).snapshots(), (b"", b"PK\3\4 no", run.joinpath("log").read_bytes())):
+        file.write_bytes(damage)
+    said = sentence(call("train", "--resume", out, "--steps", 9, code=1))
+    assert f"none of the snapshots of {out} is whole" in said and "snapshot_iter_7" in said
+
+
+def test_autoload_names_what_is_damaged_and_what_does_not_fit(tmp_path):
+    def trainer(**kwargs):
+        made = make_trainer(minigan, tmp_path, stop=(3, "iteration"), extensions=False)
+        made.extend(extensions.snapshot(**kwargs), trigger=(1, "iteration"))
+        return made
+
+    trainer().run()
+    net = L.Linear(2, 2)
+    loading = extensions.snapshot_object(net, "snapshot_iter_{.updater.iteration}", autoload=True)
+    with pytest.raises(KeyError, match="snapshot_iter_3 does not fit"):
+        loading.initialize(trainer())
+    (tmp_path / "snapshot_iter_3").write_bytes(b"")
+    resumed = trainer(autoload=True)
+    with pytest.warns(UserWarning, match="snapshot_iter_3 is skipped"):
+        resumed.get_extension("_Snapshot").initialize(resumed)
+    assert resumed.updater.iteration == 2
+    for file in tmp_path.glob("snapshot_iter_*"):
+        file.write_bytes(b"PK")
+    with pytest.raises(ValueError, match="each of the 3 snapshots in .* is damaged"), pytest.warns(UserWarning):
+        resumed.get_extension("_Snapshot").initialize(resumed)

@@ -11,14 +11,13 @@ import http.client
 import os
 import shutil
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from minigan.dataset.errors import DataError
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_path, atomic_write, file_lock
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a download is given up."""
@@ -50,6 +49,8 @@ def get_dataset_directory(dataset_name: str, create_directory: bool = True) -> s
 def cached_download(url: str) -> str:
     """Download `url` unless that was done before, and return the name of the local file.
 
+    A download that another process has begun is waited for.
+
     Raises:
         DataError: the download failed; no file is left behind.
     """
@@ -57,14 +58,17 @@ def cached_download(url: str) -> str:
     path = os.path.join(folder, hashlib.md5(url.encode("utf-8"), usedforsecurity=False).hexdigest())
     if os.path.exists(path):
         return path
-    print(f"Downloading from {url}...", file=sys.stderr)
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response, atomic_write(path) as file:
-            shutil.copyfileobj(response, file)
-            _check_length(response, file.tell())
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise DataError(f"cached_download: {url} could not be downloaded ({error}); check the address and the "
-                        f"connection") from error  # fmt: skip
+    with file_lock(path):
+        if os.path.exists(path):  # another process was downloading it
+            return path
+        print(f"Downloading from {url}...", file=sys.stderr)
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as response, atomic_write(path) as file:
+                shutil.copyfileobj(response, file)
+                _check_length(response, file.tell())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise DataError(f"cached_download: {url} could not be downloaded ({error}); check the address and the "
+                            f"connection") from error  # fmt: skip
     return path
 
 
@@ -81,18 +85,30 @@ def cache_or_load_file(path: str | os.PathLike[str], creator: Callable[[str], An
 
     `creator` gets a temporary name with the same ending; the file takes its place when `creator` is done.
 
+    Of several processes one creates it, and the others wait and load it.
+
     Raises:
         DataError: `creator` wrote no file.
+        RuntimeError: the folder of all data sets can neither be found nor made.
     """
     target = Path(path)
     if target.exists():
         return loader(str(target))
+    try:
+        os.makedirs(get_dataset_root(), exist_ok=True)
+    except OSError as error:
+        raise RuntimeError(f"cache_or_load_file: the folder of data sets cannot be made ({error}); set "
+                           f"$CHAINER_DATASET_ROOT to another") from error  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name[:100]}.", dir=target.parent) as folder:
-        temporary = Path(folder) / target.name
-        content = creator(str(temporary))
-        if not temporary.is_file():
-            raise DataError(f"cache_or_load_file: the creator wrote no file {temporary.name}; it must write to the "
-                            f"path that it is given")  # fmt: skip
-        os.replace(temporary, target)
-    return content
+    with file_lock(target):
+        if target.exists():  # another process was creating it
+            return loader(str(target))
+        try:
+            with atomic_path(target) as temporary:
+                content = creator(temporary)
+            return content
+        except FileNotFoundError as error:
+            if error.filename != str(target):
+                raise
+            raise DataError(f"cache_or_load_file: the creator wrote no file {target.name}; it must write to the path "
+                            f"that it is given") from error  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from minigan.dataset.errors import DataError
 from minigan.datasets.idx import DAMAGE, read_at_most, stream
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_write, file_lock
 
 TIMEOUT = 5.0
 """Seconds without an answer after which the next mirror is tried."""
@@ -77,6 +77,8 @@ def fetch(name: str, folder: Path, mirrors: Sequence[str] | None = None,
           opener: Callable[..., Any] | None = None) -> None:  # fmt: skip
     """Bring the four files of a data set into `folder` as `.gz`; intact files that are there already are kept.
 
+    Of several processes one fetches a file, and the others wait for it.
+
     Args:
         name: `"mnist"`, `"fashion-mnist"` or `"kmnist"`.
         folder: Where the files go; made if missing.
@@ -91,11 +93,13 @@ def fetch(name: str, folder: Path, mirrors: Sequence[str] | None = None,
         target = folder / f"{stem}.gz"
         if _intact(target, published):
             continue
-        content = _from_first(usable, target.name, published, opener or urllib.request.urlopen)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(target) as file:
-                file.write(content)
+            with file_lock(target):
+                if not _intact(target, published):  # which it may be now, if another process had begun to fetch it
+                    content = _from_first(usable, target.name, published, opener or urllib.request.urlopen)
+                    with atomic_write(target) as file:
+                        file.write(content)
         except OSError as error:
             raise DataError(f"{target}: the downloaded file cannot be written ({error}); set $MINIGAN_CACHE to a "
                             f"folder that can") from error  # fmt: skip

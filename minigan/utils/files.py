@@ -113,7 +113,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-_held: set[str] = set()  # folders that this process has locked
+_held: set[str] = set()  # what this process has locked
 
 
 @contextmanager
@@ -127,51 +127,69 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         FileExistsError: another process has it; the message names it.
     """
     name = os.path.realpath(folder)
-    descriptor = None if fcntl is None or name in _held else _lock(name)
+    with _locked(os.path.join(name, ".lock"), wait=False) as owner:
+        if owner is not None:
+            raise FileExistsError(
+                f"process {owner or '(unknown)'} is training into {name!r} at this moment; choose another folder, or "
+                f"wait until it ends"
+            )
+        _sweep(name, ".*", 60)
+        yield
+
+
+@contextmanager
+def file_lock(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside the `with` block no other process makes the file `path`; waits until the one that does is done or dead.
+
+    As with `folder_lock`, nothing is locked where that is not possible.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    with _locked(os.path.join(folder, f".{name[:100]}.lock"), wait=True):
+        _sweep(folder, f".{name[:100]}", 60)
+        yield
+
+
+@contextmanager
+def _locked(path: str, wait: bool) -> Iterator[str | None]:
+    """Lock a file, which is made and removed; gives None, or who has it already. One process may do so twice."""
+    descriptor, owner = (None, None) if fcntl is None or path in _held else _lock(path, wait)
     if descriptor is None:
-        yield
+        yield owner
         return
-    _held.add(name)
-    _sweep(name)
+    _held.add(path)
     try:
-        yield
+        yield None
     finally:
-        _held.discard(name)
+        _held.discard(path)
         with suppress(OSError):  # the folder may have gone
-            os.remove(os.path.join(name, ".lock"))
+            os.remove(path)
         os.close(descriptor)
 
 
-def _sweep(folder: str) -> None:
-    """Remove the temporary files of a process that was killed; what is younger than a minute may be in use."""
-    for left in Path(folder).glob(".*.????????.tmp"):
+def _sweep(folder: str, beginning: str, age: float) -> None:
+    """Remove the temporary files of a process that was killed; what is younger than `age` seconds may be in use."""
+    for left in Path(folder).glob(f"{beginning}.????????.tmp"):
         with suppress(OSError):
-            if left.stat().st_mtime < time.time() - 60:
+            if left.stat().st_mtime < time.time() - age:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def _lock(folder: str) -> int | None:
-    path = os.path.join(folder, ".lock")
+def _lock(path: str, wait: bool) -> tuple[int | None, str | None]:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
-            return None
+            return None, None
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, str(os.getpid()).encode())
-                return descriptor
+                return descriptor, None
         except FileNotFoundError:
             pass  # its owner removed it after it was opened here: once more
         except OSError as error:
             owner = os.read(descriptor, 20).decode(errors="replace")
             os.close(descriptor)
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                return None
-            raise FileExistsError(
-                f"process {owner or '(unknown)'} is training into {folder!r} at this moment; choose another folder, "
-                f"or wait until it ends"
-            ) from None
+            return None, owner if error.errno in (errno.EACCES, errno.EAGAIN) else None
         os.close(descriptor)

@@ -105,7 +105,13 @@ def test_a_creator_that_fails_leaves_nothing(tmp_path):
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        cache_or_load_file(tmp_path / "x", create, None)
-    assert os.listdir(tmp_path) == []
+        cache_or_load_file(tmp_path / "new" / "x", create, None)
+    assert os.listdir(tmp_path / "new") == []
     with pytest.raises(DataError, match="wrote no file x"):
-        cache_or_load_file(tmp_path / "x", lambda temporary: 1, None)
+        cache_or_load_file(tmp_path / "new" / "x", lambda temporary: 1, None)
+
+
+def test_a_root_that_cannot_be_made_is_a_runtime_error_as_in_chainer(root, tmp_path):
+    root.write_text("a file")
+    with pytest.raises(RuntimeError, match="CHAINER_DATASET_ROOT"):
+        cache_or_load_file(tmp_path / "x", None, None)

@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from minigan.utils.files import atomic_write
+from minigan.utils import files
+from minigan.utils.files import atomic_path, atomic_write, file_lock, folder_lock
 
 
 def names(folder):
@@ -79,3 +80,50 @@ def test_errors_name_the_file_and_not_the_temporary_one(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")  # as a full disk says it
     assert str(caught.value).endswith(f"No space left on device: {str(tmp_path / 'a.bin')!r}")
     assert names(tmp_path) == []
+
+
+def test_a_path_that_appears_only_at_the_end(tmp_path):
+    target = tmp_path / "a.h5"
+    with atomic_path(target) as temporary:
+        assert os.path.basename(temporary) == "a.h5" and temporary != str(target)
+        with open(temporary, "w") as file:
+            file.write("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    with pytest.raises(KeyError):
+        with atomic_path(target) as temporary:
+            with open(temporary, "w") as file:
+                file.write("half")
+            raise KeyError
+    with pytest.raises(FileNotFoundError) as caught:
+        with atomic_path(target):
+            pass
+    assert caught.value.filename == str(target)
+    assert target.read_text() == "whole" and names(tmp_path) == ["a.h5"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one_in_that_folder(tmp_path):
+    old, young = tmp_path / ".log.abcdefgh.tmp", tmp_path / ".log.ijklmnop.tmp"
+    folder = tmp_path / ".all.h5.abcdefgh.tmp"
+    folder.mkdir()
+    for file in (old, young, folder / "all.h5", tmp_path / ".bashrc.tmp", tmp_path / "my.abcdefgh.tmp"):
+        file.write_text("half")
+    for file in (old, folder):
+        os.utime(file, (1, 1))
+    with folder_lock(tmp_path):
+        assert names(tmp_path) == [".bashrc.tmp", ".lock", ".log.ijklmnop.tmp", "my.abcdefgh.tmp"]
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+        with folder_lock(tmp_path):
+            pass
+        assert (tmp_path / ".lock").exists()  # it is the outer one's
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_where_there_are_no_locks_nothing_is_locked(tmp_path, monkeypatch):
+    def without(descriptor, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "lockf", without)
+    for lock in (folder_lock(tmp_path), file_lock(tmp_path / "a"), folder_lock(tmp_path / "missing")):
+        with lock:
+            pass
