@@ -83,7 +83,7 @@ class _Hooks:
             raise KeyError(f"add_hook: there is a hook called {name!r} already; remove it first, or pass another name")
         if timing == "auto":
             timing = getattr(hook, "timing", "pre")
-            if timing not in ("pre", "post"):
+            if isinstance(timing, str) and timing not in ("pre", "post"):
                 warnings.warn(f"add_hook: the timing of {name!r} is {timing!r}; it runs as 'pre'", stacklevel=3)
         (self.post if timing == "post" else self.pre)[name] = hook
 
