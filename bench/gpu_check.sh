@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# On a machine with a GPU: every test marked gpu and the benchmarks, in one call; results go to the folder given.
+# On a machine with a GPU, in one call of less than ten minutes: every test marked gpu, the kernels against their twins,
+# the benchmarks of layers and kernels, a short training. Logs and JSON (device, driver, versions, commit) go to OUT.
 #   bash bench/gpu_check.sh [OUT]        (default bench/results)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +8,9 @@ out=${1:-bench/results}
 mkdir -p "$out"
 status=0
 python -m pytest -m gpu -rs 2>&1 | tee "$out/gpu_tests.log" || status=1
-python bench/run.py --case layers --device @cupy:0 --json "$out/gpu_layers.json" || status=1
-minigan train gan --device @cupy:0 --steps 20 --out "$out/gpu_run" --quiet && rm -rf "$out/gpu_run" || status=1
+MINIGAN_KERNEL_TESTS=@cupy:0 python -m pytest -rs tests/kernels/test_columns.py tests/kernels/test_fused_batch_norm.py \
+    tests/kernels/test_philox.py tests/kernels/test_optimizers.py 2>&1 | tee "$out/gpu_kernels.log" || status=1
+python bench/run.py --case kernels --device @cupy:0 --repeats 20 --json "$out/gpu_kernels.json" || status=1
+python bench/run.py --case layers --device @cupy:0 --repeats 20 --json "$out/gpu_layers.json" || status=1
+minigan train dcgan --device @cupy:0 --steps 20 --out "$out/gpu_run" --quiet && rm -rf "$out/gpu_run" || status=1
 exit $status

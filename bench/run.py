@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cases import gan_step, layers  # noqa: E402
+from cases import gan_step, kernels, layers  # noqa: E402
 from timing import measure, summary  # noqa: E402
 
 from minigan.backend import get_device  # noqa: E402
@@ -24,8 +24,8 @@ from minigan.backends import cuda  # noqa: E402
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--case", "chosen", type=click.Choice(["all", "layers", "gan_step"]), default="all")
-@click.option("--device", default="@numpy", help="Where the layers run: @numpy or @cupy:0.")
+@click.option("--case", "chosen", type=click.Choice(["all", "layers", "kernels", "gan_step"]), default="all")
+@click.option("--device", default="@numpy", help="Where layers and kernels run: @numpy (no kernels), @cupy:0.")
 @click.option("--peer", "peers", multiple=True, metavar="NAME=PYTHON", help="torch or chainer; repeatable.")
 @click.option("--repeats", type=click.IntRange(1), default=10)
 @click.option("--quick", is_flag=True, help="Two repeats: to see that everything works.")
@@ -39,6 +39,8 @@ def main(chosen, device, peers, repeats, quick, out):
         results = {"machine": machine(device)}
         if chosen in ("all", "layers"):
             results["layers"] = run_layers(device, repeats)
+        if chosen == "kernels" or (chosen == "all" and device.id >= 0):
+            results["kernels"] = run_kernels(device, repeats, quick)
         if chosen in ("all", "gan_step"):
             results["gan_step"] = run_gan_step(repeats, interpreters)
     except (RuntimeError, ValueError) as error:
@@ -60,7 +62,7 @@ def machine(device):
         "device": str(device), "processor": platform.machine(), "cores": os.cpu_count(),
         "python": platform.python_version(), "numpy": np.__version__, "commit": git.stdout.strip() or "unknown",
     }  # fmt: skip
-    if device.id >= 0:
+    if str(device).startswith("@cupy"):
         runtime = cuda.cupy.cuda.runtime
         facts |= {
             "gpu": runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cuda.cupy.__version__,
@@ -79,6 +81,30 @@ def run_layers(device, repeats):
             row = results[name][variant] = summary(times)
             rate = f"{1e3 * gflop / row['median_ms']:10.1f}" if gflop else ""
             click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.2f}{row['min_ms']:9.2f}{row['max_ms']:9.2f}{rate}")
+    return results
+
+
+LOOPS = 10  # calls in one measurement: the wait for the GPU is then a small part
+
+
+def run_kernels(device, repeats, quick):
+    if device.id < 0:
+        raise ValueError(f"--case kernels: {device} has none; wanted --device @cupy:0, or @emulator --quick")
+    results, loops = {}, 1 if quick else LOOPS
+    click.echo(f"{'kernel':<34}{'variant':<10}{'ms':>9}{'min':>9}{'max':>9}{'GB/s':>10}{'of copy':>9}")
+    for name, variants, nbytes in kernels.cases(device.xp, quick):
+        if not name.startswith(("philox", "adam")):  # whose next call gives something else
+            verify(name, variants)
+        results[name] = {}
+        repeated = {variant: lambda call=call: [call() for _ in range(loops)] for variant, call in variants.items()}
+        for variant, times in measure(repeated, device.xp, repeats).items():
+            row = results[name][variant] = summary([t / loops for t in times])
+            rate = row["GB/s"] = nbytes / row["median_ms"] / 1e6
+            if name.startswith("copy"):
+                copy = rate  # of the larger array
+            row["of_copy"] = rate / copy
+            click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.3f}{row['min_ms']:9.3f}{row['max_ms']:9.3f}"
+                       f"{rate:10.0f}{row['of_copy']:9.2f}")  # fmt: skip
     return results
 
 

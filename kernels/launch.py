@@ -121,13 +121,13 @@ def turned_off() -> Iterator[None]:
 
 
 class Launch(NamedTuple):
-    """One launch that an emulation has seen."""
+    """One launch, as :func:`emulation` has seen it."""
 
     kernel: Kernel
     grid: tuple[int, ...]
     block: tuple[int, ...]
     args: Sequence[Any]
-    report: Any  #: what the emulator's ``Program.launch`` returned
+    report: Any  #: what the emulator's ``Program.launch`` returned; None on a GPU
 
 
 class _Emulation(NamedTuple):
@@ -142,7 +142,7 @@ _emulation = _Emulation()
 
 @contextmanager
 def emulation(mode: str = "fast", order: str = "forward", seed: int = 0) -> Iterator[list[Launch]]:
-    """Choose how emulated kernels run inside the ``with`` block; gives the list of launches, which grows.
+    """Choose how emulated kernels run inside the ``with`` block; gives the list of all launches, which grows.
 
     mode: "fast", or "check", which finds races, overruns and the like; order: of the threads, "forward", "reverse" or
     "random" with ``seed``.
@@ -177,11 +177,14 @@ def launch(
     if xp.__name__ == "cupy":
         _check_device(kernel, args, first.data.device_id)
         kernel.on_gpu(xp, first.data.device_id)(grid, block, tuple(checked), shared_mem=shared)
+        report = None
     else:
-        _emulate(kernel, grid, block, checked, shared, reach)
+        report = _emulate(kernel, grid, block, checked, shared, reach)
+    if _emulation.launches is not None:
+        _emulation.launches.append(Launch(kernel, grid, block, checked, report))
 
 
-def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared: int, reach: Sequence[Any]) -> None:
+def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared: int, reach: Sequence[Any]) -> Any:
     emulator = importlib.import_module("minigan.kernels.emulator")
 
     def role(parameter: Parameter, value: Any) -> Any:
@@ -190,12 +193,10 @@ def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared:
         kinds = emulator.In, emulator.Out, emulator.InOut
         return kinds[0 if parameter.is_const else 1 if parameter.name in kernel.outputs else 2](_host(value))
 
-    mode, order, seed, launches = _emulation
+    mode, order, seed, _ = _emulation
     wrapped = [role(p, a) for p, a in zip(kernel.parameters, args)]
     program, near = kernel.emulated(mode), [_host(a) for a in reach]
-    report = program.launch(kernel.entry, grid, block, wrapped, shared, order=order, seed=seed, reach=near)
-    if launches is not None:
-        launches.append(Launch(kernel, grid, block, args, report))
+    return program.launch(kernel.entry, grid, block, wrapped, shared, order=order, seed=seed, reach=near)
 
 
 def _check_sizes(kernel: Kernel, grid: tuple, block: tuple, shared: int) -> None:

@@ -1,12 +1,23 @@
-"""What the tests of kernels share: arrays of the emulator, and the ways in which a kernel must be clean."""
+"""What the tests of kernels share: where they run, their arrays, and what a kernel's accesses cost.
+
+They run in the emulator; `MINIGAN_KERNEL_TESTS=@cupy:0` runs those that compare results on a GPU instead.
+"""
+
+import os
 
 import numpy as np
 import pytest
 
-from minigan.kernels.emulator import arrays, toolchain
+import minigan
+from minigan.kernels.emulator import arrays as emulated_arrays
+from minigan.kernels.emulator import toolchain
 
-needs_compiler = pytest.mark.skipif(toolchain() is not None, reason=str(toolchain()))
+DEVICE = os.environ.get("MINIGAN_KERNEL_TESTS", "@emulator")
+on_gpu = DEVICE != "@emulator"
+needs_compiler = pytest.mark.skipif(not on_gpu and toolchain() is not None, reason=str(toolchain()))
+needs_emulator = pytest.mark.skipif(on_gpu or toolchain() is not None, reason=str(toolchain() or "runs on a GPU"))
 ORDERS = ["forward", "reverse", "random"]
+arrays = minigan.get_device(DEVICE).xp if on_gpu else emulated_arrays
 
 
 def floats(*shape, dtype=np.float32, seed=0):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated import needs_compiler
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
@@ -27,6 +28,16 @@ def test_layers_are_verified_timed_and_written(tmp_path):
         assert all(v["min_ms"] <= v["median_ms"] <= v["max_ms"] and v["repeats"] == 2 for v in variants.values())
 
 
+@needs_compiler
+def test_kernels_are_verified_timed_and_compared_with_a_copy(tmp_path):
+    done = run("--case", "kernels", "--device", "@emulator", "--quick", "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out.json").read_text())["kernels"]
+    assert len(results) == 2 + 2 * 4 + 2 * 3 + 3
+    for variants in results.values():
+        assert all(v["GB/s"] > 0 and v["of_copy"] > 0 for v in variants.values())
+
+
 def test_a_training_step_runs_in_a_process_of_its_own(tmp_path):
     done = run("--case", "gan_step", "--quick", "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
@@ -41,6 +52,7 @@ def test_a_training_step_runs_in_a_process_of_its_own(tmp_path):
         (["--peer", "theano=python"], "NAME one of"),
         (["--case", "gan_step", "--quick", "--peer", "torch=nowhere"], "torch has no interpreter at nowhere"),
         (["--device", "abc"], "get_device: got 'abc'"),
+        (["--case", "kernels"], "--case kernels: @numpy has none; wanted --device @cupy:0"),
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(arguments, sentence):

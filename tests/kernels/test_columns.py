@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from emulated import ORDERS, emulated, floats, needs_compiler, sectors
+from emulated import ORDERS, arrays, emulated, floats, needs_compiler, needs_emulator, sectors
 
 from minigan.kernels import by_channel, convolution
 from minigan.kernels import im2col as module
-from minigan.kernels.emulator import arrays
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, get_conv_outsize
 from minigan.kernels.launch import emulation, turned_off
 
@@ -83,7 +82,7 @@ def test_images_of_any_memory():
     np.testing.assert_array_equal(found.get(), columns(x.transpose(0, 3, 1, 2), images))
 
 
-@needs_compiler
+@needs_emulator
 @pytest.mark.parametrize("order", ORDERS)
 def test_kernels_are_clean(order):
     for geometry in (GEOMETRIES[0], GEOMETRIES[2]):
@@ -94,7 +93,7 @@ def test_kernels_are_clean(order):
                 all_three(x, images, arrays.asarray(floats(3)))
 
 
-@needs_compiler
+@needs_emulator
 def test_sectors():
     """Stores and the taps of stride 1 are side by side; taps of stride 2 take twice the sectors, which L1 keeps."""
     for stride, loads in ((2, 9), (1, 5)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from emulated import ORDERS, emulated, floats, needs_compiler, sectors
+from emulated import DEVICE, ORDERS, emulated, floats, needs_compiler, needs_emulator, sectors
 
 import minigan
 import minigan.functions as F
@@ -71,6 +71,7 @@ def test_kernels_against_formulas(shape, by_channel, dtype, activation, mean):
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@needs_emulator
 def test_kernels_are_clean(order):
     for shape, by_channel, dtype, activation, _ in (CASES[1], CASES[2], CASES[5]):
         x, gamma, beta, gy = arguments(shape, dtype, 0)
@@ -88,6 +89,7 @@ def test_several_blocks_share_a_channel():
         np.testing.assert_allclose(a, want, rtol=0, atol=3e-6 * max(1, abs(want).max()))
 
 
+@needs_emulator
 def test_sectors():
     """Sixteen a request of 512 bytes: nothing is fetched that is not used."""
     x, gamma, beta, gy = arguments((8, 2, 16, 16), np.float32, 0)
@@ -126,7 +128,7 @@ def test_function_on_both_devices(activation, train):
     """Value, first and second derivatives, running statistics."""
     arrays = floats(6, 4, 3, 4), floats(4, seed=1), floats(4, seed=2)
     weights, results = floats(6, 4, 3, 4, seed=3), []
-    for name in ("@numpy", "@emulator"):
+    for name in ("@numpy", DEVICE):
         send = minigan.get_device(name).send
         x, gamma, beta = inputs = [minigan.Variable(send(a.copy())) for a in arrays]
         mean, var = send(np.zeros(4, np.float32)), send(np.ones(4, np.float32))
