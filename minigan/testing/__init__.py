@@ -158,7 +158,10 @@ def generate_matrix(shape: Any, dtype: Any = float, *, singular_values: Any) -> 
     if numpy.any(numpy.less(singular_values, 0)):
         raise ValueError(f"generate_matrix: singular values are not negative; got {singular_values}")
     *_, m, n = shape
-    u, _, vh = numpy.linalg.svd(numpy.random.standard_normal(shape), full_matrices=False)
+    x = numpy.random.standard_normal(shape)
+    if numpy.dtype(dtype).kind == "c":
+        x = x + 1j * numpy.random.standard_normal(shape)
+    u, _, vh = numpy.linalg.svd(x, full_matrices=False)
     sigma = numpy.broadcast_to(numpy.asarray(singular_values, float), (*shape[:-2], min(m, n)))
     return numpy.asarray((u * sigma[..., None, :]) @ vh, dtype)
 

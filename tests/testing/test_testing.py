@@ -320,6 +320,9 @@ def test_small_helpers():
         testing.generate_matrix((2, 2), singular_values=[1, -1])
     with pytest.raises(TypeError, match="dtype is int32"):
         testing.generate_matrix((2, 2), "i", singular_values=1)
+    x = testing.generate_matrix((2, 2), "F", singular_values=[3, 1])
+    assert x.dtype == np.complex64 and x.imag.any()
+    np.testing.assert_allclose(np.linalg.svd(x, compute_uv=False), [3, 1], rtol=1e-5)
     x = testing.generate_matrix((2, 3, 4), singular_values=[3, 2, 1])
     np.testing.assert_allclose(np.linalg.svd(x, compute_uv=False), [[3, 2, 1]] * 2)
     trainer = testing.get_trainer_with_mock_updater((3, "epoch"), iter_per_epoch=4)
