@@ -231,7 +231,7 @@ class UpdateRule:
             self._fp32_param = None  # a file of Chainer's has only the rounded copy; it is where the next step begins
             with suppress(KeyError):
                 if (precise := serializer("fp32_param", None)) is not None:
-                    self._fp32_param = Parameter(precise.copy())
+                    self._fp32_param = Parameter(precise.astype(np.float32))
         elif precise is not None:
             serializer("fp32_param", precise)
 
@@ -423,9 +423,10 @@ class Optimizer:
             if rule is None:
                 continue
             rule.serialize(serializer[path])
-            for key, value in (rule.state or {}).items():
-                if not rule.is_elementwise or not param.is_initialized:
-                    continue
+            states = dict(rule.state or {}) if rule.is_elementwise else {}
+            if isinstance(precise := getattr(rule, "_fp32_param", None), Parameter):
+                states["fp32_param"] = precise.array
+            for key, value in states.items() if param.is_initialized else ():
                 shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
                 if shape != param.shape or getattr(dtype, "kind", None) != param.dtype.kind:
                     raise ValueError(

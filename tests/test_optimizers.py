@@ -583,6 +583,8 @@ def test_resuming_with_float32_copies_a_moving_loss_scale_and_noise_is_exact():
         assert one.keys() == other.keys()
         for key in one:
             np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+    with pytest.raises(ValueError, match=r"fp32_param of /W has shape \(2,\) in the file"):
+        NpzDeserializer({**files[0], "W/fp32_param": np.ones(2, "f")}).load(made())
     chainers = {key: value for key, value in files[0].items() if "scale" not in key and "fp32" not in key}
     NpzDeserializer(chainers).load(resumed)  # begins at the rounded parameters
     assert resumed.target.W.update_rule._fp32_param is None
