@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import platform
 import re
 from pathlib import Path
@@ -25,6 +26,7 @@ from minigan.link import Chain
 from minigan.serializers import load_npz
 from minigan.serializers.npz import FileError
 from minigan.utils.files import atomic_write
+from minigan.utils.strict_json import parse_json
 
 RUNS = Path("runs")
 
@@ -108,11 +110,11 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """Return config.json; raises `RunError` if it is damaged."""
         try:
-            config = json.loads(self.config.read_text("utf-8"))
+            config = parse_json(self.config.read_bytes())
             _check_settings(config["settings"])
             int(config["data"]["crc32"])
             return config
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise RunError(
                 f"{self.config} is damaged: it does not hold the settings of a run ({error}); put them right, or start "
                 f"another run"
@@ -167,10 +169,10 @@ def _check_settings(settings: dict[str, Any]) -> None:
     """Raise `ValueError` for settings that `minigan train` cannot have written, `KeyError` for one that is missing."""
     for name in ("width", "z_dim", "batch_size", "n_dis", "steps", "channels", "size", "log_every", "sample_every",
                  "snapshot_every"):  # fmt: skip
-        if not isinstance(settings[name], int) or settings[name] < 1:
+        if type(settings[name]) is not int or not 1 <= settings[name] < 2**31:
             raise ValueError(f"{name} is {settings[name]!r}")
     for name in ("alpha", "alpha_dis", "beta1", "beta2", "ema", "seed"):
-        if not isinstance(settings[name], (int, float)):
+        if not isinstance(settings[name], (int, float)) or not math.isfinite(settings[name]):
             raise ValueError(f"{name} is {settings[name]!r}")
     for name, known in (("gan", GANS), ("arch", ARCHITECTURES), ("data", None), ("device", None)):
         if not isinstance(settings[name], str) or (known is not None and settings[name] not in known):

@@ -265,7 +265,8 @@ class DecorrelatedBatchNormalization(_Remembering):
                 setattr(self, name, array[0])
         super().serialize(serializer)
         for name, array in old.items():
-            array[1:] = array[0]
+            for statistics in array[1:]:
+                serializer(name, statistics)  # and not array[0]: what a deserializer fills it can put back
             setattr(self, name, array)
         if old and self.groups > 1:
             warnings.warn("DecorrelatedBatchNormalization: the file is of an old version, in which every group had the "

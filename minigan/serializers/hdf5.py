@@ -26,6 +26,8 @@ _available = importlib.util.find_spec("h5py") is not None
 
 def _h5py() -> Any:
     try:
+        if not _available:
+            raise ImportError("h5py")
         import h5py
     except ImportError as error:
         raise RuntimeError("HDF5 files need h5py; install it by `python -m pip install h5py`, or use npz") from error

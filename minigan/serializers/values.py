@@ -67,12 +67,15 @@ def _in_memory(array: np.ndarray) -> Stored:
 
 
 def _as_number(path: str, stored: Stored, kind: type) -> Any:
-    """`stored` as a number of that kind; as in Chainer, nothing that would round becomes one."""
+    """`stored` as a number (or list of them) of that kind; as in Chainer, nothing that would round becomes one."""
+    if kind in (list, tuple) and stored.shape:
+        stored.check_size(path)
+        return kind(stored.read().tolist())
     if stored.size != 1 or stored.dtype.itemsize > _LONGEST_NUMBER:
         raise TypeError(
             f"{path} is {stored.dtype} {stored.shape} in the file but the object holds a single {kind.__name__}"
         )
-    if stored.dtype.kind != "U" and not np.can_cast(stored.dtype, kind, "safe"):
+    if kind in (list, tuple) or (stored.dtype.kind != "U" and not np.can_cast(stored.dtype, kind, "safe")):
         raise TypeError(f"{path} is {stored.dtype} in the file, which cannot safely become a {kind.__name__}")
     content = stored.read().item()
     try:

@@ -10,6 +10,7 @@ from minigan.core import Parameter
 from minigan.link import Chain, Link, Sequential
 from minigan.serializers.hdf5 import HDF5Deserializer, HDF5Serializer, load_hdf5, save_hdf5
 from minigan.serializers.npz import FileError
+from minigan.utils.hdf5_file import open_hdf5
 
 h5py = pytest.importorskip("h5py")
 
@@ -153,3 +154,61 @@ def test_without_h5py(path, monkeypatch):
         with pytest.raises(RuntimeError, match="pip install h5py"):
             use()
     assert not path.exists()
+
+
+def committed(file):
+    file["type"] = np.dtype("f4")
+    return file["type"]
+
+
+HOSTILE = {
+    "soft link": (lambda file: file.update({"W": h5py.SoftLink("/W")}), "link to another place"),
+    "external link": (lambda file: file.update({"W": h5py.ExternalLink("elsewhere", "/x")}), "links are of a kind"),
+    "external data": (lambda file: file.create_dataset("W", (2, 2), "f4", external=[("elsewhere", 0, 16)]), "this file"),
+    "huge": (lambda file: file.create_dataset("W", (10**12, 3), "f4", chunks=(10, 3)), "are missing"),
+    "compound": (lambda file: file.create_dataset("W", (2, 2), np.dtype([("a", "f4")])), "class 6"),
+    "committed": (lambda file: file.create_dataset("W", (2, 2), committed(file)), "stored elsewhere"),
+    "reference": (lambda file: file.create_dataset("W", (2, 2), h5py.ref_dtype), "class 7"),
+    "group": (lambda file: file.create_group("W"), "/W is a group"),
+    "filter": (lambda file: file.create_dataset("W", data=np.ones((2, 2), "f4"), compression="lzf"), "filter 32000"),
+    "circle": (lambda file: file.update({"W": file["/"]}), "/W is a group"),
+    "nothing": (lambda file: file.create_dataset("W", (2, 2), "f4"), "not there"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused(path, name):
+    make, says = HOSTILE[name]
+    with h5py.File(path, "w") as file:
+        make(file)
+    target = Link(W=(2, 2))
+    target.W.array[...] = 1
+    with pytest.raises((ValueError, TypeError), match=says):
+        load_hdf5(path, target)
+    assert (target.W.array == 1).all()
+
+
+def test_every_layout_that_h5py_writes_by_default_is_read(path):
+    values = {
+        "big endian": np.arange(6, dtype=">i4").reshape(2, 3), "half": np.ones((3, 1), "f2"), "bytes": np.array(b"ab"),
+        "flags": np.array([True, False]), "empty": np.zeros((0, 3)), "text": "t\u00e4xt", "long text": "x" * 3000,
+        "many chunks": np.arange(3000.0).reshape(100, 30), "edge": np.arange(35, dtype="u1").reshape(7, 5),
+    }  # fmt: skip
+    options = {"many chunks": {"chunks": (3, 4), "compression": 9, "shuffle": True}, "edge": {"chunks": (4, 4)}}
+    with h5py.File(path, "w") as file:
+        for i in range(50):
+            file.create_group(f"group {i}")  # names need a tree of several nodes
+        for name, value in values.items():
+            file.create_dataset("deep/" + name, data=value, **options.get(name, {}))
+    with open(path, "rb") as stream:
+        root = open_hdf5(stream, "file")
+        assert len(root) == 51 and set(root["deep"]) == set(values) and "deep/nothing" not in root
+        for name, value in values.items():
+            stored = root[f"deep/{name}"]
+            expected = "ab" if name == "bytes" else value
+            np.testing.assert_array_equal(stored.read(), expected)
+            assert stored.shape == np.shape(expected)
+    with h5py.File(path, "w", libver="latest") as file:
+        file["x"] = 1
+    with pytest.raises(FileError, match="libver='earliest'"):
+        load_hdf5(path, Link())
