@@ -46,6 +46,15 @@ def check_cuda_available() -> None:
         raise RuntimeError(f"CUDA cannot be used: {reason}")
 
 
+def memory_left() -> str:
+    """Say how much memory the current GPU has left; empty where there is none."""
+    if (cupy := _gpu_state()[0]) is None:
+        return ""
+    cupy.get_default_memory_pool().free_all_blocks()  # what CuPy keeps for later is free
+    free, total = cupy.cuda.runtime.memGetInfo()
+    return f"{free / 2**30:.1f} of the GPU's {total / 2**30:.1f} GB are free"
+
+
 class _MissingCuPy:
     """Stands where ``cupy`` would: it exists, and fails only when it is used."""
 

@@ -17,6 +17,7 @@ import click
 import numpy
 
 from minigan import optimizers, pictures, random
+from minigan.backends.cuda import memory_left
 from minigan.cli.data import data_option, load_images
 from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.run_folder import RUNS, Damaged, RunError, RunFolder, build, explained, iteration_of, load
@@ -144,6 +145,13 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
             _save(trainer, run)
         except OSError as error:
             raise RunError(_stopped_by(error, trainer, run)) from error
+        except MemoryError as error:
+            smaller = max(2, settings["batch_size"] // 2)
+            left = memory_left()
+            raise RunError(
+                f"iteration {trainer.updater.iteration + 1}: {error}{left and f'; {left}'}; "
+                f"try --batch-size {smaller}, or a smaller --width"
+            ) from error
         except RuntimeError as error:
             if not config.debug:
                 raise

@@ -3,6 +3,7 @@
 Each node keeps what its derivative is cheapest from, which is mostly its own output: then the input can be freed. The
 gradients of a deep net spend their time in these few lines, so every first derivative is a node with a fused forward
 pass, written in place on a fresh array; its own ``backward`` is plain arithmetic of Variables, right to any order.
+On a GPU the most used ones are kernels.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from minigan.configuration import config
 from minigan.core import Elementwise, FunctionNode, Variable, as_variable, broadcast_to, exp, reshape, sum
 from minigan.functions.array import concat
 from minigan.functions.reduction import max
+from minigan.kernels.activation import fused
 from minigan.utils.type_check import InvalidType
 
 __all__ = [
@@ -40,6 +42,8 @@ class LeakyReLU(FunctionNode):
             self.retain_inputs((0,))  # y would not tell the side any more
         else:
             self.retain_outputs((0,))
+        if (y := fused("leaky_relu", x, numbers=(self.slope,))) is not None:
+            return (y,)
         if self.slope == 0:
             return (xp.maximum(x, 0),)
         y = xp.multiply(x, x.dtype.type(self.slope))  # NumPy 1 would widen arrays without axes
@@ -63,6 +67,8 @@ class LeakyReLUGrad(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:
         (gy,) = inputs
+        if (gx := fused("leaky_relu_grad", self.side, gy, numbers=(self.slope,))) is not None:
+            return (gx,)
         xp = get_array_module(gy)
         right = self.side > 0
         if self.slope == 0:
@@ -109,6 +115,8 @@ class SigmoidGrad(FunctionNode):
     def forward(self, inputs: tuple) -> tuple:
         self.retain_inputs((0, 1))
         y, gy = inputs
+        if (gx := fused("sigmoid_grad", y, gy)) is not None:
+            return (gx,)
         gx = 1 - y
         gx *= y
         gx *= gy
@@ -143,6 +151,8 @@ class TanhGrad(FunctionNode):
     def forward(self, inputs: tuple) -> tuple:
         self.retain_inputs((0, 1))
         y, gy = inputs
+        if (gx := fused("tanh_grad", y, gy)) is not None:
+            return (gx,)
         gx = y * y
         gx = get_array_module(y).subtract(1, gx, out=_as_out(gx))
         gx *= gy
@@ -336,6 +346,8 @@ def _as_out(array: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
+    if (y := fused("sigmoid", x)) is not None:
+        return y
     # tanh has no large intermediate values, unlike exp
     y = _as_out(x * x.dtype.type(0.5))
     get_array_module(x).tanh(y, out=y)
@@ -346,6 +358,8 @@ def _sigmoid(x: Any) -> Any:
 
 def _softplus(x: Any, beta: float) -> Any:
     # exp only of what is not positive: log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|))
+    if beta > 0 and (y := fused("softplus", x, numbers=(beta,))) is not None:
+        return y
     xp = get_array_module(x)
     y = _as_out(xp.abs(x))
     y *= -abs(beta)
