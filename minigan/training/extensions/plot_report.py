@@ -15,13 +15,13 @@ from minigan.training.extensions.util import Ration
 from minigan.training.trigger import get_trigger
 from minigan.utils.files import atomic_write
 
-_ALWAYS = 1000  # points that are drawn without looking at the clock
+_ALWAYS = 100  # points that are drawn without looking at the clock
 
 
 class PlotReport(Extension):
     """Averages chosen values over an interval and draws the means of all intervals against time, as PNG.
 
-    A picture of more than 1000 points is redrawn only if that takes no more than a twentieth of the time since the last
+    A picture of more than 100 points is redrawn only if that takes no more than a twentieth of the time since the last
     drawing, and once more when the training ends.
 
     Args:
