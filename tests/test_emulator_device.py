@@ -1,5 +1,7 @@
 """Whole training steps on the device @emulator, through every GPU path and kernel, give what they give on the CPU."""
 
+import importlib
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -81,7 +83,8 @@ def test_out_of_memory_is_a_sentence_with_a_cure(tmp_path, monkeypatch):
         raise MemoryError("Out of memory allocating 1,024 bytes (allocated so far: 512 bytes).")  # as CuPy says it
 
     monkeypatch.setattr(minigan.gans.GANUpdater, "update_core", update)
-    monkeypatch.setattr("minigan.cli.train.memory_left", lambda: "0.1 of the GPU's 8.0 GB are free")
+    module = importlib.import_module("minigan.cli.train")
+    monkeypatch.setattr(module, "memory_left", lambda: "0.1 of the GPU's 8.0 GB are free")
     arguments = ["train", "gan", "--quiet", "--steps", "2", "--batch-size", "64", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(main, arguments, prog_name="minigan")
     assert result.exit_code == 1 and "Traceback" not in result.output
