@@ -410,3 +410,21 @@ def test_autoload_names_what_is_damaged_and_what_does_not_fit(tmp_path):
         file.write_bytes(b"PK")
     with pytest.raises(ValueError, match="each of the 3 snapshots in .* is damaged"), pytest.warns(UserWarning):
         resumed.get_extension("_Snapshot").initialize(resumed)
+
+
+def test_an_error_saves_no_state_that_is_spoiled(tmp_path, capsys):
+    trainer = make_trainer(minigan, tmp_path, stop=(5, "iteration"), extensions=False)
+    saving = extensions.snapshot(snapshot_on_error=True, n_retains=1)
+    trainer.extend(saving, trigger=(1, "iteration"))
+    trainer.extend(extensions.FailOnNonNumber())
+
+    @minigan.training.make_extension(priority=500)
+    def spoil(trainer):
+        if trainer.updater.iteration == 3:
+            trainer.updater.get_optimizer("main").target.l2.W.array[0, 0] = np.nan
+
+    trainer.extend(spoil)
+    with pytest.raises(RuntimeError, match="/l2/W.* in iteration 3"):
+        trainer.run(show_loop_exception_msg=False)
+    assert "nothing is saved, as updater/model:main/l2/W holds NaN" in capsys.readouterr().err
+    assert names(tmp_path) == ["snapshot_iter_2"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from minigan.serializers.npz import FileError, load_npz, save_npz, serialize
 from minigan.training.extension import Extension
@@ -74,14 +77,22 @@ class _Snapshot(Extension):
     def __call__(self, trainer: Any) -> None:
         """Save, unless the condition forbids it, and remove what is more than `n_retains`."""
         if self.condition():
-            self._save(trainer)
+            self._write(trainer, serialize(self._what(trainer)))
             self._remove_old(trainer)
             self._trainer = trainer
 
     def on_error(self, trainer: Any, exception: Exception, traceback: Any) -> None:
-        """Save if `snapshot_on_error` is on; the iteration was not finished, so a resumed run may differ."""
+        """Save if `snapshot_on_error` is on; the iteration was not finished, so a resumed run may differ.
+
+        What holds NaN or infinity is not saved: it would take the place of a snapshot that one can go on from.
+        """
         if self._snapshot_on_error:
-            self._save(trainer)
+            arrays = serialize(self._what(trainer))
+            spoiled = [key for key, value in arrays.items() if not key.startswith("ext") and not _finite(value)]
+            if spoiled:
+                print(f"snapshot: nothing is saved, as {spoiled[0]} holds NaN or infinity", file=sys.stderr)
+            else:
+                self._write(trainer, arrays)
 
     def finalize(self) -> None:
         """Let the writer finish; only now is it known how many files there are."""
@@ -93,9 +104,9 @@ class _Snapshot(Extension):
     def _what(self, trainer: Any) -> Any:
         return trainer if self._target is None else self._target
 
-    def _save(self, trainer: Any) -> None:
+    def _write(self, trainer: Any, arrays: dict[str, Any]) -> None:
         name = self.filename(trainer) if callable(self.filename) else self.filename.format(trainer)
-        self.writer(name, trainer.out, serialize(self._what(trainer)))
+        self.writer(name, trainer.out, arrays)
 
     def _remove_old(self, trainer: Any) -> None:
         if self.n_retains <= 0:
@@ -107,6 +118,10 @@ class _Snapshot(Extension):
 
 def _always_true() -> bool:
     return True
+
+
+def _finite(value: np.ndarray) -> bool:
+    return value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
 def _renamed(n_retains: int, old: dict[str, int]) -> int:
@@ -170,7 +185,7 @@ def snapshot(
         snapshot_on_error: Whether to save also when the loop is left by an exception.
         n_retains: How many files to keep, the newest; -1 keeps all. An old one is removed only once the new one is
             whole and on the disk.
-        autoload: Whether to go on from the newest file in the trainer's folder, if there is one; a damaged file is
+        autoload: Whether to go on from the newest npz file in the trainer's folder, if there is one; a damaged file is
             skipped with a warning, one that was written by something else is an error.
         kwargs: `num_retain`, the old name of `n_retains`.
     """
