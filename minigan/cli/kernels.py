@@ -116,7 +116,11 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
         sums: dict[tuple[str, ...], list[float]] = {}
         for launch, accesses in checked.accesses:
             for a in accesses:
-                name = a.argument if isinstance(a.argument, str) else declared[launch.entry][a.argument].split()[-1]
+                names = declared[launch.entry]
+                if isinstance(a.argument, str):
+                    name = a.argument
+                else:  # beyond the arguments lies what addresses in a table lead to
+                    name = names[a.argument].split()[-1] if a.argument < len(names) else "(by address)"
                 row = sums.setdefault((launch.entry, str(a.line), a.op, a.space, name), [0, 0, 0, 0])
                 for i, cost in enumerate((1, a.sectors_per_request, a.ideal, a.bank_conflicts)):
                     row[i] += cost * a.requests
