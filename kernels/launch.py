@@ -71,6 +71,7 @@ class Kernel:
             options = ("-std=c++17", *source.defines(self.constants))
             module = cupy.RawModule(code=f'#line 1 "{self.file}"\n{self.text}', options=options)
             try:
+                module.compile()  # now, where the error is ours; CuPy would wait for the launch
                 self._loaded[device] = module.get_function(self.entry)
             except cupy.cuda.compiler.CompileException as error:
                 raise CompileError(f"{self!r} does not compile for device {device}: {error}") from error

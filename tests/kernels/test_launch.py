@@ -89,9 +89,11 @@ def gpu(failing=False):
         def __init__(self, code, options):
             calls.append((code, options))
 
-        def get_function(self, name):
+        def compile(self):
             if failing:
                 raise CompileException("im2col.cu(7): error: expected a ';'")
+
+        def get_function(self, name):
             return lambda *args, **kwargs: calls.append((name, args, kwargs))
 
     cuda = types.SimpleNamespace(compiler=types.SimpleNamespace(CompileException=CompileException))
