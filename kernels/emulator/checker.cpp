@@ -33,7 +33,8 @@ struct Site {                        // one load or store of the kernel's code
 // the threads that come to the same address by an atomic operation later ("the last block to arrive adds up").
 struct Signal { char* address; int thread, barriers; };
 
-static const unsigned MOST_ACCESSES = 1 << 27;  // of one thread: more of them would take seconds anyway
+static const unsigned MOST_ACCESSES = 1 << 25;     // of one thread: so many would take seconds anyway
+static const unsigned MOST_TIMES = 1024;           // that a thread's coming to one site is counted in a block: memory
 static bool checking;
 static std::vector<Region> regions;
 static std::unordered_map<uint64_t, Site> sites;
@@ -126,7 +127,9 @@ static void count(Region& r, uint32_t site, const char* p, size_t bytes, bool wr
         s.times.resize(blockDim.x * blockDim.y * blockDim.z);
         s.requests.resize((s.times.size() + 31) / 32);
     }
-    const unsigned time = s.times[running->number]++;
+    const unsigned time = s.times[running->number];
+    if (time == MOST_TIMES) return;
+    s.times[running->number]++;
     auto& requests = s.requests[warp];
     if (requests.size() <= time) requests.resize(time + 1);
     Request& q = requests[time];
