@@ -7,7 +7,10 @@ convolution made them, sample by sample where they come from a data set; both go
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +56,13 @@ class Plan(NamedTuple):
 
     def kernel(self, entry: str, outputs: tuple[str, ...], x: Any, pack: int) -> Kernel:
         """An entry of batch_norm.cu for this plan."""
-        act, rows = ACTIVATIONS[self.activation], int(self.inner == 1)
-        return kernel("batch_norm.cu", entry, outputs, True, REAL=REAL[x.dtype], VEC=pack, ACT=act, ROWS=rows)
+        return _kernel(entry, outputs, x.dtype, pack, self.activation, self.inner == 1)
+
+
+@cache
+def _kernel(entry: str, outputs: tuple[str, ...], dtype: Any, pack: int, activation: str | None, rows: bool) -> Kernel:
+    constants = {"REAL": REAL[dtype], "VEC": pack, "ACT": ACTIVATIONS[activation], "ROWS": int(rows)}
+    return kernel("batch_norm.cu", entry, outputs, True, **constants)
 
 
 def plan(
@@ -63,17 +71,26 @@ def plan(
     """How the kernels would do it; None where they cannot: on the CPU, in float16, for axes in other orders."""
     if not x.size or not available_for(x, gamma, beta):
         return None
-    order = tuple(sorted(range(x.ndim), key=lambda i: (-x.strides[i] if x.shape[i] > 1 else 0, i)))
-    if not x.transpose(order).flags.c_contiguous:
-        order = tuple(range(x.ndim))
-    long = [i for i in order if x.shape[i] > 1]
+    layout = _layout(x.shape, x.strides, x.itemsize, axis)
+    return layout and Plan(*layout, activation, slope)
+
+
+@lru_cache(maxsize=1024)
+def _layout(shape: Any, strides: Any, itemsize: int, axis: tuple[int, ...]) -> tuple[Any, int, int, int] | None:
+    """order, outer, channels and inner of a plan, for an array with gaps those of a copy; None for other orders."""
+    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i] if shape[i] > 1 else 0, i)))
+    long = [i for i in order if shape[i] > 1]
+    steps = itertools.accumulate([itemsize, *(shape[i] for i in long[:0:-1])], operator.mul)
+    if list(steps) != [strides[i] for i in reversed(long)] and long:
+        order = tuple(range(len(shape)))
+        long = [i for i in order if shape[i] > 1]
     keys = [i for i in long if i not in axis]
     first = long.index(keys[0]) if keys else 0
     last = first + len(keys)
     if long[first:last] != sorted(keys):
         return None
-    outer, channels, inner = (math.prod(x.shape[i] for i in some) for some in (long[:first], keys, long[last:]))
-    return Plan(order, outer, channels, inner, activation, slope)
+    outer, channels, inner = (math.prod(shape[i] for i in some) for some in (long[:first], keys, long[last:]))
+    return order, outer, channels, inner
 
 
 def forward(

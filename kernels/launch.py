@@ -42,6 +42,8 @@ class Parameter(NamedTuple):
     dtype: np.dtype | None
     is_array: bool
     is_const: bool
+    low: float = -math.inf  #: what an integer can hold
+    high: float = math.inf
 
 
 class Kernel:
@@ -216,9 +218,13 @@ def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
         raise TypeError(f"{kernel!r}: got {len(args)} arguments; wanted {len(kernel.parameters)}: {names}")
     checked, library = [], None
     for parameter, value in zip(kernel.parameters, args):
-        name, dtype, is_array, _ = parameter
+        name, dtype, is_array, _, low, high = parameter
         if not is_array:
-            checked.append(_number(kernel, parameter, value))
+            if dtype is None:
+                _check_record(kernel, name, value)
+            elif not low <= value <= high:
+                raise ValueError(f"{kernel!r}: {name} is {value}: {dtype} cannot hold it; work on parts of the batch")
+            checked.append(value if dtype is None else dtype.type(value))
             continue
         if not hasattr(value, "flags"):
             raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted an array of {dtype}")
@@ -232,7 +238,7 @@ def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
             raise TypeError(f"{kernel!r}: {name} is {value.dtype}; the file says {dtype}; cast it")
         if not value.flags.c_contiguous:
             raise ValueError(f"{kernel!r}: {name} of shape {value.shape} is not contiguous; pass a contiguous copy")
-        if value.size > MOST_INDEX and not kernel.wide:
+        if not kernel.wide and value.size > MOST_INDEX:
             raise ValueError(
                 f"{kernel!r}: {name} has {value.size} elements; an index has 32 bits; work on parts of the batch"
             )
@@ -240,15 +246,10 @@ def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
     return checked
 
 
-def _number(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
-    name, dtype = parameter.name, parameter.dtype
-    if dtype is None:  # a struct: an array of one record, passed by value
-        if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.names is None:
-            raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted a structured array of one record")
-        return value
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
-        raise ValueError(f"{kernel!r}: {name} is {value}, which {dtype} cannot hold; work on parts of the batch")
-    return dtype.type(value)
+def _check_record(kernel: Kernel, name: str, value: Any) -> None:
+    """Raise unless it is a struct: an array of one record, which goes by value."""
+    if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.names is None:
+        raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted a structured array of one record")
 
 
 def _check_device(kernel: Kernel, args: Sequence[Any], device: int) -> None:
@@ -269,6 +270,7 @@ def _signature(text: str, file: str, entry: str, constants: dict[str, Any]) -> l
     for declared in filter(None, entries[entry]):
         *kind, name = declared.replace("*", " ").split()
         words = [str(constants.get(word, word)) for word in kind if word != "const"]
-        dtype = _TYPES.get(" ".join(words))
-        parameters.append(Parameter(name, dtype and np.dtype(dtype), "*" in declared, "const" in kind))
+        dtype = np.dtype(_TYPES[" ".join(words)]) if " ".join(words) in _TYPES else None
+        ends = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype is not None and dtype.kind in "iu" else ()
+        parameters.append(Parameter(name, dtype, "*" in declared, "const" in kind, *ends))
     return parameters
