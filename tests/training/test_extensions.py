@@ -98,6 +98,8 @@ def test_a_long_log_and_plot_are_held_back_but_not_lost(tmp_path, monkeypatch, f
         "main/loss", postprocess=lambda f, a, s: drawn.append(len(plot._points["main/loss"])), **each
     )
     trainer.extend(plot)
+    own = extensions.LogReport(filename="own", **each)
+    trainer.extend(extensions.PrintReport(["iteration"], own, out=io.StringIO()), **each)
     trainer.extend(lambda trainer: lengths.append(len(json.loads((tmp_path / "log").read_text()))), name="look")
     if failing:
         trainer.extend(lambda trainer: 1 / (8 - trainer.updater.iteration), name="boom", priority=0)
@@ -108,6 +110,7 @@ def test_a_long_log_and_plot_are_held_back_but_not_lost(tmp_path, monkeypatch, f
     end = 8 if failing else 10
     assert lengths == [1, 2, 3, 3, 3, 6, 6, 6, 6, 6][:end] and drawn == [1, 2, 3, 6, end]
     assert (tmp_path / "log").read_text() == json.dumps(trainer.get_extension("LogReport").log, indent=4)
+    assert (tmp_path / "own").read_text() == json.dumps(own.log, indent=4)
     assert len(json.loads((tmp_path / "log").read_text())) == end
     assert {f"log_{i}" for i in range(1, end + 1)} <= set(file_names(tmp_path))
 

@@ -55,6 +55,11 @@ class PrintReport(Extension):
         if hasattr(out, "flush"):
             out.flush()
 
+    def finalize(self) -> None:
+        """Let the `LogReport`, if it is this one's own, write what it has held back."""
+        if not isinstance(self._log_report, str):
+            self._log_report.finalize()
+
     def serialize(self, serializer: Any) -> None:
         """Write or read the `LogReport`, if it is this one's own."""
         if not isinstance(self._log_report, str):
