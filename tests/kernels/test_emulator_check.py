@@ -112,3 +112,20 @@ def test_a_missing_harness_is_named(scale):
     scale.with_name("scale_check.py").unlink()
     with pytest.raises(HarnessError, match=r"scale.cu has no harness .*scale_check.py; write a launches\(\) there"):
         check(scale)
+
+
+def test_missing_tools_are_named(scale, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    answer = CliRunner().invoke(main, ["kernels", "check", str(scale)])
+    assert (answer.exit_code, answer.stderr.count("\n")) == (1, 1) and "needs no-such-compiler" in answer.stderr
+    monkeypatch.setattr(compiler, "unavailable_reason", lambda: "there is no NVRTC")
+    answer = CliRunner().invoke(main, ["kernels", "compile", str(scale)])
+    assert (answer.exit_code, answer.stderr) == (1, "Error: there is no NVRTC\n")
+
+
+@needs_compiler
+def test_what_does_not_compile_is_one_sentence(scale):
+    scale.write_text(CUDA.replace("FACTOR * x", "FAKTOR * x"))
+    answer = minigan(scale.parent, "check", scale)
+    assert answer.stderr.startswith("Error: scale.cu line 11: 'FAKTOR' was not declared")
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
