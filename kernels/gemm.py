@@ -107,9 +107,10 @@ def unavailable_reason() -> str:
 
 
 def _fallback(xp: Any, a: Any, b: Any, out: Any) -> Any:
+    multiply = getattr(xp, "gemm", xp.matmul) if enabled else xp.matmul  # the emulator's stands for cuBLAS
     if a.ndim == b.ndim == 3 and len(a) == len(b) == 1:  # CuPy multiplies two matrices without detours
-        return xp.matmul(a[0], b[0], out=None if out is None else out[0])[None]
-    return xp.matmul(a, b, out=out)
+        return multiply(a[0], b[0], out=None if out is None else out[0])[None]
+    return multiply(a, b, out=out)
 
 
 def _of_vectors(a: Any, b: Any, out: Any) -> Any:

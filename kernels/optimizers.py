@@ -30,22 +30,29 @@ class Step:
         self.hyper, self.rates = (xp.zeros(8, np.float64) for _ in range(2))
         self._known: tuple[float, ...] = ()  # what the device has
 
-    def __call__(self, tensors: Sequence[Sequence[Any]], hyper: tuple[float, ...]) -> None:
-        """Move parameters of one dtype. ``tensors``: (parameter, gradient, states...) of each, contiguous.
+    def prepare(self, hyper: tuple[float, ...]) -> None:
+        """Say what the next call moves by: the rates r0, r1, r2 of the rule.
 
-        hyper: the rates r0, r1, r2 of the rule; for Adam alpha, beta1, beta2, eps, eta, weight decay and the number of
-        steps before this one.
+        For Adam alpha, beta1, beta2, eps, eta, weight decay and the number of steps before this one.
         """
         adam = self.rule == "adam"
         if hyper != self._known:
             (self.hyper if adam else self.rates)[: len(hyper)] = array_module(self.hyper).asarray(np.array(hyper))
-        self._known = hyper
+        self._known = (*hyper[:STEP], hyper[STEP] + 1) if adam else hyper  # as the call leaves it
+
+    def __call__(self, tensors: Sequence[Sequence[Any]], hyper: tuple[float, ...] | None = None) -> None:
+        """Move parameters of one dtype, all contiguous.
+
+        tensors: (parameter, gradient, states...) of each; hyper: for `prepare`, unless that was called.
+        """
+        if hyper is not None:
+            self.prepare(hyper)
+        known, self._known = self._known, ()  # should a launch fail
         dtype = tensors[0][0].dtype
         most = PACK_BYTES // dtype.itemsize
-        if adam:
+        if self.rule == "adam":
             begin = kernel("optimizers.cu", "adam_begin", REAL=REAL[dtype], VEC=most, RULE=RULES[self.rule])
             launch(begin, (1,), (1,), (self.hyper, self.rates))
-            self._known = (*hyper[:STEP], hyper[STEP] + 1)
         for first in range(0, len(tensors), MOST):
             some = tensors[first : first + MOST]
             table, blocks = _table(some)
@@ -54,6 +61,7 @@ class Step:
             step = kernel("optimizers.cu", "step_all", REAL=REAL[dtype], VEC=pack, RULE=RULES[self.rule])
             reach = [a for arrays in some for a in arrays]
             launch(step, (blocks,), (THREADS,), (table, len(some), self.rates), reach=reach)
+        self._known = known
 
 
 def _table(tensors: Sequence[Sequence[Any]]) -> tuple[np.ndarray, int]:

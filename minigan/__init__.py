@@ -13,8 +13,8 @@ if importlib.util.find_spec("minigan.kernels") is None:
     )
 
 from minigan import (
-    backend, computational_graph, configuration, core, dataset, datasets, distributions, function, function_hook,
-    function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks, links, optimizer,
+    backend, computational_graph, configuration, core, cuda_graph, dataset, datasets, distributions, function,
+    function_hook, function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks, links, optimizer,
     optimizer_hooks, optimizers, random, reporter, serializer, serializers, training, utils,
 )  # fmt: skip
 from minigan._version import __version__
@@ -54,7 +54,7 @@ __all__ = [
     "FunctionAdapter", "FunctionHook", "FunctionNode", "GradientMethod", "Initializer", "Link", "LinkHook",
     "Optimizer", "Parameter", "Reporter", "Sequential", "Serializer", "Summary", "UpdateRule", "Variable",
     "__version__", "as_array", "as_variable", "backend", "backward", "computational_graph", "config", "configuration",
-    "core", "cross_entropy", "cuda", "dataset", "datasets", "distributions", "force_backprop_mode", "function",
+    "core", "cross_entropy", "cuda", "cuda_graph", "dataset", "datasets", "distributions", "force_backprop_mode", "function",
     "function_hook", "function_hooks", "functions", "get_array_types", "get_compute_mode", "get_cpu_array_types",
     "get_current_reporter", "get_device", "get_dtype", "get_function_hooks", "global_config", "grad", "gradient_check",
     "initializers", "is_arrays_compatible", "is_debug", "iterators", "kl_divergence", "link", "link_hook",

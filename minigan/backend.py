@@ -184,7 +184,7 @@ class EmulatorDevice(Device):
         return EmulatorDevice() if cuda.is_emulated(array) else None
 
     def _send(self, array: Any) -> Any:
-        return self.xp.asarray(cuda.to_cpu(array))
+        return array if cuda.is_emulated(array) else self.xp.asarray(cuda.to_cpu(array))
 
 
 class _Absent(Device):

@@ -31,7 +31,8 @@ mixed16 = Mixed16()
 class GlobalConfig:
     """Values that all threads share unless a thread hides them; keys are attributes, unknown keys may be added.
 
-    ``tf32`` lets a GPU round the factors of float32 products to 11 bits, which is several times faster.
+    ``tf32`` lets a GPU round the factors of float32 products to 11 bits, which is several times faster; ``cuda_graph``
+    lets updaters launch an iteration as one graph (`minigan.cuda_graph`).
     The keys from ``autotune`` on are Chainer's for things that do not exist here; they are accepted and do nothing.
     """
 
@@ -45,6 +46,7 @@ class GlobalConfig:
     use_cudnn_tensor_core: str = "auto"
     warn_nondeterministic: bool = False
     tf32: bool = False
+    cuda_graph: bool = False
     autotune: bool = False
     compute_mode: Any = None
     cudnn_deterministic: bool = False

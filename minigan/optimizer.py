@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigan import optimizer_hooks
+from minigan import cuda_graph, optimizer_hooks
 from minigan.backend import copyto, is_array
 from minigan.core import Parameter, shown
 from minigan.link import Link
@@ -110,6 +110,7 @@ class UpdateRule:
         state: dict of arrays and numbers; None before the first update.
     """
 
+    depends_on_t = False  #: whether ``update_core`` uses ``t``
     is_elementwise = False  #: whether every array of the state has the shape of the parameter
 
     _use_fp32_update = False
@@ -137,13 +138,29 @@ class UpdateRule:
 
     def update(self, param: Parameter) -> None:
         """Make one step, hooks included. A parameter without an array or a gradient stays as it is."""
+        if cuda_graph.is_capturing():
+            self._join_graph()
         if not self.enabled:
             return
-        self.t += 1
+        cuda_graph.host(self._count)
         if self._use_fp32_update and param.dtype == np.float16:
             self._update_in_float32(param)
         else:
             self._update(param)
+
+    def _count(self) -> None:
+        self.t += 1
+
+    def _join_graph(self) -> None:
+        """The rates are part of a captured step: when they change, it is captured anew."""
+        if self.depends_on_t and self.enabled:
+            raise cuda_graph.CaptureError(
+                f"cuda_graph: a step of {type(self).__name__} depends on how many there were, a number that would be "
+                "part of the graph; only Adam's kernel counts by itself: use Adam on float32 without AMSGrad, AdaBound "
+                "and hooks of single parameters"
+            )
+        settings = self.enabled, self.hyperparam.get_dict()
+        cuda_graph.host(_nothing, lambda: settings == (self.enabled, self.hyperparam.get_dict()))
 
     def use_fp32_update(self, flag: bool = True) -> None:
         """Let a float16 parameter be the rounded copy of a float32 one, which takes the steps, and holds the state."""
@@ -507,7 +524,7 @@ class GradientMethod(Optimizer):
         if self._loss_scale_interval is not None:
             self.check_nan_in_grads()
         self.call_hooks("pre")
-        self.t += 1
+        cuda_graph.host(self._count)
         if self.is_safe_to_update():
             self._move(params)
         if any(param.grad is None for param in params):
@@ -515,9 +532,16 @@ class GradientMethod(Optimizer):
         self.call_hooks("post")
         self.update_loss_scale()
 
+    def _count(self) -> None:
+        self.t += 1
+
     def _move(self, params: list[Parameter]) -> None:
         for param in params:
             param.update()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _old_hook(hook: type) -> type:

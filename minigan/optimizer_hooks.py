@@ -124,13 +124,20 @@ class GradientClipping:
 
     def __call__(self, optimizer: Any) -> None:
         params = [param for param in optimizer.target.params(False) if param.grad is not None]
-        norm = math.sqrt(sum(float(_sum_of_squares(param.grad)) / _unit(param) ** 2 for param in params))
-        if norm > self.threshold:
-            factor = float(self.threshold) / norm
-            for param in params:
-                param.grad = param.xp.asarray(param.grad * factor, param.dtype)
+        squares = (_sum_of_squares(param.grad) / _unit(param) ** 2 for param in params)
+        factor: Any
+        if params and params[0].xp is not np and len({param.device for param in params}) == 1:
+            xp, norm = params[0].xp, sum(squares) ** 0.5  # they stay on the GPU: nobody waits, a graph can hold it
+            factor = xp.where(norm > self.threshold, self.threshold / norm, 1.0)
+        else:
+            total = math.sqrt(sum(map(float, squares)))
+            if not total > self.threshold:
+                return
+            factor = float(self.threshold) / total
+        for param in params:
+            param.grad = param.xp.asarray(param.grad * factor, param.dtype)
 
 
 def _sum_of_squares(array: Any) -> Any:
     flat = array.ravel(order="K").astype(np.promote_types(array.dtype, np.float32), copy=False)
-    return flat.dot(flat)
+    return flat.dot(flat) if isinstance(flat, np.ndarray) else (flat * flat).sum()

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import inspect
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
+from minigan import cuda_graph
 from minigan.backend import get_array_module
 from minigan.core import Parameter
 from minigan.kernels.launch import available_for
@@ -116,17 +118,31 @@ class _Method(GradientMethod):
             rates = rule.rates() if together else None
             (alone if rates is None else groups.setdefault((param.device, param.dtype, rates), [])).append(param)
         super()._move(alone)
-        for number, ((device, dtype, rates), group) in enumerate(groups.items()):
+        for number, ((device, dtype, _), group) in enumerate(groups.items()):
             with device:
                 step = self._steps.get((device, dtype, number)) or Step(self.rule.kernel, device.xp)
                 self._steps[device, dtype, number] = step
-                step([_tensors(param) for param in group], rates)
+                rules = [param.update_rule for param in group]
+                cuda_graph.host(partial(_begin, step, rules), partial(_move_alike, rules))
+                step([_tensors(param) for param in group])
+
+
+def _begin(step: Step, rules: list[Any]) -> None:
+    """What the host does for a step of parameters that move together."""
+    step.prepare(rules[0].rates())
+    for rule in rules:
+        rule.t += 1
+
+
+def _move_alike(rules: list[Any]) -> bool:
+    """Whether parameters that moved together still do, so that a captured step holds."""
+    rates = {rule.rates() if rule.enabled else None for rule in rules}
+    return len(rates) == 1 and None not in rates
 
 
 def _tensors(param: Parameter) -> list[Any]:
-    """Parameter, gradient and states, as the kernels take them, for a step that is counted."""
+    """Parameter, gradient and states, as the kernels take them."""
     rule: Any = param.update_rule
-    rule.t += 1
     return [param.array, param.xp.ascontiguousarray(param.grad), *rule.state.values()]
 
 
@@ -391,6 +407,7 @@ class MSVAGRule(_Rule):
     """The rule of `MSVAG`."""
 
     states = ("m", "v")
+    depends_on_t = True
 
     def update_core_cpu(self, param: Parameter) -> None:
         hp, xp, g, p = self.hyperparam, param.xp, _wide(param.grad), param.array
@@ -432,6 +449,7 @@ class AdamRule(_Rule):
     """The rule of `Adam` and of all that are derived from it."""
 
     kernel = "adam"
+    depends_on_t = True
 
     def rates(self) -> tuple[float, ...] | None:
         hp = self.hyperparam

@@ -10,7 +10,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,14 @@ def report(values: Mapping[str, Any], observer: Any = None) -> None:
 def report_scope(observation: dict[str, Any]) -> AbstractContextManager[None]:
     """Inside the `with` block the current reporter writes into `observation`."""
     return get_current_reporter().scope(observation)
+
+
+@contextmanager
+def observed() -> Iterator[dict[str, Any]]:
+    """Give the dict into which goes what is reported inside the `with` block; without a reporter it stays empty."""
+    observation: dict[str, Any] = {}
+    with report_scope(observation) if _reporters() else nullcontext():
+        yield observation
 
 
 class Summary:

@@ -3,11 +3,13 @@
 What breaks on a GPU is mostly mixing: a NumPy array in a CuPy call, an implicit conversion, a result expected to be a
 scalar, a NumPy function that CuPy has not. This module raises for each of these, so that the tests marked `gpu` say
 something on a machine that has none. They are also the arrays of the device @emulator, whose kernels run in the
-emulator. It knows nothing of speed, or of CuPy's own faults.
+emulator. It knows nothing of speed, or of CuPy's own faults. `recording` notes what is done, and refuses what a graph
+of CUDA cannot hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import sys
 import types
@@ -17,7 +19,100 @@ import numpy
 __version__ = "0.double"
 _ABSENT = {"ndarray", "matrix", "nditer", "ndenumerate", "asfarray", "recarray", "char", "rec", "ma", "errstate"}
 _TAKES_NUMPY = {"asarray", "array", "ascontiguousarray", "asfortranarray", "asanyarray"}
+_READS = {"item", "tolist", "tobytes", "nonzero", "flatnonzero", "argwhere", "unique", "array_equal", "allclose"}
+_CUBLAS = {"matmul", "dot", "vdot", "inner", "tensordot", "einsum"}
 _AT = {"add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"}
+
+
+class RecordingError(RuntimeError):
+    """Something that a graph of CUDA cannot hold."""
+
+
+class _Record:
+    """The operations so far, each with what it was given: numbers, and arrays by where they lie.
+
+    Memory that an operation made has a number in order, and is kept, so that none is made in its place; other memory
+    was there before, and its address must not change.
+    """
+
+    def __init__(self):
+        self.operations, self._places, self._kept = [], {}, []
+
+    def note(self, name, *args):
+        if name in _READS or name in ("where", "asnumpy") and len(args) == 1:
+            raise RecordingError(f"{name}() reads the device")
+        if name in _CUBLAS:
+            raise RecordingError(f"{name}() is CuPy's call of cuBLAS, which a graph refuses; use a function of minigan")
+        if name in _TAKES_NUMPY and not isinstance(args[0], ndarray):
+            raise RecordingError(f"{name}() sends a {type(args[0]).__name__} to the device")
+        if name.startswith(("numpy.random", "numpy.linalg", "numpy.fft")) and not name.endswith("norm"):
+            raise RecordingError(f"{name.replace('numpy', 'cupy')}() calls a library, which a graph refuses")
+        if name in ("__getitem__", "__setitem__"):
+            self._check_index(args[1] if isinstance(args[1], tuple) else (args[1],))
+        self.operations.append((name, *map(self._described, args)))
+
+    def made(self, array):
+        owner = _owner(array)
+        self._places.setdefault(_address(owner), f"memory {len(self._places)}")
+        self._kept.append(owner)
+
+    def _check_index(self, parts):
+        for part in parts:
+            if isinstance(part, ndarray) and part.dtype.kind == "b" and part.ndim:
+                raise RecordingError("an index of booleans reads how many are true")
+            if isinstance(part, (list, numpy.ndarray)):
+                raise RecordingError(f"an index that is a {type(part).__name__} is sent to the device")
+
+    def seen(self, value):
+        owner = _owner(value._array)
+        self._kept.append(owner)
+        return self._places.setdefault(_address(owner), f"memory at {_address(owner)}") if owner.size else "no memory"
+
+    def _described(self, value):
+        if isinstance(value, ndarray):
+            place, array, owner = self.seen(value), value._array, _owner(value._array)
+            return place, _address(array) - _address(owner), array.shape, array.strides, array.dtype.str
+        if isinstance(value, (list, tuple)):
+            return [self._described(v) for v in value]
+        if isinstance(value, dict):
+            return {k: self._described(v) for k, v in value.items()}
+        simple = isinstance(value, (int, float, str, slice, numpy.generic, numpy.dtype, type, type(None), type(...)))
+        return repr(value) if simple else type(value).__name__
+
+
+_record = None
+
+
+@contextlib.contextmanager
+def recording(pause=False):
+    """Give the list of operations inside the block, which grows; `pause`: do not note what is inside."""
+    global _record
+    before, _record = _record, None if pause else _Record()
+    try:
+        yield None if pause else _record.operations
+    finally:
+        _record = before
+
+
+def noted(name, *args):
+    """Say that something is launched, for those who record."""
+    if _record is not None:
+        _record.note(name, *args)
+
+
+def _refused(what):
+    if _record is not None:
+        raise RecordingError(what)
+
+
+def _owner(array):
+    while isinstance(array.base, numpy.ndarray):
+        array = array.base
+    return array
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
 
 
 def _inside(value, host=False):
@@ -42,10 +137,11 @@ def _outside(value):
     return value
 
 
-def _wrapped(function, host=False):
+def _wrapped(function, host=False, name=None, of=()):
     def call(*args, **kwargs):
-        for name, value in kwargs.items():
-            if name == "out" and not isinstance(value, (ndarray, type(None))):
+        noted(name or getattr(function, "__name__", "call"), *of, *args, *([kwargs] if kwargs else ()))
+        for key, value in kwargs.items():
+            if key == "out" and not isinstance(value, (ndarray, type(None))):
                 raise TypeError("out must be a cupy.ndarray")
         given = kwargs.get("out")
         result = function(*_inside(args, host), **_inside(kwargs, host))
@@ -70,6 +166,8 @@ class ndarray:
         self._array = numpy.asarray(array)
         if self._array.dtype.kind in "OUS":
             raise ValueError(f"Unsupported dtype {self._array.dtype}")
+        if _record is not None:
+            _record.made(self._array)
         return self
 
     def __array__(self, *args, **kwargs):
@@ -92,22 +190,28 @@ class ndarray:
         return cuda.Device(0)
 
     def get(self, stream=None, order="C", out=None):
+        _refused("get() reads the device")
         return self._array.copy()
 
     def set(self, array, stream=None):
+        _refused("set() sends an array to the device")
         self._array[...] = array
 
     def __getitem__(self, index):
+        noted("__getitem__", self, index)
         return _outside(self._array[_inside(index, host=True)])
 
     def __setitem__(self, index, value):
+        noted("__setitem__", self, index, value)
         self._array[_inside(index, host=True)] = _inside(value)
 
     def __getattr__(self, name):
         if name.startswith("_") or name in ("data", "ctypes", "tobytes_"):
             raise AttributeError(f"'cupy.ndarray' has no attribute {name!r}")
+        if _record is not None:
+            _record.seen(self)
         value = getattr(self._array, name)
-        return _wrapped(value) if callable(value) else _outside(value)
+        return _wrapped(value, of=(self,)) if callable(value) else _outside(value)
 
     def __setattr__(self, name, value):
         if name == "_array":
@@ -122,11 +226,13 @@ class ndarray:
         return (_outside(row) for row in self._array)
 
     def __repr__(self):
+        _refused("printing reads the device")
         return repr(self._array)
 
     __str__ = __repr__
 
     def __copy__(self):
+        noted("copy", self)
         return ndarray._of(self._array.copy())
 
     def __deepcopy__(self, memo):
@@ -145,13 +251,16 @@ def _operator(name):
         for other in others:
             if getattr(other, "__array_priority__", 0) > self.__array_priority__:
                 return NotImplemented
+        noted(name, self, *others)
         method = getattr(operator, name)
         return _outside(method(self._array, *_inside(others)))
 
     def reflected(self, other):
+        noted(name, other, self)
         return _outside(getattr(operator, name)(_inside(other), self._array))
 
     def in_place(self, other):
+        noted(f"i{name}", self, other)
         result = getattr(operator, name)(self._array, _inside(other))
         numpy.copyto(self._array, result, casting="same_kind")
         return self
@@ -167,8 +276,18 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
     setattr(ndarray, f"__i{_plain}__", _in_place)
 for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert"):
     setattr(ndarray, f"__{_name}__", _operator(_name)[0])
+
+
+def _conversion(name):
+    def call(self):
+        _refused(f"{name}() reads the device")
+        return getattr(self._array, f"__{name}__")()
+
+    return call
+
+
 for _name in ("bool", "int", "float", "complex", "index"):
-    setattr(ndarray, f"__{_name}__", lambda self, _name=_name: getattr(self._array, f"__{_name}__")())
+    setattr(ndarray, f"__{_name}__", _conversion(_name))
 
 
 class ufunc:
@@ -192,17 +311,30 @@ class _Namespace(types.SimpleNamespace):
         self._module = module
 
     def __getattr__(self, name):
-        return _made(getattr(self._module, name), name)
+        return _made(getattr(self._module, name), name, f"{self._module.__name__}.{name}")
 
 
-def _made(value, name):
+def _made(value, name, full=None):
     if isinstance(value, numpy.ufunc):
         return ufunc(value)
     if isinstance(value, types.ModuleType):
         return _Namespace(value)
     if isinstance(value, type) or not callable(value):
         return value
-    return _wrapped(value, host=name in _TAKES_NUMPY)
+    return _wrapped(value, name in _TAKES_NUMPY, full or name)
+
+
+class _Grid:
+    """Grids of indices, made on the device."""
+
+    def __init__(self, grid):
+        self._grid = grid
+
+    def __getitem__(self, index):
+        return _outside(self._grid[index])
+
+
+ogrid, mgrid = _Grid(numpy.ogrid), _Grid(numpy.mgrid)
 
 
 def __getattr__(name):
@@ -214,6 +346,13 @@ def __getattr__(name):
 def asnumpy(a, stream=None, order="C", out=None):
     """Return the NumPy array of a double."""
     return a.get() if isinstance(a, ndarray) else numpy.asarray(a)
+
+
+def gemm(a, b, out=None):
+    """The product of matrices as cuBLAS computes it for `minigan.kernels.gemm`."""
+    noted("gemm", a, b, out)
+    result = numpy.matmul(a._array, b._array, out=None if out is None else out._array)
+    return _outside(result) if out is None else out
 
 
 def get_array_module(*args):

@@ -148,11 +148,13 @@ class SoftmaxCrossEntropy(FunctionNode):
             self.q = xp.zeros_like(x)
             self.q[places] = weight
             loss = weight * xp.where(weight == 0, 0, -log_y[places])
-        self.weight = loss.dtype.type(1 / max(count, 1) if self.reduce == "mean" else 1)
+        self.weight = loss.dtype.type(1)
+        if self.reduce == "mean":
+            self.weight = (1 / xp.maximum(count, 1)).astype(loss.dtype)
         loss = loss * self.weight
         return (_total(loss) if self.reduce == "mean" else loss,)
 
-    def _places(self, x: Any, t: Any) -> tuple[Any, Any, int]:
+    def _places(self, x: Any, t: Any) -> tuple[Any, Any, Any]:
         """The index of the right class everywhere, its weight (0 where left out), and how many labels count."""
         _check_labels(self.name, t, " or, for distributions, floats")
         xp, classes = get_array_module(x), x.shape[1]
@@ -170,7 +172,7 @@ class SoftmaxCrossEntropy(FunctionNode):
                 raise ValueError(f"{self.name}: class_weight has shape {self.class_weight.shape}; wanted ({classes},)")
             weight *= self.class_weight[labels].astype(x.dtype)
         first, *rest = xp.ogrid[tuple(slice(n) for n in t.shape)]
-        return (first, labels, *rest), weight, int(counted.sum()) if self.normalize else len(t)
+        return (first, labels, *rest), weight, counted.sum() if self.normalize else len(t)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         (x,) = self.get_retained_inputs()

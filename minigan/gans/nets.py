@@ -15,7 +15,8 @@ import numpy
 
 import minigan.functions as F
 import minigan.links as L
-from minigan import initializers
+from minigan import initializers, random
+from minigan.configuration import config
 from minigan.core import Variable
 from minigan.link import Chain
 
@@ -38,9 +39,12 @@ class Generator(Chain):
     def latent(self, n: int) -> Any:
         """Draw z (n, Z) from N(0, 1) in the weights' dtype and on their device.
 
-        The numbers always come from NumPy's global generator: unlike CuPy's its state can be saved, so that a run on a
-        GPU, too, is resumed bit for bit.
+        The numbers come from NumPy's global generator: unlike CuPy's its state can be saved, so that a run on a GPU,
+        too, is resumed bit for bit. With `config.cuda_graph` they are made on the GPU, whose stream begins anew in each
+        iteration of a trainer.
         """
+        if config.cuda_graph and self.xp is not numpy:
+            return random.normal(self.xp, (n, self.z_dim), next(self.params()).dtype)
         z = numpy.random.standard_normal((n, self.z_dim))
         return self.device.send(z.astype(next(self.params()).dtype))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy
 
 import minigan.functions as F
 from minigan.backend import copyto
-from minigan.configuration import no_backprop_mode
+from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.gans.nets import Generator
 from minigan.link import Chain
@@ -64,9 +64,16 @@ class GANUpdater(StandardUpdater):
         return self.gen if self.ema is None else self.ema
 
     def update_core(self) -> None:
-        """Do one iteration: `n_dis` steps of D, one step of G."""
-        for _ in range(self.n_dis):
-            x_real = self.next_images()
+        """Do one iteration: `n_dis` steps of D, one step of G; with `config.cuda_graph` all in one launch."""
+        batches = (self.next_images() for _ in range(self.n_dis))  # the next one is drawn after D's step on this one
+        if config.cuda_graph:
+            self.launch_as_graph("update", lambda *images: self.update_nets(images), *batches)
+        else:
+            self.update_nets(batches)
+
+    def update_nets(self, batches: Iterable[Any]) -> None:
+        """Move D on each of the batches (N, C, H, W), then G."""
+        for x_real in batches:
             self.update_dis(x_real)
         self.update_gen(len(x_real))
 
@@ -100,7 +107,7 @@ class GANUpdater(StandardUpdater):
         optimizer.update()
         report({"loss": loss}, self.gen)
         if self._average is not None:
-            self._average.update(optimizer.t)
+            self._average.update(lambda: optimizer.t)
 
     def serialize(self, serializer: Any) -> None:
         """Write to or read from `serializer` all that the next iteration depends on."""

@@ -6,11 +6,13 @@ A spectral-norm layer is the plain layer with the hook `SpectralNormalization` a
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from minigan import cuda_graph
 from minigan.backend import copyto
 from minigan.configuration import config, get_dtype
 from minigan.core import Parameter, Variable, as_array, as_variable, cast, get_item, reshape
@@ -178,18 +180,29 @@ class ExponentialMovingAverage:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.average(*args, **kwargs)
 
-    def update(self, step: int | None = None) -> None:
-        """Move towards the link; after `step` steps of it the decay is at most (1 + step) / (10 + step)."""
-        rate = 1 - (self.decay if step is None else min(self.decay, (1 + step) / (10 + step)))
+    def update(self, step: int | Callable[[], int] | None = None) -> None:
+        """Move towards the link; after `step` steps of it the decay is at most (1 + step) / (10 + step).
+
+        A function is asked for `step` at each launch of a captured step.
+        """
+
+        def share() -> float:
+            steps = step() if callable(step) else step
+            return 1 - (self.decay if steps is None else min(self.decay, (1 + steps) / (10 + steps)))
+
+        @cache
+        def rate(dtype: Any) -> Any:
+            return cuda_graph.number(share, dtype)
+
         for mean, now in zip(self.average.params(), self.link.params(), strict=True):
             if now.is_initialized and not mean.is_initialized:
                 mean.initialize(now.shape)
                 copyto(mean.array, now.array)
             elif now.is_initialized:
-                mean.array += rate * (now.array - mean.array)
+                mean.array += rate(mean.dtype) * (now.array - mean.array)
         for (link, name, mean), (_, _, now) in zip(persistents(self.average), persistents(self.link), strict=True):
             if getattr(mean, "dtype", None) is not None and mean.dtype.kind == "f" and mean.shape:
-                mean += rate * (now - mean)
+                mean += rate(mean.dtype) * (now - mean)
             else:
                 setattr(link, name, copy.copy(now))
 

@@ -10,9 +10,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from minigan.backend import get_device
+from minigan.backend import get_device, is_array
+from minigan.configuration import config
+from minigan.cuda_graph import CapturedStep, capture
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.link import Link
+from minigan.reporter import observed, report
 from minigan.serializer import serialize_count
 from minigan.training.updaters.updater import Updater
 
@@ -36,6 +39,7 @@ class StandardUpdater(Updater):
 
     # Parameters that have had no gradient so far. Of the class: scripts have an __init__ of their own, without super().
     _idle: dict[str, list[tuple[str, Any]]] | None = None
+    _graphs: dict[Any, CapturedStep] | None = None
     _idle_since = 0.0  # the epochs that were done when the watch over them began, which a resumed run does at any time
 
     def __init__(
@@ -97,14 +101,36 @@ class StandardUpdater(Updater):
         optimizer = self.get_optimizer("main")
         arrays = call_converter(self.converter, iterator.next(), self.input_device)
         loss_func = self.loss_func or optimizer.target
-        if isinstance(arrays, tuple):
-            optimizer.update(loss_func, *arrays)
-        elif isinstance(arrays, dict):
-            optimizer.update(loss_func, **arrays)
+        names = tuple(arrays) if isinstance(arrays, dict) else ()
+        values = arrays.values() if isinstance(arrays, dict) else arrays if isinstance(arrays, tuple) else (arrays,)
+
+        def step(*values: Any) -> None:
+            optimizer.update(loss_func, *values[len(names) :], **dict(zip(names, values)))
+
+        if config.cuda_graph:
+            self.launch_as_graph(names, step, *values)
         else:
-            optimizer.update(loss_func, arrays)
+            step(*values)
         if self.auto_new_epoch and iterator.is_new_epoch:
             optimizer.new_epoch(auto=True)
+
+    def launch_as_graph(self, name: Any, step: Callable[..., Any], *arrays: Any) -> None:
+        """Do `step(*arrays)` as one launch on the GPU (`minigan.cuda_graph`); what it reports is reported each time.
+
+        `name` tells steps of one updater apart; of each the first that is given is kept.
+        """
+
+        def reporting(*arrays: Any) -> dict[str, Any]:
+            with observed() as observation:
+                step(*arrays)
+            return observation
+
+        self._graphs = self._graphs or {}
+        if name not in self._graphs:
+            self._graphs[name] = capture(reporting)
+        for key, value in self._graphs[name](*arrays).items():
+            value = getattr(value, "array", value)
+            report({key: value.copy() if is_array(value) else value})  # the next launch overwrites it
 
     def get_iterator(self, name: str) -> Any:
         """Return the iterator called `name`."""

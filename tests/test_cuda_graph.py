@@ -1,0 +1,405 @@
+"""A captured step on the device @emulator: it does what the step does, every time the same, and what it cannot hold is
+said with the line."""
+
+import contextlib
+import gc
+import types
+
+import numpy as np
+import pytest
+from emulated import floats, needs_compiler
+
+import minigan
+import minigan.functions as F
+from minigan import cuda_graph, optimizers, random, training
+from minigan.cuda_graph import CaptureError
+from minigan.gans import GANS, GANUpdater
+from minigan.gans.nets import ARCHITECTURES
+from minigan.iterators import SerialIterator
+from minigan.kernels.launch import emulation
+from minigan.links.gan import persistents
+
+pytestmark = needs_compiler
+DEVICE = "@emulator"
+
+
+def updater(arch, n_dis=1, **adam):
+    random.seed(1)
+    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4)
+    both = {name: optimizers.Adam(**adam).setup(net) for name, net in (("gen", gen), ("dis", dis))}
+    images = SerialIterator(floats(12, 1, 8, 8), 4, shuffle=False)
+    return GANUpdater(images, both, GANS["gan"], n_dis=n_dis, ema_decay=0.9, device=DEVICE)
+
+
+def everything(updater):
+    """All that a step changes, on the CPU."""
+    found = {"t": [o.t for o in updater.get_all_optimizers().values()]}
+    for name, net in (("gen", updater.gen), ("dis", updater.dis), ("ema", updater.ema)):
+        for path, param in net.namedparams():
+            rule = param.update_rule
+            state = {} if rule is None or name == "ema" else {**rule.state, "t": rule.t}
+            for key, value in {"": param.array, **state}.items():
+                found[f"{name} {path} {key}"] = minigan.backends.cuda.to_cpu(value)
+        found |= {f"{name} {i}": minigan.backends.cuda.to_cpu(v) for i, (_, _, v) in enumerate(persistents(net))}
+    return found
+
+
+def trained(arch, graph, steps=6, **arguments):
+    """Train in a trainer's way, alpha falling; give all that changed and what was reported."""
+    reported = []
+    with minigan.using_config("cuda_graph", graph):
+        if not graph:  # noise from the device all the same
+            minigan.config.cuda_graph = True
+        this = updater(arch, **arguments)
+        if not graph:
+            this.launch_as_graph = lambda name, step, *arrays: step(*arrays)
+        trainer = training.Trainer(this)
+        for i in range(steps):
+            random.start_iteration(3, i)
+            trainer.observation = {}
+            with trainer.reporter.scope(trainer.observation):
+                this.update()
+            reported.append({k: v for k, v in trainer.observation.items()})
+            for optimizer in this.get_all_optimizers().values():
+                optimizer.alpha *= 0.5
+    return everything(this), [{k: float(getattr(v, "array", v)) for k, v in row.items()} for row in reported]
+
+
+@pytest.mark.parametrize("arch, n_dis", [("mlp", 1), ("small", 1), ("mlp", 2)])
+def test_a_captured_gan_step_is_the_step(arch, n_dis):
+    """D, G, their Adams with a falling rate, the averaged G, noise and reports: bit for bit."""
+    want, wanted_reports = trained(arch, False, n_dis=n_dis)
+    found, reports = trained(arch, True, n_dis=n_dis)
+    assert found.keys() == want.keys() and found["t"] == want["t"] == [6, 6 * n_dis]
+    for name, value in want.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert reports == wanted_reports and len(reports[0]) == 5
+    assert len({row["dis/loss"] for row in reports}) == 6
+
+
+def test_two_replays_launch_the_same():
+    """Kernels, grids, blocks and the arguments that are no temporary memory; rates change without a new capture."""
+    with minigan.using_config("cuda_graph", True):
+        this = updater("small")
+        rows = []
+        for _ in range(5):
+            with emulation() as launches:
+                this.update()
+            rows.append([(repr(x.kernel), x.grid, x.block, len(x.args)) for x in launches])
+            this.get_optimizer("gen").alpha *= 0.5
+    (captured,) = this._graphs.values()
+    ((_, plan),) = captured._plans.items()
+    assert plan.calls == 5 and rows[3] == rows[4] == rows[2] and len(rows[4]) > 20
+    kernels = " ".join(name for name, *_ in rows[4])
+    assert all(entry in kernels for entry in ("im2col", "bn_", "philox_normal", "adam_begin", "step_all"))
+
+
+def weights(n=3):
+    return minigan.get_device(DEVICE).send(floats(n, 4))
+
+
+def test_a_step_of_ones_own_and_shapes_that_change():
+    W = weights()
+    calls = []
+
+    def step(x, sign):
+        calls.append(x.shape)
+        y = F.sum(F.tanh(F.linear(x, W))) * sign
+        return {"sum": y, "parts": [y.array + 1]}
+
+    captured, send = cuda_graph.capture(step, DEVICE), minigan.get_device(DEVICE).send
+    for i, n in enumerate([2, 2, 2, 5, 5, 5, 2, 5, 2]):
+        x = floats(n, 4, seed=i)
+        found = captured(send(x), -1)
+        assert np.isclose(found["parts"][0].get() - 1, -np.tanh(x @ floats(3, 4).T).sum(), rtol=1e-4), i
+    assert len(captured._plans) == 2
+    assert captured(x, -1)["sum"].array.get() == found["sum"].array.get()  # NumPy's arrays are sent
+    with minigan.using_config("train", False):
+        captured(send(x), -1)
+    captured(send(x), 1)
+    assert len(captured._plans) == 4
+
+
+READS = {
+    "float": (lambda x: float(F.sum(x).array), "float.. reads the device"),
+    "bool": (lambda x: 1 if (x > 0).all() else 2, "bool.. reads the device"),
+    "get": (lambda x: x.get(), "get.. reads the device"),
+    "to_cpu": (lambda x: minigan.backends.cuda.to_cpu(x), "get.. reads the device"),
+    "item": (lambda x: x.sum().item(), "item.. reads the device"),
+    "print": (lambda x: f"{x}", "printing reads the device"),
+    "mask": (lambda x: x[x > 0], "an index of booleans reads"),
+    "where": (lambda x: minigan.cuda.get_array_module(x).where(x > 0), "where.. reads the device"),
+    "rows": (lambda x: x[np.array([0])], "a ndarray is sent to the device"),
+    "upload": (lambda x: x + minigan.get_device(DEVICE).send(np.ones(4, "f")), "asarray.. sends a ndarray"),
+    "number": (lambda x: minigan.cuda.get_array_module(x).asarray(2.0), "asarray.. sends a float"),
+    "dot": (lambda x: x.dot(x.T), "dot.. is CuPy's call of cuBLAS"),
+    "random": (lambda x: minigan.cuda.get_array_module(x).random.rand(3), r"cupy.random.rand\(\) calls a library"),
+    "set": (lambda x: x.set(np.ones((3, 4), "f")), "set.. sends an array"),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_cannot_be_captured_is_said_with_its_line(name):
+    function, text = READS[name]
+    captured = cuda_graph.capture(lambda x: function(x))
+    captured(weights())  # the first call is as usual: much begins there
+    with pytest.raises(CaptureError, match=text) as caught:
+        captured(weights())
+    message = str(caught.value)
+    assert "cannot be captured: " in message and "keep the array, and read it after the step" in message
+    assert "test_cuda_graph.py line " in message and f'`"{name}": (lambda x: ' in message
+    assert not cuda_graph.is_capturing()
+    function(weights())  # life goes on
+
+
+def test_a_refused_step_leaves_the_counts_and_can_go_on():
+    net = minigan.links.Linear(4, 2)
+    net.to_device(DEVICE)
+    optimizer = optimizers.Adam().setup(net)
+
+    def step(x):
+        loss = F.mean(net(x) ** 2)
+        net.cleargrads()
+        loss.backward()
+        optimizer.update()
+        return float(loss.array)
+
+    captured = cuda_graph.capture(step)
+    captured(weights())
+    with pytest.raises(CaptureError, match="return float.loss.array"):
+        captured(weights())
+    step(weights())
+    assert optimizer.t == net.W.update_rule.t == 3
+
+
+def test_a_number_that_changes_is_found():
+    numbers = iter(range(9))
+    captured = cuda_graph.capture(lambda x: x * next(numbers))
+    for _ in range(3):
+        captured(weights())
+    with pytest.raises(CaptureError, match=r"not the same each time: operation 0 was \('mul'.*'2'\); now .*'3'\)"):
+        captured(weights())
+
+
+def test_memory_that_moves_is_found():
+    state = [weights()]
+
+    def step(x):
+        state[0] = state[0] + x
+
+    captured = cuda_graph.capture(step)
+    for _ in range(3):
+        captured(weights())
+    with pytest.raises(CaptureError, match="not the same each time: operation 0 was .*memory at"):
+        captured(weights())
+
+
+def test_a_loop_that_grows_is_found():
+    lengths = iter([1, 1, 1, 2])
+    captured = cuda_graph.capture(lambda x: [x + 1 for _ in range(next(lengths))])
+    for _ in range(3):
+        captured(weights())
+    with pytest.raises(CaptureError, match="operation 1 was nothing; now .*'add'"):
+        captured(weights())
+
+
+def trained_classifier(graph, optimizer, steps=8, hooks=(), change=None, dict_batches=False, dropout=0.5):
+    random.seed(2)
+
+    class Net(minigan.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l1, self.l2 = minigan.links.Linear(4, 6), minigan.links.Linear(6, 3)
+
+        def forward(self, x, t):
+            loss = F.softmax_cross_entropy(self.l2(F.dropout(F.relu(self.l1(x)), dropout)), t)
+            minigan.report({"loss": loss, "one": 1.0}, self)
+            return loss
+
+    net = Net()
+    optimizer = optimizer.setup(net)
+    for hook in hooks:
+        optimizer.add_hook(hook)
+    rows = list(zip(floats(20, 4), np.arange(20, dtype=np.int32) % 3))
+    if dict_batches:
+        rows = [{"t": t, "x": x} for x, t in rows]
+    this = training.StandardUpdater(SerialIterator(rows, 5, shuffle=False), optimizer, device=DEVICE)
+    trainer, losses = training.Trainer(this), []
+    with minigan.using_config("cuda_graph", graph):
+        for i in range(steps):
+            trainer.observation = {}
+            with trainer.reporter.scope(trainer.observation):
+                this.update()
+            losses.append(trainer.observation["main/loss"])
+            if change:
+                change(optimizer, i)
+    losses = [float(getattr(loss, "array", loss)) for loss in losses]
+    return losses, [p.array.get() for p in net.params()], this
+
+
+HOOKS = [minigan.optimizer_hooks.WeightDecay(0.01), minigan.optimizer_hooks.GradientClipping(0.1)]
+
+
+@pytest.mark.parametrize("name, arguments, hooks, dict_batches",
+    [("Adam", {}, HOOKS, False), ("SGD", {}, (), True), ("AdaGrad", {}, (), False), ("MomentumSGD", {}, HOOKS, False)]
+)  # fmt: skip
+def test_any_updater_and_optimizer(name, arguments, hooks, dict_batches):
+    make = getattr(optimizers, name)
+    want, want_weights, _ = trained_classifier(False, make(**arguments), hooks=hooks, dict_batches=dict_batches)
+    losses, found, this = trained_classifier(True, make(**arguments), hooks=hooks, dict_batches=dict_batches)
+    assert losses == want and this.epoch == 2
+    for a, b in zip(found, want_weights):
+        np.testing.assert_array_equal(a, b)
+    ((_, captured),) = this._graphs.items()
+    assert [plan.calls for plan in captured._plans.values()] == [8]
+
+
+def test_a_rate_that_is_part_of_the_graph_captures_anew():
+    """AdaGrad has no kernel: its rate is a number in the graph."""
+
+    def change(optimizer, i):
+        if i == 5:
+            optimizer.lr = 0.5
+
+    want, want_weights, _ = trained_classifier(False, optimizers.AdaGrad(), change=change)
+    losses, found, this = trained_classifier(True, optimizers.AdaGrad(), change=change)
+    assert losses == want and all(np.array_equal(a, b) for a, b in zip(found, want_weights))
+    ((_, captured),) = this._graphs.items()
+    assert [plan.calls for plan in captured._plans.values()] == [2]  # begun again with the seventh step
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.MSVAG, optimizers.AMSGrad])
+def test_a_rule_that_counts_steps_is_refused(optimizer):
+    with pytest.raises(CaptureError, match="Rule depends on how many there were"):
+        trained_classifier(True, optimizer())
+
+
+def test_a_frozen_parameter_captures_anew():
+    def change(optimizer, i):
+        optimizer.target.l1.W.update_rule.enabled = i < 5
+
+    want, want_weights, _ = trained_classifier(False, optimizers.Adam(), change=change)
+    losses, found, this = trained_classifier(True, optimizers.Adam(), change=change)
+    assert losses == want and all(np.array_equal(a, b) for a, b in zip(found, want_weights))
+
+
+def test_on_the_cpu_and_inside_another():
+    with pytest.raises(CaptureError, match="the step is on the CPU, and a graph needs a GPU"):
+        cuda_graph.capture(lambda x: x)(np.ones(3))
+    inner = cuda_graph.capture(lambda x: x + 1)
+    outer = cuda_graph.capture(lambda x: inner(x))
+    with pytest.raises(CaptureError, match="calls another one"):
+        for _ in range(3):
+            outer(weights())
+
+
+# The graph of CuPy itself, as far as one can tell without a GPU: what is asked of CuPy, in which order
+
+
+class FakeGPU(minigan.backend.Device):
+    """A device whose arrays are NumPy's, with as much of CuPy as a capture asks for; it writes down what is asked."""
+
+    name = "@fake"
+
+    def __init__(self):
+        self.asked, self.current, self.broken = [], FakeStream(self, "current"), False
+        self.xp = types.SimpleNamespace(
+            __name__="cupy", empty=np.empty,
+            cuda=types.SimpleNamespace(
+                Stream=lambda non_blocking: FakeStream(self, f"non_blocking={non_blocking}"),
+                MemoryPool=lambda: types.SimpleNamespace(malloc="private"), get_current_stream=lambda: self.current,
+                using_allocator=lambda malloc: contextlib.nullcontext(self.asked.append(f"memory {malloc}")),
+            ),
+        )  # fmt: skip
+
+    def _send(self, array):
+        return array
+
+
+class FakeStream:
+    def __init__(self, gpu, name):
+        self.gpu, self.name = gpu, name
+
+    def record(self):
+        return self.name
+
+    def wait_event(self, event):
+        self.gpu.asked.append(f"{self.name} waits for {event}")
+
+    def begin_capture(self):
+        assert self.gpu.current is self
+        self.gpu.asked.append("begin")
+
+    def end_capture(self):
+        self.gpu.asked.append("end")
+        if self.gpu.broken:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+        return types.SimpleNamespace(launch=lambda: self.gpu.asked.append(f"launch on {self.gpu.current.name}"))
+
+    def __enter__(self):
+        self.before, self.gpu.current = self.gpu.current, self
+
+    def __exit__(self, *error):
+        self.gpu.current = self.before
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(cuda_graph.gemm, "unavailable_reason", lambda: "")
+    return FakeGPU()
+
+
+ASIDE = ["non_blocking=True waits for current", "memory private"]
+BACK = ["current waits for non_blocking=True"]
+
+
+def test_what_is_asked_of_cupy(gpu):
+    times, shares, seen = [0], [], []
+
+    def step(x, n):
+        gpu.asked.append("step")
+        assert gc.isenabled() == (len(gpu.asked) < 12)
+        cuda_graph.host(lambda: times.__setitem__(0, times[0] + 1))
+        shares.append(cuda_graph.number(lambda: times[0] / 2, np.float32))
+        seen.append(x)
+        return x + n
+
+    captured = cuda_graph.capture(step, gpu)
+    for i in range(5):
+        captured(np.full(3, i, np.float32), 7)
+    eager = [*ASIDE, "step", *BACK]
+    assert gpu.asked == [*eager * 2, *ASIDE, "begin", "step", "end", *BACK, *["launch on current"] * 3]
+    assert gc.isenabled() and times == [5]
+    assert shares[:2] == [0.5, 1.0] and shares[2].dtype == np.float32 and shares[2] == 2.5  # filled before each launch
+    assert all(x is seen[0] for x in seen) and seen[0].tolist() == [4, 4, 4]  # the batch lies where the graph reads it
+
+
+def test_a_capture_that_fails_on_a_gpu(gpu):
+    times, gpu.broken = [0], True
+
+    def step(x):
+        cuda_graph.host(lambda: times.__setitem__(0, times[0] + 1))
+        if "begin" in gpu.asked:
+            raise NotImplementedError("calling cuRAND API during stream capture is currently unsupported")
+        return x
+
+    captured = cuda_graph.capture(step, gpu)
+    captured(np.zeros(2)), captured(np.zeros(2))
+    with pytest.raises(CaptureError, match=r"line \d+, `raise NotImplementedError.*: calling cuRAND API"):
+        captured(np.zeros(2))
+    assert gpu.asked[-2:] == ["end", *BACK] and gpu.current.name == "current" and gc.isenabled()
+    assert times == [2] and not cuda_graph.is_capturing() and not captured._plans
+    gpu.asked.clear()
+    captured(np.zeros(2))  # begins anew
+
+
+def test_other_errors_of_a_step_stay_what_they_are(gpu):
+    with pytest.raises(RuntimeError, match="^mine$"):
+        cuda_graph.capture(lambda x: (_ for _ in ()).throw(RuntimeError("mine")), gpu)(np.zeros(2))
+
+
+def test_no_cublas_no_graph(gpu, monkeypatch):
+    monkeypatch.setattr(cuda_graph.gemm, "unavailable_reason", lambda: "MINIGAN_CUBLAS=0 is set in the environment")
+    with pytest.raises(CaptureError, match="matrix products cannot be captured, and MINIGAN_CUBLAS=0"):
+        cuda_graph.capture(lambda x: x, gpu)(np.zeros(2))
