@@ -14,8 +14,8 @@ if importlib.util.find_spec("minigan.kernels") is None:
 
 from minigan import (
     backend, computational_graph, configuration, core, cuda_graph, dataset, datasets, distributions, function,
-    function_hook, function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks, links, optimizer,
-    optimizer_hooks, optimizers, random, reporter, serializer, serializers, training, utils,
+    function_hook, function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks,
+    links, optimizer, optimizer_hooks, optimizers, random, reporter, serializer, serializers, training, utils,
 )  # fmt: skip
 from minigan._version import __version__
 from minigan.backend import (
@@ -51,15 +51,14 @@ Variable.mean = _mean  # type: ignore[attr-defined]  # the one method of Variabl
 
 __all__ = [
     "AbstractSerializer", "Chain", "ChainList", "DebugMode", "Deserializer", "DictSummary", "Distribution", "Function",
-    "FunctionAdapter", "FunctionHook", "FunctionNode", "GradientMethod", "Initializer", "Link", "LinkHook",
-    "Optimizer", "Parameter", "Reporter", "Sequential", "Serializer", "Summary", "UpdateRule", "Variable",
-    "__version__", "as_array", "as_variable", "backend", "backward", "computational_graph", "config", "configuration",
-    "core", "cross_entropy", "cuda", "cuda_graph", "dataset", "datasets", "distributions", "force_backprop_mode", "function",
-    "function_hook", "function_hooks", "functions", "get_array_types", "get_compute_mode", "get_cpu_array_types",
-    "get_current_reporter", "get_device", "get_dtype", "get_function_hooks", "global_config", "grad", "gradient_check",
-    "initializers", "is_arrays_compatible", "is_debug", "iterators", "kl_divergence", "link", "link_hook",
-    "link_hooks", "links", "mixed16", "no_backprop_mode", "optimizer", "optimizer_hooks", "optimizers",
-    "print_runtime_info", "random", "register_kl", "report", "report_scope", "reporter", "serializer", "serializers",
-    "set_debug", "should_use_cudnn", "should_use_cudnn_tensor_core", "training", "using_config", "using_device",
-    "utils", "variable",
+    "FunctionAdapter", "FunctionHook", "FunctionNode", "GradientMethod", "Initializer", "Link", "LinkHook", "Optimizer",
+    "Parameter", "Reporter", "Sequential", "Serializer", "Summary", "UpdateRule", "Variable", "__version__", "as_array",
+    "as_variable", "backend", "backward", "computational_graph", "config", "configuration", "core", "cross_entropy",
+    "cuda", "cuda_graph", "dataset", "datasets", "distributions", "force_backprop_mode", "function", "function_hook",
+    "function_hooks", "functions", "get_array_types", "get_compute_mode", "get_cpu_array_types", "get_current_reporter",
+    "get_device", "get_dtype", "get_function_hooks", "global_config", "grad", "gradient_check", "initializers",
+    "is_arrays_compatible", "is_debug", "iterators", "kl_divergence", "link", "link_hook", "link_hooks", "links",
+    "mixed16", "no_backprop_mode", "optimizer", "optimizer_hooks", "optimizers", "print_runtime_info", "random",
+    "register_kl", "report", "report_scope", "reporter", "serializer", "serializers", "set_debug", "should_use_cudnn",
+    "should_use_cudnn_tensor_core", "training", "using_config", "using_device", "utils", "variable",
 ]  # fmt: skip
