@@ -6,14 +6,16 @@
 // vectors (N, C) inner = 1. A channel has count = outer inner numbers. Neither the normalised values nor the activation's
 // mask are stored: the backward pass finds both again from x.
 //
-// Compiled for REAL = float or double, VEC = numbers moved at once (4 or 2: 16 bytes; it must divide inner), ACT = 0
-// (none), 1 (ReLU) or 2 (LeakyReLU), and ROWS = 1 where inner is 1. Blocks have 256 threads.
+// Compiled for REAL = float or double, what is computed with, and STORE, what x, y and their gradients are in memory: REAL,
+// or with HALF = 1 the 16 bits of a half. VEC = numbers moved at once (16 bytes; it must divide inner), ACT = 0 (none), 1
+// (ReLU) or 2 (LeakyReLU), ROWS = 1 where inner is 1. Blocks have 256 threads.
 //
 // Grid (splits, C): a channel belongs to `splits` blocks, whose threads run over it side by side. With ROWS the grid is
 // (splits, ceil(C / 32)): lanes are neighbouring channels, warps are rows. Splits are at most 256.
 // variant: REAL=float VEC=1 ACT=1 ROWS=1
 // variant: REAL=double VEC=2 ACT=0 ROWS=0
 // variant: REAL=double VEC=1 ACT=2 ROWS=1
+// variant: REAL=float VEC=8 ACT=2 ROWS=0 HALF=1
 
 #ifndef VEC
 #define REAL float
@@ -21,12 +23,45 @@
 #define ACT 2
 #define ROWS 0
 #endif
+#ifndef HALF
+#define HALF 0
+#endif
+#if HALF
+#undef STORE
+#define STORE unsigned short
+#elif !defined(STORE)
+#define STORE REAL
+#endif
 
 #define THREADS 256
 #define WARPS (THREADS / 32)
 #define ALL 0xffffffffu
 
-struct alignas(sizeof(REAL) * VEC) Pack { REAL at[VEC]; };
+struct alignas(sizeof(STORE) * VEC) Pack { STORE at[VEC]; };
+
+#if HALF
+// Without cuda_fp16.h, which is not everywhere: 2^112 brings a half's exponent to that of a float, subnormal or not.
+__device__ __forceinline__ REAL get(STORE h)
+{
+    const int sign = (h & 0x8000) << 16, rest = (h & 0x7fff) << 13;
+    const float size = __int_as_float(rest) * __int_as_float(0x77800000);
+    return __int_as_float(sign | ((h & 0x7c00) == 0x7c00 ? rest | 0x7f800000 : __float_as_int(size)));
+}
+
+// Rounded to the nearest, to the even one of two.
+__device__ __forceinline__ STORE put(REAL f)
+{
+    const int bits = __float_as_int(f), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    if (size > 0x7f800000) return (STORE)(sign | 0x7e00);   // NaN
+    if (size >= 0x47800000) return (STORE)(sign | 0x7c00);  // infinity, or too large
+    if (size < 0x38800000)                                  // subnormal: the addition rounds
+        return (STORE)(sign | (__float_as_int(__int_as_float(size) + 0.5f) - 0x3f000000));
+    return (STORE)(sign | ((size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13));
+}
+#else
+__device__ __forceinline__ REAL get(REAL x) { return x; }
+__device__ __forceinline__ REAL put(REAL x) { return x; }
+#endif
 
 // What this thread has to do: channel c, packs first, first + step, ... of its count / VEC.
 struct Part { int c, first, step; bool valid; };
@@ -120,9 +155,9 @@ struct Sums {
     }
 };
 
-__device__ __forceinline__ REAL first_number(const REAL* __restrict__ x, int c, int inner)
+__device__ __forceinline__ REAL first_number(const STORE* __restrict__ x, int c, int inner)
 {
-    return x[(long long)c * inner];
+    return get(x[(long long)c * inner]);
 }
 
 // Not by fmax, which would hide a NaN.
@@ -156,19 +191,19 @@ __device__ __forceinline__ REAL behind(REAL g, REAL h, REAL slope)   // the grad
 // number. Each thread sums distances from the first number it meets itself, then turns the sums into Moments.
 // Bytes: x once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bn_moments(const REAL* __restrict__ x, REAL* __restrict__ parts, int count, int channels, int inner)
+bn_moments(const STORE* __restrict__ x, REAL* __restrict__ parts, int count, int channels, int inner)
 {
     const Part part = my_part(channels);
     Moments a = Moments::zero();
     if (part.valid && part.first < count / VEC) {
         const Pack* packs = (const Pack*)x;
-        const REAL origin = packs[place(part.first, part.c, channels, inner / VEC)].at[0];
+        const REAL origin = get(packs[place(part.first, part.c, channels, inner / VEC)].at[0]);
         REAL sum = 0, squares = 0;
         for (int j = part.first; j < count / VEC; j += part.step) {
             const Pack p = packs[place(j, part.c, channels, inner / VEC)];
             a.n += VEC;
             for (int k = 0; k < VEC; ++k) {
-                const REAL d = p.at[k] - origin;
+                const REAL d = get(p.at[k]) - origin;
                 sum += d;
                 squares += d * d;
             }
@@ -183,8 +218,8 @@ bn_moments(const REAL* __restrict__ x, REAL* __restrict__ parts, int count, int 
 // Second half and result. mean, var (biased) and inv_std get the statistics; running_* <- decay running + (1 - decay) new
 // with the unbiased variance, unless decay is 1. Bytes: x once, y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bn_forward(const REAL* __restrict__ x, const REAL* __restrict__ parts, const REAL* __restrict__ gamma,
-           const REAL* __restrict__ beta, REAL* __restrict__ y, double* __restrict__ mean, double* __restrict__ var,
+bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const REAL* __restrict__ gamma,
+           const REAL* __restrict__ beta, STORE* __restrict__ y, double* __restrict__ mean, double* __restrict__ var,
            double* __restrict__ inv_std, REAL* __restrict__ running_mean, REAL* __restrict__ running_var, int count,
            int channels, int inner, REAL eps, REAL decay, REAL slope)
 {
@@ -208,15 +243,15 @@ bn_forward(const REAL* __restrict__ x, const REAL* __restrict__ parts, const REA
     for (int j = part.first; j < count / VEC; j += part.step) {
         const long long i = place(j, c, channels, inner / VEC);
         Pack p = ((const Pack*)x)[i];
-        for (int k = 0; k < VEC; ++k) p.at[k] = activate((p.at[k] - near) * scale + shift, slope);
+        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - near) * scale + shift, slope));
         ((Pack*)y)[i] = p;
     }
 }
 
 // With given statistics. Bytes: x once, y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bn_fixed(const REAL* __restrict__ x, const REAL* __restrict__ gamma, const REAL* __restrict__ beta,
-         const REAL* __restrict__ mean, const REAL* __restrict__ var, REAL* __restrict__ y, int count, int channels,
+bn_fixed(const STORE* __restrict__ x, const REAL* __restrict__ gamma, const REAL* __restrict__ beta,
+         const REAL* __restrict__ mean, const REAL* __restrict__ var, STORE* __restrict__ y, int count, int channels,
          int inner, REAL eps, REAL slope)
 {
     const Part part = my_part(channels);
@@ -226,14 +261,14 @@ bn_fixed(const REAL* __restrict__ x, const REAL* __restrict__ gamma, const REAL*
     for (int j = part.first; j < count / VEC; j += part.step) {
         const long long i = place(j, c, channels, inner / VEC);
         Pack p = ((const Pack*)x)[i];
-        for (int k = 0; k < VEC; ++k) p.at[k] = activate((p.at[k] - m) * scale + shift, slope);
+        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - m) * scale + shift, slope));
         ((Pack*)y)[i] = p;
     }
 }
 
 // Backward, first half: per split the sums of g and g xhat, g being gy in front of the activation. Bytes: x, gy once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bn_sums(const REAL* __restrict__ x, const REAL* __restrict__ gy, const REAL* __restrict__ gamma,
+bn_sums(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* __restrict__ gamma,
         const REAL* __restrict__ beta, const double* __restrict__ mean, const double* __restrict__ inv_std,
         REAL* __restrict__ parts, int count, int channels, int inner, REAL slope)
 {
@@ -247,7 +282,7 @@ bn_sums(const REAL* __restrict__ x, const REAL* __restrict__ gy, const REAL* __r
             const long long i = place(j, c, channels, inner / VEC);
             const Pack p = ((const Pack*)x)[i], q = ((const Pack*)gy)[i];
             for (int k = 0; k < VEC; ++k) {
-                const REAL d = p.at[k] - near, g = behind(q.at[k], d * scale + shift, slope);
+                const REAL d = get(p.at[k]) - near, g = behind(get(q.at[k]), d * scale + shift, slope);
                 a.g += g;
                 a.gx += g * d;
             }
@@ -260,9 +295,9 @@ bn_sums(const REAL* __restrict__ x, const REAL* __restrict__ gy, const REAL* __r
 // Second half: gbeta = sum g, ggamma = sum g xhat, gx = gamma inv_std (g - (gbeta + xhat ggamma) / count).
 // Bytes: x, gy, gx once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-bn_backward(const REAL* __restrict__ x, const REAL* __restrict__ gy, const REAL* __restrict__ parts,
+bn_backward(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* __restrict__ parts,
             const REAL* __restrict__ gamma, const REAL* __restrict__ beta, const double* __restrict__ mean,
-            const double* __restrict__ inv_std, REAL* __restrict__ gx, REAL* __restrict__ ggamma,
+            const double* __restrict__ inv_std, STORE* __restrict__ gx, REAL* __restrict__ ggamma,
             REAL* __restrict__ gbeta, int count, int channels, int inner, REAL slope)
 {
     const Part part = my_part(channels);
@@ -281,8 +316,8 @@ bn_backward(const REAL* __restrict__ x, const REAL* __restrict__ gy, const REAL*
         Pack p = ((const Pack*)x)[i];
         const Pack q = ((const Pack*)gy)[i];
         for (int k = 0; k < VEC; ++k) {
-            const REAL d = p.at[k] - near, g = behind(q.at[k], d * scale + shift, slope);
-            p.at[k] = scale * (g - base - d * tilt);
+            const REAL d = get(p.at[k]) - near, g = behind(get(q.at[k]), d * scale + shift, slope);
+            p.at[k] = put(scale * (g - base - d * tilt));
         }
         ((Pack*)gx)[i] = p;
     }

@@ -41,7 +41,8 @@ class Plan(NamedTuple):
 
     def flat(self, x: Any) -> Any:
         """The memory of an array that lies like x, as a contiguous array."""
-        return x.transpose(self.order)
+        flat = x.transpose(self.order)
+        return flat.view(np.uint16) if x.dtype == np.float16 else flat
 
     def pack(self, *arrays: Any) -> int:
         """How many numbers of these arrays can be moved at once."""
@@ -61,15 +62,22 @@ class Plan(NamedTuple):
 
 @cache
 def _kernel(entry: str, outputs: tuple[str, ...], dtype: Any, pack: int, activation: str | None, rows: bool) -> Kernel:
-    constants = {"REAL": REAL[dtype], "VEC": pack, "ACT": ACTIVATIONS[activation], "ROWS": int(rows)}
+    half = dtype == np.float16
+    real = "float" if half else REAL[dtype]
+    constants = {"REAL": real, "VEC": pack, "ACT": ACTIVATIONS[activation], "ROWS": int(rows)}
+    constants |= {"HALF": 1, "STORE": "unsigned short"} if half else {"STORE": real}
     return kernel("batch_norm.cu", entry, outputs, True, **constants)
 
 
 def plan(
     x: Any, gamma: Any, beta: Any, axis: tuple[int, ...], activation: str | None = None, slope: float = 0.0
 ) -> Plan | None:
-    """How the kernels would do it; None where they cannot: on the CPU, in float16, for axes in other orders."""
-    if not x.size or not available_for(x, gamma, beta):
+    """How the kernels would do it; None where they cannot: on the CPU, for axes in other orders.
+
+    x is of the dtype of gamma and beta, float32 or float64, or float16 beside float32.
+    """
+    wide = gamma.dtype == np.float32 if x.dtype == np.float16 else x.dtype == gamma.dtype
+    if not x.size or not wide or not available_for(gamma, beta):
         return None
     layout = _layout(x.shape, x.strides, x.itemsize, axis)
     return layout and Plan(*layout, activation, slope)
@@ -105,7 +113,7 @@ def forward(
     y = xp.empty_like(x)
     pack = plan.pack(x, y)
     splits, columns = plan.grid(pack)
-    parts = xp.empty((splits * plan.channels, 3), x.dtype)
+    parts = xp.empty((splits * plan.channels, 3), gamma.dtype)
     moments = plan.kernel("bn_moments", ("parts",), x, pack)
     launch(moments, (splits, columns), (THREADS,), (plan.flat(x), parts, *plan.sizes))
     mean, var, inv_std = (xp.empty(gamma.shape, np.float64) for _ in range(3))
@@ -144,7 +152,7 @@ def backward(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any,
         gy = copy
     pack = plan.pack(x, gy, gx)
     splits, columns = plan.grid(pack)
-    parts = xp.empty((splits * plan.channels, 2), x.dtype)
+    parts = xp.empty((splits * plan.channels, 2), gamma.dtype)
     parameters = [_contiguous(p) for p in (gamma, beta, mean, inv_std)]
     both = plan.flat(x), plan.flat(gy)
     sums = plan.kernel("bn_sums", ("parts",), x, pack)
@@ -160,7 +168,7 @@ def backward(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any,
 
 def _dense(plan: Plan, x: Any) -> Any:
     """x in the memory that the plan describes: a copy only of an array with gaps, or one that lies otherwise."""
-    return x if plan.flat(x).flags.c_contiguous else array_module(x).ascontiguousarray(x)
+    return x if x.transpose(plan.order).flags.c_contiguous else array_module(x).ascontiguousarray(x)
 
 
 def _contiguous(parameter: Any) -> Any:

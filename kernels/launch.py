@@ -31,6 +31,7 @@ MOST_THREADS, MOST_SHARED, MOST_BLOCKS, MOST_INDEX = 1024, 48 * 1024, (2**31 - 1
 _TYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
+    "unsigned short": np.uint16,
 }  # fmt: skip
 _enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
 

@@ -73,10 +73,37 @@ def test_kernels_against_formulas(shape, by_channel, dtype, activation, mean):
 @pytest.mark.parametrize("order", ORDERS)
 @needs_emulator
 def test_kernels_are_clean(order):
-    for shape, by_channel, dtype, activation, _ in (CASES[1], CASES[2], CASES[5]):
-        x, gamma, beta, gy = arguments(shape, dtype, 0)
+    halves = (2, 3, 5, 5), True, np.float16, None, 0
+    for shape, by_channel, dtype, activation, _ in (CASES[1], CASES[2], CASES[5], halves):
+        x, gamma, beta, gy = arguments(shape, np.promote_types(dtype, np.float32).type, 0)
+        x, gy = x.astype(dtype), gy.astype(dtype)
         with emulation("check", order, seed=1):
             everything(x, by_channel, gamma, beta, gy, activation, (0, *range(2, x.ndim)))
+
+
+def test_every_half_is_read_and_rounded_as_numpy_does():
+    x = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(1, 1, 256, 256)
+    one, zero = emulated(np.ones(1, np.float32)), emulated(np.zeros(1, np.float32))
+    for scale in (1.0, 0.3, 1e-4, 3.0):
+        gamma = emulated(np.array([scale], np.float32))
+        plan = fused.plan(emulated(x), gamma, zero, (0, 2, 3))
+        found = fused.forward_fixed(plan, emulated(x), gamma, zero, zero, one, 0.0).get()
+        with np.errstate(all="ignore"):
+            want = (x.astype(np.float32) * np.float32(scale)).astype(np.float16)
+        np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_halves_are_computed_as_floats(by_channel):
+    x, gamma, beta, gy = arguments((6, 5, 8, 8), np.float32, 3)
+    x, gy = x.astype(np.float16), gy.astype(np.float16)
+    with emulation() as launches:
+        found = everything(x, by_channel, gamma, beta, gy, "leaky_relu", (0, 2, 3))
+    assert launches[0].kernel.constants["VEC"] == 8
+    assert [a.dtype for a in found[:6:4]] == [np.float16] * 2 and found[5].dtype == np.float32
+    for i, (a, want) in enumerate(zip(found, twin(x, gamma, beta, gy, "leaky_relu", (0, 2, 3)))):
+        tolerance = 1e-3 if a.dtype == np.float16 else 3e-6  # what is stored as a half, and what is not
+        np.testing.assert_allclose(a, want, rtol=0, atol=tolerance * abs(want).max(), err_msg=str(i))
 
 
 def test_several_blocks_share_a_channel():
