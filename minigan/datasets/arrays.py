@@ -53,7 +53,7 @@ def _choose(path: Path, names: tuple[str, ...], present: Iterable[str]) -> str:
     for name in names:
         if name in present:
             return name
-    has = ", ".join(sorted(present)[:12]) or "nothing"
+    has = ", ".join(name[:40] for name in sorted(present)[:12]) or "nothing"
     raise DataError(f"{path}: there is no array {' or '.join(names)} in the file (it has {has}); wanted x_train, "
                     f"y_train (or t_train), x_test, y_test (or t_test); in a train.npz or test.npz x "
                     f"and y")  # fmt: skip

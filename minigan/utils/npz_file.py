@@ -83,7 +83,7 @@ class Archive(Mapping[str, "Stored | None"]):
         for info in self._archive.infolist():
             if info.filename.endswith(".npy"):
                 if info.filename[:-4] in self._members:
-                    raise FileError(f"{source}: entry {info.filename[:-4]!r} is there twice; save the file anew")
+                    raise FileError(f"{source}: entry {info.filename[:-4]!r:.100} is there twice; save the file anew")
                 self._members[info.filename[:-4]] = info
 
     def __iter__(self) -> Iterator[str]:
@@ -133,7 +133,7 @@ class Archive(Mapping[str, "Stored | None"]):
             yield
         except _DAMAGE as error:
             reason = str(error)[:200] or type(error).__name__
-            raise FileError(f"{self._source}: entry {key!r} is damaged or not allowed: {reason}") from error
+            raise FileError(f"{self._source}: entry {key!r:.100} is damaged or not allowed: {reason}") from error
 
 
 class _Directory:

@@ -154,7 +154,7 @@ def change_npz(rng, content, others):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of names that are there twice
             for name, data in members:
-                archive.writestr(name, data, pick(rng, (8, 8, 8, 8, 0, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
+                archive.writestr(name or "x", data, pick(rng, (8, 8, 8, 8, 0, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
     result = stream.getvalue()
     if rng.random() < 0.1:  # flags (encrypted ...), methods and sizes in the directory
         at = result.rfind(b"PK\x01\x02") + pick(rng, (8, 10, 16, 20, 24, 28, 42))

@@ -164,7 +164,7 @@ def committed(file):
 HOSTILE = {
     "soft link": (lambda file: file.update({"W": h5py.SoftLink("/W")}), "link to another place"),
     "external link": (lambda file: file.update({"W": h5py.ExternalLink("elsewhere", "/x")}), "links are of a kind"),
-    "external data": (lambda file: file.create_dataset("W", (2, 2), "f4", external=[("elsewhere", 0, 16)]), "this file"),
+    "external data": (lambda file: file.create_dataset("W", (2, 2), "f4", external=[("else", 0, 16)]), "in this file"),
     "huge": (lambda file: file.create_dataset("W", (10**12, 3), "f4", chunks=(10, 3)), "are missing"),
     "compound": (lambda file: file.create_dataset("W", (2, 2), np.dtype([("a", "f4")])), "class 6"),
     "committed": (lambda file: file.create_dataset("W", (2, 2), committed(file)), "stored elsewhere"),
