@@ -110,7 +110,11 @@ static void touch(Word& w, const Touch& mine, const Place& here, const Region& r
     check_race(w.write, mine, here, r, p, bytes);
     if (write) {
         for (const Touch& t : w.read) check_race(t, mine, here, r, p, bytes);
+        const Touch& last = w.write;
+        const bool still_plain = last.block1 == mine.block1 && last.thread == mine.thread && last.barriers == mine.barriers &&
+                                 last.syncs == mine.syncs && !last.atomic;
         w = {mine, {}};
+        if (still_plain) w.write.atomic = 0;  // an atomic operation does not hide the plain one right before it
     } else if (ordered(w.read[0])) {
         w.read[0] = mine;
     } else if (w.read[0].block1 != mine.block1 || w.read[0].thread / 32 != mine.thread / 32 || ordered(w.read[1])) {

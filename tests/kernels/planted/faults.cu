@@ -99,6 +99,14 @@ extern "C" __global__ void reads_what_others_add(const float* x, float* y, int n
     if (INDEX > 0 && INDEX < n) y[INDEX] = *y;
 }
 
+extern "C" __global__ void clears_and_adds(const float* x, float* y, int n)
+{
+    __shared__ float sum;
+    if (threadIdx.x == 0) sum = 0; atomicAdd(&sum, x[min(INDEX, n - 1)]);  // race
+    __syncthreads();
+    if (INDEX < n) y[INDEX] = sum;
+}
+
 extern "C" __global__ void last_block_without_fence(const float* x, float* y, int n)
 {
     __shared__ bool last;
