@@ -309,7 +309,7 @@ def test_a_folder_that_holds_a_run_is_refused(run, few):
 
 def test_dry_run_writes_nothing_and_says_what_would_be(few, tmp_path):
     result = call("train", "--data", few, "--dry-run", "--steps", 50, *TINY)
-    assert '"steps": 50' in result.stdout and "two iterations went well" in result.stdout
+    assert '"steps": 50' in result.stdout and "2 iterations went well" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

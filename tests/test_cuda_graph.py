@@ -7,11 +7,13 @@ import types
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from emulated import floats, needs_compiler
 
 import minigan
 import minigan.functions as F
 from minigan import cuda_graph, optimizers, random, training
+from minigan.cli import main
 from minigan.cuda_graph import CaptureError
 from minigan.gans import GANS, GANUpdater
 from minigan.gans.nets import ARCHITECTURES
@@ -292,6 +294,36 @@ def test_on_the_cpu_and_inside_another():
     with pytest.raises(CaptureError, match="calls another one"):
         for _ in range(3):
             outer(weights())
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)], prog_name="minigan")
+
+
+def test_train_with_graphs_by_the_command_line_and_go_on(tmp_path):
+    """A run that is stopped and goes on ends where one goes that was not, bit for bit, noise from the GPU included."""
+    options = "train gan --graph --device @emulator --quiet --width 4 --batch-size 4 --sample-every 2".split()
+    for name, steps in (("whole", 6), ("parted", 3)):
+        result = command(*options, "--steps", steps, "--snapshot-every", 3, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    result = command("train", "--resume", tmp_path / "parted", "--steps", 6, "--quiet")
+    assert result.exit_code == 0, result.output
+    found, want = (np.load(tmp_path / name / "snapshot_iter_6") for name in ("parted", "whole"))
+    assert want.files == found.files
+    for name in want.files:
+        if "elapsed" not in name and "extensions" not in name:
+            np.testing.assert_array_equal(found[name], want[name], err_msg=name)
+    assert not minigan.config.cuda_graph
+    assert command(*options, "--dry-run").output.count("4 iterations went well") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [((), "--graph is for a GPU; pass --device cuda:0"), (("--device", DEVICE, "--debug"), "--debug looks at every")],
+)
+def test_graphs_where_there_can_be_none(arguments, text):
+    result = command("train", "gan", "--graph", *arguments)
+    assert result.exit_code == 2 and text in result.output
 
 
 # The graph of CuPy itself, as far as one can tell without a GPU: what is asked of CuPy, in which order

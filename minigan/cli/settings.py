@@ -12,7 +12,7 @@ from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
 
 AUTO = "auto"  # --resume without a name
-COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0}
+COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False}
 FREE_ON_RESUME = ("data", "steps", "epochs", "device", "snapshot_every")  # all else would make it another run
 
 

@@ -31,7 +31,8 @@ from minigan.cli.settings import (
     settle_length,
 )
 from minigan.cli.watch import Progress, SampleGrid, Sanity, Stop
-from minigan.configuration import DebugMode, config
+from minigan.configuration import DebugMode, config, using_config
+from minigan.cuda_graph import WARM_UP
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.iterators import SerialIterator
 from minigan.serializers import save_npz
@@ -71,6 +72,7 @@ GRID = 64  # images in a sample grid
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Decides everything random.  [default: 0]")
 @device_option
+@click.option("--graph", is_flag=True, default=None, help="Launch each iteration as one CUDA graph.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/GAN-DATE-TIME]")
 @click.option(
     "--resume", is_flag=False, flag_value=AUTO, metavar="[RUN]",
@@ -84,7 +86,7 @@ GRID = 64  # images in a sample grid
     "--config", type=click.Path(dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
     callback=read_config_file, help="TOML file of options; environment and command line come first.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Check everything, do two iterations in memory, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything, do some iterations in memory, write nothing.")
 @click.option("--debug", is_flag=True, help="Name the function and link that give the first NaN. Slow.")
 @click.option("--quiet", is_flag=True, help="Print the run folder only.")
 def train(**given: Any) -> None:
@@ -104,6 +106,7 @@ def train(**given: Any) -> None:
     else:
         settings = effective_settings(given)
     place = named_device(settings["device"])
+    _check_graph(settings, place, debug)
     images, source = load_images(settings["data"])
     settings.update(channels=images.shape[1], size=images.shape[2])
     settle_length(settings, len(images))
@@ -113,6 +116,7 @@ def train(**given: Any) -> None:
     with ExitStack() as stack:
         stack.enter_context(place)
         stack.enter_context(DebugMode(debug))
+        stack.enter_context(using_config("cuda_graph", settings["graph"]))
         if dry_run:
             return _dry_run(settings, images, place)
         if run is None:
@@ -129,6 +133,16 @@ def train(**given: Any) -> None:
             _restore(trainer, run, [snapshot] if snapshot else run.snapshots(), settings["steps"], say)
             run.write_config({**run.read_config(), "settings": settings})
         _run(trainer, run, stop, settings, quiet)
+
+
+def _check_graph(settings: dict[str, Any], place: Any, debug: bool) -> None:
+    """Refuse `--graph` where there can be none; a run that is from before the option has none."""
+    if not settings.setdefault("graph", False):
+        return
+    if place.xp is numpy:
+        raise click.UsageError("--graph is for a GPU; pass --device cuda:0, too, or leave it out")
+    if debug:
+        raise click.UsageError("--debug looks at every result, which a --graph does not let; leave one of them out")
 
 
 def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], quiet: bool) -> None:
@@ -224,7 +238,13 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         return Trainer(updater, stop)
     trainer = Trainer(updater, stop, out=str(run.path))
     trainer.extend(extensions.LogReport(trigger=(settings["log_every"], "iteration")))
-    trainer.extend(Sanity(run))
+
+    def due(trainer: Trainer) -> bool:
+        """Whether something is written; reading the losses at every launch of a graph would make the GPU wait."""
+        places = (settings[f"{what}_every"] for what in ("log", "sample", "snapshot"))
+        return stop(trainer) or any(trainer.updater.iteration % every == 0 for every in places)
+
+    trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
     noise = numpy.random.RandomState(settings["seed"]).standard_normal((GRID, settings["z_dim"])).astype(numpy.float32)
     trainer.extend(
         SampleGrid(run, place.send(noise)), name="SampleGrid", trigger=(settings["sample_every"], "iteration")
@@ -261,15 +281,17 @@ def _restore(trainer: Trainer, run: RunFolder, snapshots: list[Path], steps: int
 
 
 def _dry_run(settings: dict[str, Any], images: Any, place: Any) -> None:
-    """Do two iterations in memory, so that whatever could fail fails now; print the settings and the time to expect."""
+    """Do some iterations in memory, so that what could fail fails now; print the settings and the time to expect."""
     trainer = _trainer(settings, images, place, None, Stop(2))
-    trainer.updater.update()
+    for _ in range(WARM_UP + 1 if settings["graph"] else 1):
+        trainer.updater.update()
     started = time.perf_counter()
     trainer.updater.update()
     step = time.perf_counter() - started
     click.echo(json.dumps(settings, indent=2))
     click.echo(
-        f"dry run: two iterations went well; at {step:.2f} s each all take about {step * settings['steps']:.0f} s"
+        f"dry run: {trainer.updater.iteration} iterations went well; "
+        f"at {step:.2f} s each all take about {step * settings['steps']:.0f} s"
     )
 
 
