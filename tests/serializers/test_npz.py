@@ -1,5 +1,6 @@
 import io
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -344,3 +345,58 @@ def test_the_contents_of_a_file_as_a_dict(tmp_path):
     link.W.array[...] = 0
     load_npz(tmp_path / "model", link, False)  # old scripts pass `strict` where `path` is now
     assert link.W.array.tolist() == [3, 3]
+
+
+def hostile():
+    good = archive(W=npy("<f4", (2,), b"\0" * 8)).getvalue()
+    directory = good.rindex(b"PK\x01\x02")
+    yield "encrypted", good[: directory + 8] + b"\x01" + good[directory + 9 :], "encrypted"
+    yield "directory", good[:-10] + (1 << 30).to_bytes(4, "little") + good[-6:], "damaged or cut short"
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as file:
+            file.writestr("W.npy", npy("<f4", (2,), b"\0" * 8))
+        yield f"method {method}", stream.getvalue(), f"method {method}, which NumPy does not use"
+    stream = io.BytesIO()
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(stream, "w") as file:
+        for value in (b"\1", b"\2"):
+            file.writestr("W.npy", npy("<f4", (2,), value * 8))
+    yield "twice", stream.getvalue(), "'W' is there twice"
+    yield "bomb", archive(W=npy("<f4", (1 << 21,), bytes(1 << 23))).getvalue(), r"shape \(2097152,\) in the file"
+    header = b"\x93NUMPY\x02\0" + (1 << 23).to_bytes(4, "little") + b" " * (1 << 23)
+    yield "long header", archive(W=header).getvalue(), "header cannot be read"
+    yield "date", archive(W=npy("<M8[s]", (2,), bytes(16))).getvalue(), "header cannot be read"
+
+
+KINDS = ["encrypted", "directory", "method 12", "method 14", "twice", "bomb", "long header", "date"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_hostile_archives_are_refused_and_take_no_memory(name):
+    _, content, says = next(case for case in hostile() if case[0] == name)
+    link = Link(W=(2,))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=says):
+        load_npz(io.BytesIO(content), link)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+    assert np.isnan(link.W.array).all()
+
+
+def test_what_nobody_asks_for_is_not_read():
+    stream = archive(W=npy("<f4", (2,), b"\0" * 8), bomb=npy("<f4", (1 << 21,), bytes(1 << 23)), junk=b"junk")
+    link = Link(W=(2,))
+    tracemalloc.start()
+    load_npz(stream, link)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+    assert (link.W.array == 0).all()
+
+
+def test_lists_go_to_a_file_and_back():
+    values = Values(sizes=[1, 2], pair=(0.5, 2.5))
+    stream = io.BytesIO()
+    save_npz(stream, values)
+    target = Values(sizes=[0], pair=())
+    load_npz(stream, target)
+    assert target.values == values.values
