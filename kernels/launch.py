@@ -183,6 +183,8 @@ def launch(
         kernel.on_gpu(xp, first.data.device_id)(grid, block, tuple(checked), shared_mem=shared)
         report = None
     else:
+        if xp is not np:
+            xp.noted(repr(kernel), grid, block, shared, *(a for a in checked if not isinstance(a, np.ndarray)), *reach)
         report = _emulate(kernel, grid, block, checked, shared, reach)
     if _emulation.launches is not None:
         _emulation.launches.append(Launch(kernel, grid, block, checked, report))
