@@ -22,7 +22,12 @@ struct Region {
     const char* name;
     Word* words;
 };
-struct Traffic { uint32_t site; int region, shared, write; const char* name; int64_t requests, sectors, ideal, conflicts; };
+struct Traffic {
+    uint32_t site;
+    int region, shared, write;
+    const char* name;
+    int64_t requests, sectors, ideal, conflicts;
+};
 struct Request { int lanes, bytes; uint64_t address[32]; };
 struct Site {                        // one load or store of the kernel's code
     Traffic traffic;
@@ -31,7 +36,8 @@ struct Site {                        // one load or store of the kernel's code
 };
 // An atomic operation behind a __threadfence: what its thread did, and others of its block before a barrier, is seen by
 // the threads that come to the same address by an atomic operation later ("the last block to arrive adds up").
-struct Signal { char* address; int thread, barriers; };
+struct Signal { const char* address; int thread, barriers; };
+struct Access { const char* p; size_t bytes; bool write; Place here; Region* region; Touch mine; };  // the present one
 
 static const unsigned MOST_ACCESSES = 1 << 25;     // of one thread: so many would take seconds anyway
 static const unsigned MOST_TIMES = 1024;           // that a thread's coming to one site is counted in a block: memory
@@ -39,28 +45,26 @@ static bool checking;
 static std::vector<Region> regions;
 static std::unordered_map<uint64_t, Site> sites;
 static std::vector<Traffic> traffic;
-static std::unordered_map<char*, std::unordered_map<int, std::vector<Signal>>> released;  // by address, by block
-static std::vector<Signal> acquired;                                                      // by this block
+static std::unordered_map<const char*, std::unordered_map<int, std::vector<Signal>>> released;  // by address, by block
+static std::vector<Signal> acquired;                                                            // by this block
 
 static uint32_t site_of(void* return_address) { return uint32_t((char*)return_address - &__ehdr_start - 1); }
 
-static void add_region(char* begin, size_t bytes, int unit, bool shared, bool initialised, bool read_only, const char* name)
+static void add_region(Region r)
 {
-    auto* words = (Word*)calloc(bytes / unit + 1, sizeof(Word));
-    regions.push_back({begin, bytes, unit, shared, initialised, read_only, name, words});
+    r.words = (Word*)calloc(r.bytes / r.unit + 1, sizeof(Word));
+    regions.push_back(r);
 }
 
 void checker_shared(char* begin, size_t bytes, const char* name)
 {
-    if (checking) add_region(begin, bytes, 4, true, false, false, name);
+    if (checking) add_region({begin, bytes, 4, true, false, false, name, nullptr});
 }
 
 static Region* find(const char* p)
 {
-    static size_t last;
-    if (last < regions.size() && p >= regions[last].begin && p < regions[last].begin + regions[last].bytes) return &regions[last];
     for (Region& r : regions)
-        if (p >= r.begin && p < r.begin + r.bytes) return last = &r - regions.data(), &r;
+        if (p >= r.begin && p < r.begin + r.bytes) return &r;
     return nullptr;
 }
 
@@ -75,10 +79,11 @@ static Region* nearest(const char* p)
     return best;
 }
 
-static void report_at(const char* kind, const Place& here, const Region* r, const char* p, size_t bytes, Place other = NOBODY)
+static void report_at(const char* kind, const Access& a, Place other = NOBODY)
 {
+    const Region* r = a.region;
     const int region = !r ? STRAY : r->shared ? NOWHERE : int(r - regions.data());
-    report({kind, nullptr, r ? r->name : nullptr, region, r ? p - r->begin : 0, int64_t(bytes), 1, here, other});
+    report({kind, nullptr, r ? r->name : nullptr, region, r ? a.p - r->begin : 0, int64_t(a.bytes), 1, a.here, other});
 }
 
 // Whether what `t` did earlier is certainly seen by the thread that runs now.
@@ -97,22 +102,23 @@ static bool ordered(const Touch& t)
     return false;
 }
 
-static void check_race(const Touch& t, const Touch& mine, const Place& here, const Region& r, const char* p, size_t bytes)
+static void check_race(const Touch& t, const Access& a)
 {
-    if ((t.atomic && mine.atomic) || ordered(t)) return;
-    report_at("race", here, &r, p, bytes, {t.site, 0, t.block1 - 1, t.thread});
+    if ((t.atomic && a.mine.atomic) || ordered(t)) return;
+    report_at("race", a, {t.site, 0, t.block1 - 1, t.thread});
 }
 
-static void touch(Word& w, const Touch& mine, const Place& here, const Region& r, const char* p, size_t bytes, bool write)
+static void touch(Word& w, const Access& a)
 {
-    if (r.shared && w.write.block1 != mine.block1) w = {};  // what an earlier block left; this one starts afresh
-    if ((!write || mine.atomic) && !r.initialised && !w.write.block1) report_at("uninitialised read", here, &r, p, bytes);
-    check_race(w.write, mine, here, r, p, bytes);
-    if (write) {
-        for (const Touch& t : w.read) check_race(t, mine, here, r, p, bytes);
+    const Touch& mine = a.mine;
+    if (a.region->shared && w.write.block1 != mine.block1) w = {};  // left by an earlier block
+    if ((!a.write || mine.atomic) && !a.region->initialised && !w.write.block1) report_at("uninitialised read", a);
+    check_race(w.write, a);
+    if (a.write) {
+        for (const Touch& t : w.read) check_race(t, a);
         const Touch& last = w.write;
-        const bool still_plain = last.block1 == mine.block1 && last.thread == mine.thread && last.barriers == mine.barriers &&
-                                 last.syncs == mine.syncs && !last.atomic;
+        const bool still_plain = last.block1 == mine.block1 && last.thread == mine.thread && !last.atomic &&
+                                 last.barriers == mine.barriers && last.syncs == mine.syncs;
         w = {mine, {}};
         if (still_plain) w.write.atomic = 0;  // an atomic operation does not hide the plain one right before it
     } else if (ordered(w.read[0])) {
@@ -122,23 +128,24 @@ static void touch(Word& w, const Touch& mine, const Place& here, const Region& r
     }
 }
 
-static void count(Region& r, uint32_t site, const char* p, size_t bytes, bool write)
+static void count(const Access& a)
 {
-    const int region = int(&r - regions.data()), warp = running->number / 32;
-    Site& s = sites[uint64_t(site) << 16 | region];
+    const Region& r = *a.region;
+    const int region = int(&r - regions.data()), thread = running->number;
+    Site& s = sites[uint64_t(a.here.site) << 16 | region];
     if (s.times.empty()) {
-        s.traffic = {site, r.shared ? -1 : region, r.shared, write, r.name, 0, 0, 0, 0};
+        s.traffic = {a.here.site, r.shared ? NOWHERE : region, r.shared, a.write, r.name, 0, 0, 0, 0};
         s.times.resize(blockDim.x * blockDim.y * blockDim.z);
         s.requests.resize((s.times.size() + 31) / 32);
     }
-    const unsigned time = s.times[running->number];
+    const unsigned time = s.times[thread];
     if (time == MOST_TIMES) return;
-    s.times[running->number]++;
-    auto& requests = s.requests[warp];
+    s.times[thread]++;
+    auto& requests = s.requests[thread / 32];
     if (requests.size() <= time) requests.resize(time + 1);
     Request& q = requests[time];
-    q.bytes = int(bytes);
-    q.address[q.lanes++] = uint64_t(r.shared ? p - r.begin : p - (char*)nullptr);
+    q.bytes = int(a.bytes);
+    q.address[q.lanes++] = uint64_t(r.shared ? a.p - r.begin : a.p - (char*)nullptr);
 }
 
 // How many different pieces of `size` bytes the lanes from `first` to `end` touch; with banks, the most in one bank.
@@ -195,18 +202,19 @@ static void access(void* pointer, size_t bytes, void* return_address, bool write
         stop();
     }
     if (on_stack(*running, p)) return;
-    Region* r = find(p);
-    if (!r || p + bytes > r->begin + r->bytes) {
-        report_at(write ? "out-of-bounds write" : "out-of-bounds read", here, r ? r : nearest(p), p, bytes);
-        stop();
-    }
-    if (write && r->read_only) report_at("write to an input", here, r, p, bytes);
     const int n = running->number;
     const Touch mine{block_number + 1, here.site, uint16_t(n), running->barriers, running->syncs[n % 32], atomic};
-    const size_t offset = p - r->begin;
-    for (size_t i = offset / r->unit; i <= (offset + bytes - 1) / r->unit; ++i)
-        touch(r->words[i], mine, here, *r, p, bytes, write);
-    count(*r, here.site, p, bytes, write);
+    Access a{p, bytes, write, here, find(p), mine};
+    if (!a.region || p + bytes > a.region->begin + a.region->bytes) {
+        if (!a.region) a.region = nearest(p);
+        report_at(write ? "out-of-bounds write" : "out-of-bounds read", a);
+        stop();
+    }
+    const Region& r = *a.region;
+    if (write && r.read_only) report_at("write to an input", a);
+    const size_t offset = p - r.begin;
+    for (size_t i = offset / r.unit; i <= (offset + bytes - 1) / r.unit; ++i) touch(r.words[i], a);
+    count(a);
 }
 
 void atomic_access(void* p, size_t bytes, void* return_address)
@@ -230,7 +238,7 @@ void emu_begin(int check)
 }
 void emu_region(char* begin, size_t bytes, int unit, int initialised, int read_only)
 {
-    add_region(begin, bytes, unit, false, initialised, read_only, nullptr);
+    add_region({begin, bytes, unit, false, initialised != 0, read_only != 0, nullptr, nullptr});
 }
 int64_t emu_unwritten(int region, int64_t* first)  // words of an output that nobody wrote, and the first one's offset
 {
@@ -281,6 +289,6 @@ UNDEFINED(out_of_bounds, "array overrun", nullptr, stop())
 void __ubsan_handle_type_mismatch_v1(Location* l, char* p)  // the address is not a multiple of what the type needs
 {
     if (!running || on_stack(*running, p)) return;
-    report_at("misaligned access", place(l->line), nearest(p), p, 0);
+    report_at("misaligned access", {p, 0, false, place(l->line), nearest(p), {}});
 }
 }

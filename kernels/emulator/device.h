@@ -69,11 +69,11 @@ struct Entry {
     static Entry* first;
 
     template <class... A> Entry(const char* name, int most_threads, void (*f)(A...))
-        : name(name), most_threads(most_threads), count(sizeof...(A)), function(reinterpret_cast<void (*)()>(f)), next(first)
+        : name(name), most_threads(most_threads), count(sizeof...(A)), function((void (*)())f), next(first)
     {
         static const Parameter list[] = {parameter<A>()..., {}};
         parameters = list;
-        call = [](void (*g)(), void** a) { apply(reinterpret_cast<void (*)(A...)>(g), a, std::index_sequence_for<A...>()); };
+        call = [](void (*g)(), void** a) { apply((void (*)(A...))g, a, std::index_sequence_for<A...>()); };
         first = this;
     }
     template <class T> static Parameter parameter()

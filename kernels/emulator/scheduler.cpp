@@ -48,7 +48,8 @@ Place place(int line) { return {0, line, block_number, running ? running->number
 void report(const Fault& fault)
 {
     for (Fault& f : faults)
-        if (f.kind == fault.kind && f.here.site == fault.here.site && f.here.line == fault.here.line && f.other.site == fault.other.site) {
+        if (f.kind == fault.kind && f.here.site == fault.here.site && f.here.line == fault.here.line &&
+            f.other.site == fault.other.site) {
             f.count++;
             return;
         }
@@ -56,6 +57,12 @@ void report(const Fault& fault)
 }
 
 // ---- fibers: makecontext lays out a new stack, after that _setjmp and _longjmp switch without a system call ----
+
+static char* reserve(size_t bytes)  // memory that costs nothing until it is touched
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return (char*)mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
 
 static void switch_to(Fiber& from, Fiber& to)
 {
@@ -89,8 +96,7 @@ static void fiber_main()
 static void start_threads()
 {
     if (idle.empty()) {
-        char* stack = (char*)mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        fibers.push_back(new Fiber{{}, stack, false});
+        fibers.push_back(new Fiber{{}, reserve(STACK), false});
         idle.push_back(fibers.back());
     }
     Fiber* f = idle.back();
@@ -190,7 +196,8 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
         stop();
     }
     auto& open = collections[first / 32];
-    auto c = std::find_if(open.begin(), open.end(), [=](auto& c) { return c.mask == mask && !(c.arrived >> lane & 1); });
+    const auto awaits_me = [=](const Collection& c) { return c.mask == mask && !(c.arrived >> lane & 1); };
+    auto c = std::find_if(open.begin(), open.end(), awaits_me);
     if (c == open.end()) c = open.insert(c, Collection{mask, 0, kind, line, width, {}, {}});
     if (c->line != line || c->kind != kind) {
         report("divergent warp", place(line), nullptr, {0, c->line, block_number, first + __builtin_ctz(c->arrived)});
@@ -224,7 +231,8 @@ void* shared_array(size_t bytes, const char* name, const char* function, int lin
     char* begin = shared_space + shared_used;
     shared_used += (bytes + SHARED_GAP + 255) / 256 * 256;
     if (total - dynamic_bytes > 48 << 10 || total > 227 << 10 || shared_used > SHARED_SPACE) {
-        report({"too much shared memory", "a block has 48 KB for such arrays", name, NOWHERE, 0, int64_t(total), 1, place(line), NOBODY});
+        const char* why = "a block has 48 KB for such arrays";
+        report({"too much shared memory", why, name, NOWHERE, 0, int64_t(total), 1, place(line), NOBODY});
         stop();
     }
     memset(begin, 0xff, bytes);  // NaN, or -1: what is read before it is written shows
@@ -306,15 +314,15 @@ extern "C" {
 const Entry* emu_entries() { return Entry::first; }
 
 // Returns how many faults there are by now; order: 0 forward, 1 reverse, 2 random.
-int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size_t shared, void** args, int schedule, unsigned seed)
+int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size_t shared, void** args, int schedule,
+               unsigned seed)
 {
     entry = e, arguments = args;
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
     threads.resize(size_t(block[0]) * block[1] * block[2]);
     order.resize(threads.size());
     collections.assign((threads.size() + 31) / 32, {});
-    if (!shared_space)
-        shared_space = (char*)mmap(nullptr, SHARED_SPACE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!shared_space) shared_space = reserve(SHARED_SPACE);
     dynamic_bytes = shared;
     shared_used = (SHARED_GAP + shared + SHARED_GAP + 255) / 256 * 256;
     shared_arrays.clear();

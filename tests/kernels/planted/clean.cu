@@ -68,7 +68,8 @@ extern "C" __global__ void transpose(const float* x, float* y, int rows, int col
     __syncthreads();
     const int to_column = blockIdx.y * 32 + threadIdx.x, to_row = blockIdx.x * 32 + threadIdx.y;
     for (int r = 0; r < 32; r += 8)
-        if (to_row + r < columns && to_column < rows) y[(to_row + r) * rows + to_column] = tile[threadIdx.x][threadIdx.y + r];
+        if (to_row + r < columns && to_column < rows)
+            y[(to_row + r) * rows + to_column] = tile[threadIdx.x][threadIdx.y + r];
 }
 
 extern "C" __global__ void histogram(const unsigned char* x, int* counts, unsigned char* even, int n)
@@ -115,7 +116,8 @@ extern "C" __global__ void collectives(int* out)
     mine[4 * n] = __shfl_sync(FULL, lane, 1, 8);
     mine[5 * n] = (int)__ballot_sync(FULL, lane % 3 == 0);
     mine[6 * n] = __any_sync(FULL, lane == 40) + 2 * __all_sync(FULL, lane < 40);
-    mine[7 * n] = __syncthreads_count(threadIdx.x < 10) + 1000 * __syncthreads_or(threadIdx.x == 3) + 2000 * __syncthreads_and(1);
+    mine[7 * n] = __syncthreads_count(threadIdx.x < 10) + 1000 * __syncthreads_or(threadIdx.x == 3);
+    mine[7 * n] += 2000 * __syncthreads_and(1);
     if (lane < 8) mine[8 * n] = __shfl_xor_sync(0xffu, lane, 7); else mine[8 * n] = -1;
     if (lane == 0) turns[threadIdx.x / 32] = 7;
     __syncwarp();
