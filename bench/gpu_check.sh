@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with a GPU, in one call of less than ten minutes: every test marked gpu, the kernels against their twins,
-# the benchmarks of layers and kernels, a short training. Logs and JSON (device, driver, versions, commit) go to OUT.
+# the benchmarks of layers, kernels and the training step (eager, as one graph, beside PyTorch's where it is installed),
+# short trainings with and without graphs. Logs and JSON (device, driver, versions, commit) go to OUT.
 #   bash bench/gpu_check.sh [OUT]        (default bench/results)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,5 +13,9 @@ MINIGAN_KERNEL_TESTS=@cupy:0 python -m pytest -rs tests/kernels/test_columns.py 
     tests/kernels/test_philox.py tests/kernels/test_optimizers.py 2>&1 | tee "$out/gpu_kernels.log" || status=1
 python bench/run.py --case kernels --device @cupy:0 --repeats 20 --json "$out/gpu_kernels.json" || status=1
 python bench/run.py --case layers --device @cupy:0 --repeats 20 --json "$out/gpu_layers.json" || status=1
-minigan train dcgan --device @cupy:0 --steps 20 --out "$out/gpu_run" --quiet && rm -rf "$out/gpu_run" || status=1
+timeout 150 python bench/run.py --case gpu_step --device @cupy:0 --repeats 20 --compiled --json "$out/gpu_step.json" || status=1
+timeout 60 python bench/run.py --case gpu_step --device @cupy:0 --repeats 20 --tf32 --json "$out/gpu_step_tf32.json" || status=1
+for graph in "" --graph; do
+    minigan train dcgan --device @cupy:0 --steps 20 $graph --out "$out/gpu_run" --quiet && rm -rf "$out/gpu_run" || status=1
+done
 exit $status

@@ -16,31 +16,39 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cases import gan_step, kernels, layers  # noqa: E402
+from cases import gan_step, gpu_step, kernels, layers  # noqa: E402
 from timing import measure, summary  # noqa: E402
 
 from minigan.backend import get_device  # noqa: E402
 from minigan.backends import cuda  # noqa: E402
+from minigan.configuration import config  # noqa: E402
+
+CASES = "layers", "kernels", "gan_step", "gpu_step"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--case", "chosen", type=click.Choice(["all", "layers", "kernels", "gan_step"]), default="all")
-@click.option("--device", default="@numpy", help="Where layers and kernels run: @numpy (no kernels), @cupy:0.")
+@click.option("--case", "chosen", type=click.Choice(["all", *CASES]), default="all")
+@click.option("--device", default="@numpy", help="Where all but gan_step runs: @numpy (no kernels), @cupy:0.")
 @click.option("--peer", "peers", multiple=True, metavar="NAME=PYTHON", help="torch or chainer; repeatable.")
 @click.option("--repeats", type=click.IntRange(1), default=10)
 @click.option("--quick", is_flag=True, help="Two repeats: to see that everything works.")
+@click.option("--tf32", is_flag=True, help="Let products of float32 round their factors, in all libraries.")
+@click.option("--compiled", is_flag=True, help="gpu_step by torch.compile, too.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the results there.")
-def main(chosen, device, peers, repeats, quick, out):
+def main(chosen, device, peers, repeats, quick, tf32, compiled, out):
     """Verify the variants against each other, then time them."""
     repeats = 2 if quick else repeats
     try:
         device = get_device(device)
         interpreters = dict(parse_peer(peer) for peer in peers)
-        results = {"machine": machine(device)}
+        results = {"machine": machine(device) | {"tf32": tf32}}
+        config.tf32 = tf32
         if chosen in ("all", "layers"):
             results["layers"] = run_layers(device, repeats)
         if chosen == "kernels" or (chosen == "all" and device.id >= 0):
             results["kernels"] = run_kernels(device, repeats, quick)
+        if chosen == "gpu_step" or (chosen == "all" and device.id >= 0):
+            results["gpu_step"] = run_gpu_step(device, repeats, quick, tf32, compiled)
         if chosen in ("all", "gan_step"):
             results["gan_step"] = run_gan_step(repeats, interpreters)
     except (RuntimeError, ValueError) as error:
@@ -105,6 +113,23 @@ def run_kernels(device, repeats, quick):
             row["of_copy"] = rate / copy
             click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.3f}{row['min_ms']:9.3f}{row['max_ms']:9.3f}"
                        f"{rate:10.0f}{row['of_copy']:9.2f}")  # fmt: skip
+    return results
+
+
+def run_gpu_step(device, repeats, quick, tf32, compiled):
+    if device.id < 0:
+        raise ValueError(f"--case gpu_step: {device} has no graphs; wanted --device @cupy:0, or @emulator --quick")
+    results, loops, size = {}, 1 if quick else LOOPS, {"n": 2, "width": 4} if quick else {}
+    steps = gpu_step.variants(device, tf32, compiled, **size)
+    first = {name: [float(loss) for loss in step()] for name, step in steps.items()}
+    for name, losses in first.items():
+        if not np.allclose(losses, first["minigan eager"], rtol=0.01):
+            raise ValueError(f"gpu_step: {name} has losses {losses} where minigan has {first['minigan eager']}")
+    click.echo(f"{'gpu_step (book, batch 128)':<34}{'ms':>9}{'min':>9}{'max':>9}")
+    repeated = {name: lambda step=step: [step() for _ in range(loops)] for name, step in steps.items()}
+    for name, times in measure(repeated, device.xp, repeats).items():
+        row = results[name] = summary([t / loops for t in times]) | {"losses": first[name]}
+        click.echo(f"{name:<34}{row['median_ms']:9.3f}{row['min_ms']:9.3f}{row['max_ms']:9.3f}")
     return results
 
 

@@ -38,6 +38,16 @@ def test_kernels_are_verified_timed_and_compared_with_a_copy(tmp_path):
         assert all(v["GB/s"] > 0 and v["of_copy"] > 0 for v in variants.values())
 
 
+@needs_compiler
+def test_the_step_as_a_graph_is_verified_and_timed(tmp_path):
+    done = run("--case", "gpu_step", "--device", "@emulator", "--quick", "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert results["machine"]["tf32"] is False and results["gpu_step"].keys() == {"minigan eager", "minigan graph"}
+    eager, graph = results["gpu_step"].values()
+    assert eager["losses"] == graph["losses"] and graph["median_ms"] > 0
+
+
 def test_a_training_step_runs_in_a_process_of_its_own(tmp_path):
     done = run("--case", "gan_step", "--quick", "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
@@ -53,6 +63,7 @@ def test_a_training_step_runs_in_a_process_of_its_own(tmp_path):
         (["--case", "gan_step", "--quick", "--peer", "torch=nowhere"], "torch has no interpreter at nowhere"),
         (["--device", "abc"], "get_device: got 'abc'"),
         (["--case", "kernels"], "--case kernels: @numpy has none; wanted --device @cupy:0"),
+        (["--case", "gpu_step"], "--case gpu_step: @numpy has no graphs; wanted --device @cupy:0"),
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(arguments, sentence):
