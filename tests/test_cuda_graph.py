@@ -13,6 +13,7 @@ from emulated import floats, needs_compiler
 import minigan
 import minigan.functions as F
 from minigan import cuda_graph, optimizers, random, training
+from minigan.backends import cuda
 from minigan.cli import main
 from minigan.cuda_graph import CaptureError
 from minigan.gans import GANS, GANUpdater
@@ -25,12 +26,12 @@ pytestmark = needs_compiler
 DEVICE = "@emulator"
 
 
-def updater(arch, n_dis=1, **adam):
+def updater(arch, n_dis=1, device=DEVICE, **adam):
     random.seed(1)
     gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4)
     both = {name: optimizers.Adam(**adam).setup(net) for name, net in (("gen", gen), ("dis", dis))}
     images = SerialIterator(floats(12, 1, 8, 8), 4, shuffle=False)
-    return GANUpdater(images, both, GANS["gan"], n_dis=n_dis, ema_decay=0.9, device=DEVICE)
+    return GANUpdater(images, both, GANS["gan"], n_dis=n_dis, ema_decay=0.9, device=device)
 
 
 def everything(updater):
@@ -41,8 +42,8 @@ def everything(updater):
             rule = param.update_rule
             state = {} if rule is None or name == "ema" else {**rule.state, "t": rule.t}
             for key, value in {"": param.array, **state}.items():
-                found[f"{name} {path} {key}"] = minigan.backends.cuda.to_cpu(value)
-        found |= {f"{name} {i}": minigan.backends.cuda.to_cpu(v) for i, (_, _, v) in enumerate(persistents(net))}
+                found[f"{name} {path} {key}"] = cuda.to_cpu(value)
+        found |= {f"{name} {i}": cuda.to_cpu(v) for i, (_, _, v) in enumerate(persistents(net))}
     return found
 
 
@@ -77,6 +78,22 @@ def test_a_captured_gan_step_is_the_step(arch, n_dis):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert reports == wanted_reports and len(reports[0]) == 5
     assert len({row["dis/loss"] for row in reports}) == 6
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("arch, n_dis", [("mlp", 2), ("small", 1)])
+def test_on_a_gpu(arch, n_dis):
+    if not cuda.available or cuda.cupy.__version__ == "0.double":
+        pytest.skip("needs CuPy and a CUDA device: its stand-in captures nothing")
+    want, wanted_reports = trained(arch, False, n_dis=n_dis, device="@cupy:0")
+    found, reports = trained(arch, True, n_dis=n_dis, device="@cupy:0")
+    assert found.keys() == want.keys() and found["t"] == want["t"] == [6, 6 * n_dis]
+    for name, value in want.items():
+        # Adam's first steps are the sign of the gradient: where that is about 0, rounding decides
+        share = np.mean(np.abs(np.subtract(found[name], value)) > 1e-3 * max(np.abs(value).max(), 1e-6))
+        assert share < 0.01, name
+    for row, wanted in zip(reports, wanted_reports):
+        assert row == pytest.approx(wanted, rel=1e-2, abs=1e-2)
 
 
 def test_two_replays_launch_the_same():
@@ -127,16 +144,16 @@ READS = {
     "float": (lambda x: float(F.sum(x).array), "float.. reads the device"),
     "bool": (lambda x: 1 if (x > 0).all() else 2, "bool.. reads the device"),
     "get": (lambda x: x.get(), "get.. reads the device"),
-    "to_cpu": (lambda x: minigan.backends.cuda.to_cpu(x), "get.. reads the device"),
+    "to_cpu": (lambda x: cuda.to_cpu(x), "get.. reads the device"),
     "item": (lambda x: x.sum().item(), "item.. reads the device"),
     "print": (lambda x: f"{x}", "printing reads the device"),
     "mask": (lambda x: x[x > 0], "an index of booleans reads"),
-    "where": (lambda x: minigan.cuda.get_array_module(x).where(x > 0), "where.. reads the device"),
+    "where": (lambda x: cuda.get_array_module(x).where(x > 0), "where.. reads the device"),
     "rows": (lambda x: x[np.array([0])], "a ndarray is sent to the device"),
     "upload": (lambda x: x + minigan.get_device(DEVICE).send(np.ones(4, "f")), "asarray.. sends a ndarray"),
-    "number": (lambda x: minigan.cuda.get_array_module(x).asarray(2.0), "asarray.. sends a float"),
+    "number": (lambda x: cuda.get_array_module(x).asarray(2.0), "asarray.. sends a float"),
     "dot": (lambda x: x.dot(x.T), "dot.. is CuPy's call of cuBLAS"),
-    "random": (lambda x: minigan.cuda.get_array_module(x).random.rand(3), r"cupy.random.rand\(\) calls a library"),
+    "random": (lambda x: cuda.get_array_module(x).random.rand(3), r"cupy.random.rand\(\) calls a library"),
     "set": (lambda x: x.set(np.ones((3, 4), "f")), "set.. sends an array"),
 }
 
