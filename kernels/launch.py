@@ -78,6 +78,8 @@ class Kernel:
                 self._loaded[device] = module.get_function(self.entry)
             except cupy.cuda.compiler.CompileException as error:
                 raise CompileError(f"{self!r} does not compile for device {device}: {error}") from error
+            except Exception as error:  # the compiler is missing, or newer than the driver
+                raise CompileError(f"{self!r} cannot be built: {error}; {_versions(cupy)}") from error
         return self._loaded[device]
 
     def emulated(self, mode: str) -> Any:
@@ -86,6 +88,15 @@ class Kernel:
             emulator = importlib.import_module("minigan.kernels.emulator")
             self._loaded[mode] = emulator.Program(self.path, constants=self.constants, mode=mode)
         return self._loaded[mode]
+
+
+def _versions(cupy: Any) -> str:
+    """Which CUDA is there, as a sentence."""
+    runtime, driver = cupy.cuda.runtime.runtimeGetVersion(), cupy.cuda.runtime.driverGetVersion()
+    return (
+        f"CuPy {cupy.__version__} runs CUDA {runtime // 1000}.{runtime % 1000 // 10}, the driver CUDA up to "
+        f"{driver // 1000}.{driver % 1000 // 10}; install minigan[cuda{12 if driver < 13000 else 13}] or a new driver"
+    )
 
 
 @cache

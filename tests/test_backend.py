@@ -1,3 +1,6 @@
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -114,3 +117,38 @@ def test_cudnn_is_never_used():
     cuda.set_max_workspace_size(3)
     assert cuda.get_max_workspace_size() == 3
     cuda.set_max_workspace_size(size)
+
+
+class _Runtime:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def getDeviceCount(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+OLD_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+
+
+@pytest.mark.parametrize(
+    "answer, text",
+    [
+        (RuntimeError(OLD_DRIVER), f"CuPy 14.2 found no usable driver: {OLD_DRIVER}"),
+        (0, "CuPy 14.2 found no CUDA device"),
+        (None, "CuPy is not installed"),
+    ],
+)
+def test_why_there_is_no_gpu(answer, text, monkeypatch):
+    cupy = types.ModuleType("cupy")
+    cupy.__version__, cupy.cuda = "14.2", types.SimpleNamespace(runtime=_Runtime(answer))
+    monkeypatch.setitem(sys.modules, "cupy", None if answer is None else cupy)
+    cuda._gpu_state.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match=f"CUDA cannot be used: {text}"):
+            cuda.to_gpu(np.ones(2))
+        with pytest.raises(RuntimeError, match=text):
+            backend.get_device("@cupy:0")
+    finally:
+        cuda._gpu_state.cache_clear()

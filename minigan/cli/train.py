@@ -32,9 +32,11 @@ from minigan.cli.settings import (
 )
 from minigan.cli.watch import Progress, SampleGrid, Sanity, Stop
 from minigan.configuration import DebugMode, config, using_config
-from minigan.cuda_graph import WARM_UP
+from minigan.cuda_graph import WARM_UP, CaptureError
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.iterators import SerialIterator
+from minigan.kernels.gemm import CublasError
+from minigan.kernels.source import CompileError
 from minigan.serializers import save_npz
 from minigan.training import Trainer, extensions
 from minigan.utils.files import atomic_write, folder_lock
@@ -166,6 +168,9 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
                 f"iteration {trainer.updater.iteration + 1}: {error}{left and f'; {left}'}; "
                 f"try --batch-size {smaller}, or a smaller --width"
             ) from error
+        except (CaptureError, CompileError, CublasError) as error:
+            without = "; or leave out --graph" if settings["graph"] else ""
+            raise RunError(f"iteration {trainer.updater.iteration + 1}: {error}{without}") from error
         except RuntimeError as error:
             if not config.debug:
                 raise

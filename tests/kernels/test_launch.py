@@ -68,7 +68,7 @@ def test_an_array_too_long_for_32_bits():
 
 
 def test_a_struct_goes_by_value(tmp_path, monkeypatch):
-    (tmp_path / "k.cu").write_text("struct S { int a; };\nextern \"C\" __global__ void k(const S s, float* x) {}\n")
+    (tmp_path / "k.cu").write_text('struct S { int a; };\nextern "C" __global__ void k(const S s, float* x) {}\n')
     monkeypatch.setattr(launch, "FOLDER", tmp_path)
     structs = launch.Kernel("k.cu", "k", (), False, {})
     record = np.zeros(1, [("a", np.int32)])
@@ -90,14 +90,17 @@ def gpu(failing=False):
             calls.append((code, options))
 
         def compile(self):
+            if isinstance(failing, Exception):
+                raise failing
             if failing:
                 raise CompileException("im2col.cu(7): error: expected a ';'")
 
         def get_function(self, name):
             return lambda *args, **kwargs: calls.append((name, args, kwargs))
 
-    cuda = types.SimpleNamespace(compiler=types.SimpleNamespace(CompileException=CompileException))
-    return types.SimpleNamespace(__name__="cupy", RawModule=RawModule, cuda=cuda), calls
+    runtime = types.SimpleNamespace(runtimeGetVersion=lambda: 13010, driverGetVersion=lambda: 12080)
+    cuda = types.SimpleNamespace(compiler=types.SimpleNamespace(CompileException=CompileException), runtime=runtime)
+    return types.SimpleNamespace(__name__="cupy", __version__="14.2", RawModule=RawModule, cuda=cuda), calls
 
 
 class GpuArray:
@@ -122,6 +125,16 @@ def test_cupy_gets_numbers_of_the_declared_types_and_compiles_once(monkeypatch):
     args[1] = GpuArray(args[1].array, device=1)
     with pytest.raises(ValueError, match="col is on GPU 1, another argument on GPU 0"):
         launch.launch(fresh, (1, 4), (256,), args)
+
+
+def test_a_compiler_that_is_newer_than_the_driver(monkeypatch):
+    cupy, _ = gpu(failing=RuntimeError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION: compiled with an unsupported toolchain"))
+    monkeypatch.setattr(launch, "array_module", lambda x: cupy)
+    fresh = launch.Kernel("im2col.cu", "im2col", (), True, dict(kernel().constants))
+    with pytest.raises(CompileError) as caught:
+        launch.launch(fresh, (1, 4), (256,), [GpuArray(a) if isinstance(a, np.ndarray) else a for a in arguments()])
+    assert "cannot be built: CUDA_ERROR_UNSUPPORTED_PTX_VERSION: " in str(caught.value)
+    assert "CuPy 14.2 runs CUDA 13.1, the driver CUDA up to 12.8; install minigan[cuda12] or" in str(caught.value)
 
 
 def test_a_kernel_that_does_not_compile_for_cupy_says_where(monkeypatch):

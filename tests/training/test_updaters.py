@@ -16,7 +16,7 @@ from minigan.optimizers import SGD
 from minigan.serializers import load_npz
 from minigan.training import StandardUpdater, Trainer, Updater
 from minigan.training.extensions import snapshot
-from minigan.training.updaters import MultiprocessParallelUpdater, ParallelUpdater
+from minigan.training.updaters import MultiprocessParallelUpdater, ParallelUpdater, standard_updater
 from minigan.training.updaters.parallel_updater import gather_grads, gather_params
 
 
@@ -220,3 +220,21 @@ def test_a_parameter_that_never_has_a_gradient_is_told_once(tmp_path, idle):
     texts = [str(warning.message) for warning in caught]
     assert len(texts) == (idle == "unused")
     assert all("/more/W, /more/b of optimizer 'main' had no gradient" in text for text in texts)
+
+
+def test_out_of_memory_says_what_is_free_and_what_to_try(monkeypatch, tmp_path, capsys):
+    def update(*args):
+        if not seen:
+            seen.append(args)
+            raise MemoryError("Out of memory allocating 4,096 bytes (allocated so far: 512 bytes).")  # as CuPy says it
+
+    seen = []
+    monkeypatch.setattr(standard_updater, "memory_left", lambda: "0.1 of the GPU's 8.0 GB are free")
+    model = minigan.links.Linear(1, 1)
+    updater = StandardUpdater(SerialIterator(list(np.ones((9, 1), "f")), 6), minigan.optimizers.SGD().setup(model))
+    updater.get_optimizer("main").update = update
+    with pytest.raises(MemoryError, match="allocating 4,096 bytes"):
+        Trainer(updater, (1, "iteration"), out=str(tmp_path)).run()
+    assert "0.1 of the GPU's 8.0 GB are free; try batches of 3, not 6" in capsys.readouterr().err
+    updater.update()  # life goes on
+    assert updater.iteration == 1

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import get_device, is_array
+from minigan.backends.cuda import memory_left
 from minigan.configuration import config
 from minigan.cuda_graph import CapturedStep, capture
 from minigan.dataset.convert import call_converter, concat_examples
@@ -66,7 +67,15 @@ class StandardUpdater(Updater):
 
     def update(self) -> None:
         """Do one iteration and count it; when an epoch's length is over, warn of parameters without a gradient."""
-        self.update_core()
+        try:
+            self.update_core()
+        except MemoryError as error:
+            iterators, left = getattr(self, "_iterators", {}), memory_left()
+            size = getattr(iterators.get("main"), "batch_size", None)
+            cure = f"try batches of {max(size // 2, 1)}, not {size}" if isinstance(size, int) else "try less at once"
+            # what `add_note` does, which Python 3.10 has not
+            vars(error).setdefault("__notes__", []).append(f"{left}; {cure}" if left else cure)
+            raise
         self.iteration += 1
         if self._idle != {}:
             self._look_for_gradients()
