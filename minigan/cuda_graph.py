@@ -45,6 +45,9 @@ class CaptureError(RuntimeError):
 class _Thread(threading.local):
     tape: _Tape | None = None
 
+    def __init__(self) -> None:
+        self.streams: dict[int, Any] = {}  # to capture on, one for each device: cuBLAS has a workspace for each
+
 
 _thread = _Thread()
 
@@ -119,7 +122,10 @@ class _CupyGraph:
             raise CaptureError(f"cuda_graph: CuPy's own matrix products cannot be captured, and {reason}")
         self.xp = xp
         self.tape = _Tape(self)
-        self._stream = xp.cuda.Stream(non_blocking=True)
+        device = int(xp.cuda.Device().id)
+        if device not in _thread.streams:
+            _thread.streams[device] = xp.cuda.Stream(non_blocking=True)
+        self._stream = _thread.streams[device]
         self._pool = xp.cuda.MemoryPool()
         self._graph: Any = None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -123,7 +124,7 @@ class _Method(GradientMethod):
                 step = self._steps.get((device, dtype, number)) or Step(self.rule.kernel, device.xp)
                 self._steps[device, dtype, number] = step
                 rules = [param.update_rule for param in group]
-                cuda_graph.host(partial(_begin, step, rules), partial(_move_alike, rules))
+                cuda_graph.host(partial(_begin, step, rules), _alike(rules) if cuda_graph.is_capturing() else None)
                 step([_tensors(param) for param in group])
 
 
@@ -134,10 +135,18 @@ def _begin(step: Step, rules: list[Any]) -> None:
         rule.t += 1
 
 
-def _move_alike(rules: list[Any]) -> bool:
-    """Whether parameters that moved together still do, so that a captured step holds."""
-    rates = {rule.rates() if rule.enabled else None for rule in rules}
-    return len(rates) == 1 and None not in rates
+def _alike(rules: list[Any]) -> Callable[[], bool]:
+    """Whether parameters that move together will do so still, so that a captured step holds; asked at every launch."""
+    first, own = rules[0], [dict(vars(rule.hyperparam)) for rule in rules]
+    if any(values["_parent"] is not own[0]["_parent"] or values.keys() != own[0].keys() for values in own):
+        return lambda: False  # equal by chance
+
+    def fits() -> bool:
+        t = first.t
+        same = all(r.enabled and r.t == t and vars(r.hyperparam) == values for r, values in zip(rules, own))
+        return same and first.rates() is not None
+
+    return fits
 
 
 def _tensors(param: Parameter) -> list[Any]:

@@ -357,6 +357,7 @@ class FakeGPU(minigan.backend.Device):
         self.xp = types.SimpleNamespace(
             __name__="cupy", empty=np.empty,
             cuda=types.SimpleNamespace(
+                Device=lambda: types.SimpleNamespace(id=0),
                 Stream=lambda non_blocking: FakeStream(self, f"non_blocking={non_blocking}"),
                 MemoryPool=lambda: types.SimpleNamespace(malloc="private"), get_current_stream=lambda: self.current,
                 using_allocator=lambda malloc: contextlib.nullcontext(self.asked.append(f"memory {malloc}")),
@@ -397,6 +398,7 @@ class FakeStream:
 @pytest.fixture
 def gpu(monkeypatch):
     monkeypatch.setattr(cuda_graph.gemm, "unavailable_reason", lambda: "")
+    monkeypatch.setattr(cuda_graph._thread, "streams", {})
     return FakeGPU()
 
 
