@@ -64,14 +64,14 @@ def test_bad_seed_is_refused(n):
 
 def test_bad_state_changes_nothing():
     random.seed(3)
-    state = random.get_state()
+    state = random.get_state(0)
     random.seed(4)
-    before = random.get_state()
+    before = random.get_state(0)
     with pytest.raises(KeyError, match="numpy_gauss"):
         random.set_state({k: v for k, v in state.items() if k != "numpy_gauss"})
     with pytest.raises(ValueError, match="shape"):
         random.set_state({**state, "numpy": state["numpy"][:7]})
-    after = random.get_state()
+    after = random.get_state(0)
     for key in before:
         np.testing.assert_array_equal(after[key], before[key])
 
@@ -136,6 +136,15 @@ def test_what_a_gpu_draws_depends_on_the_iteration_and_not_on_snapshots(tmp_path
     assert drawn(tmp_path, monkeypatch, 9, snapshots_at=[2, 4, 5], seed=3, chance=1) == whole
     for stop in (2, 4, 5):
         assert drawn(tmp_path, monkeypatch, 9, resume=stop, chance=stop) == [d for d in whole if d[0] >= stop]
+
+
+def test_without_a_gpu_its_seed_follows_numpys_and_draws_nothing():
+    seeds, expected = [], np.random.RandomState(2).rand()
+    for seed in (1, 2):
+        np.random.seed(seed)
+        seeds.append(random.fresh_gpu_seed())
+    assert seeds[0] != seeds[1]
+    assert np.random.rand() == expected
 
 
 def test_the_state_for_a_loop_without_a_trainer(monkeypatch):

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy
 
+from minigan.random import pack, unpack
+
 
 class OrderSampler:
     """The base class: call it with the current order and position, get the next order."""
@@ -36,14 +38,6 @@ class ShuffleOrderSampler(OrderSampler):
         Raises:
             ValueError: the saved state is none.
         """
-        if not isinstance(self._random, numpy.random.RandomState):
-            return
-        old: Any = self._random.get_state()
-        _, words, position, has_gauss, gauss = old
-        state = serializer("random_state", numpy.array([*words, position, has_gauss], numpy.uint32))
-        gauss = serializer("random_gauss", float(gauss))
-        position = int(state[-2])
-        if position > len(words):  # NumPy would read beyond the words
-            raise ValueError(f"ShuffleOrderSampler: the saved random state has position {position}; wanted at most "
-                             f"{len(words)}; take another snapshot")  # fmt: skip
-        self._random.set_state(("MT19937", state[:-2], position, int(state[-1]), gauss))
+        if isinstance(self._random, numpy.random.RandomState):
+            state = {key: serializer(key, value) for key, value in pack("random", self._random).items()}
+            unpack("random", self._random, state)

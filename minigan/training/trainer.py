@@ -14,12 +14,12 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan.random import KEYS, get_state, set_state, start_iteration
+from minigan.random import KEYS, fresh_gpu_seed, get_state, set_state, start_iteration
 from minigan.reporter import Reporter
 from minigan.serializer import Serializer
 from minigan.training.extension import Extension
@@ -91,8 +91,8 @@ class Trainer:
         self._started_at: float | None = None
         self._ended_at: float | None = None
         self._elapsed_before = 0.0  # in earlier runs, if this one is resumed
-        self._random_state: dict[str, Any] | None = None
-        self._cupy_seed: int | None = None  # of the whole run
+        self._random_state: dict[str, Any] | None = None  # what a snapshot gave
+        self._gpu_seed: int | None = None  # of the whole run; each iteration has one that is made of it
         updater.connect_trainer(self)
         for extension in extensions or ():
             self.extend(extension)
@@ -196,10 +196,11 @@ class Trainer:
                         entry(self)
         if self._random_state is not None:  # extensions may have drawn numbers since it was loaded
             set_state(self._random_state)
-        self._cupy_seed = int(get_state(self._cupy_seed).get("cupy_seed", 0))
+        if self._gpu_seed is None:
+            self._gpu_seed = fresh_gpu_seed()
         while not self.stop_trigger(self):
             self.observation = {}
-            start_iteration(self._cupy_seed, self.updater.iteration)
+            start_iteration(self._gpu_seed, self.updater.iteration)
             with self.reporter.scope(self.observation):
                 self.updater.update()
                 if not os.path.isdir(self.out):  # else a log would bring it back, without what was in it
@@ -229,7 +230,7 @@ class Trainer:
         self._done, self._ended_at = True, time.perf_counter()
 
     def serialize(self, serializer: Any) -> None:
-        """Write or read the updater, the triggers, the extensions, the time and the random generators.
+        """Write or read the updater, the triggers, the extensions, the time and the random generators, in this order.
 
         The layout is Chainer's, and `random/` besides. A snapshot of Chainer has no `random/`: it is loaded all the
         same, with a warning that what follows will not be what would have followed there.
@@ -246,31 +247,29 @@ class Trainer:
         if writing:
             elapsed = self._elapsed_before if self._started_at is None else self.elapsed_time
             serializer("_snapshot_elapsed_time", elapsed)
-            state = get_state(self._cupy_seed)
-            self._cupy_seed = int(state.get("cupy_seed", 0))
+            state = get_state(self._gpu_seed)
+            self._gpu_seed = int(state["cupy_seed"])
             for key, value in state.items():
                 serializer["random"](key, value)
         else:
             self._elapsed_before = serializer("_snapshot_elapsed_time", self._elapsed_before)
-            if self._started_at is not None:
+            if self._started_at is not None:  # the snapshot is loaded within `run`: the time before it is in the file
                 self._started_at = time.perf_counter()
             self._read_random_state(serializer["random"])
 
     def _read_random_state(self, serializer: Any) -> None:
         state = {}
         for key in KEYS:
-            try:
+            with suppress(KeyError):
                 state[key] = serializer(key, None)
-            except KeyError:
-                state[key] = None
-        state = {key: value for key, value in state.items() if value is not None}
-        if state:
-            set_state(state)
-            self._random_state = state
-            if "cupy_seed" in state:
-                self._cupy_seed = int(state["cupy_seed"])
-        else:
+        state = {key: value for key, value in state.items() if value is not None}  # a lenient reader gives None
+        if not state:
             warnings.warn(
                 "Trainer: the snapshot has no state of the random generators (Chainer's have none), so the run goes on "
                 "with other random numbers"
             )
+            return
+        set_state(state)
+        self._random_state = state
+        if "cupy_seed" in state:  # snapshots from before it was always there
+            self._gpu_seed = int(state["cupy_seed"])
