@@ -134,10 +134,8 @@ def _matrix(x: Any, batch: tuple[int, ...]) -> _Matrix | None:
     stride = _stack_stride(x.shape[:-2], steps, batch)
     if stride is None:
         return None
-    ways = (False, column, row, columns, rows), (True, row, column, rows, columns)
-    for transposed, near, far, width, count in ways:
-        lead = max(1, width) if count <= 1 else far
-        if (near == 1 or width <= 1) and max(1, width) <= lead <= MOST:
+    for transposed, near, lead, width in ((False, column, row, columns), (True, row, column, rows)):
+        if (near == 1 or width == 1) and width <= lead <= MOST:
             return _Matrix(x, transposed, lead, stride)
     return None
 

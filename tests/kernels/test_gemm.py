@@ -156,6 +156,8 @@ def test_vectors_as_numpy(library):
     a, b, v = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 4, 5)), rng.standard_normal(4)
     for x, y in ((a, v), (v, b), (v, v), (a[0], v)):
         np.testing.assert_allclose(gemm.product(x, y), np.matmul(x, y))
+    gemm.product(v, b[0])
+    assert v.ctypes.data in (library.calls[-1][8], library.calls[-1][11])  # a row is no reason for a copy
     out = np.empty((2, 3))
     assert gemm.product(a, v, out=out) is out and np.allclose(out, a @ v)
 
@@ -177,6 +179,13 @@ def test_nothing_is_copied(library, kind):
     gemm.product(W, x)
     args = library.calls[-1][1:]
     assert {args[1], args[2]} == {int(kind == "transposed")}
+
+
+def test_numbers_between_others():
+    """A column of records, whose steps are no multiple of its numbers, is copied."""
+    records = np.zeros((3, 4), [("tag", "i1"), ("x", "f4")])
+    x = records["x"]
+    assert gemm._matrix(x, ()) is None and gemm._readable(np, x, ()).lead == 4
 
 
 def test_one_product_is_no_stack(library):
@@ -217,10 +226,10 @@ def test_an_error_is_a_sentence(library, status, text):
 
 def test_a_stream_that_was_refused_is_set_anew():
     library = FakeLibrary()
-    cublas = gemm.Cublas(library, allocate, 4096)
+    cublas = gemm.Cublas(library, allocate, 4096).use_stream(5)
     library.answer["cublasSetWorkspace_v2"] = 7
     with pytest.raises(gemm.CublasError, match="cublasSetWorkspace_v2: an argument is wrong"):
-        cublas.use_stream(5)
+        cublas.use_stream(6)
     library.answer.clear()
     library.calls.clear()
     cublas.use_stream(5)
