@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterable
 from functools import cache, partial
 from types import MemberDescriptorType
 from typing import Any
@@ -35,31 +36,38 @@ class Before:
             (np.random.set_state, np.random.get_state(legacy=False)),
         ]
         known, waiting = set(), [obj]
-        kind: Any
         while waiting:
             thing = waiting.pop()
-            if isinstance(thing, _PLAIN) or id(thing) in known:
-                continue
-            known.add(id(thing))
-            if isinstance(thing, (dict, list, set)):
-                old: Any = thing.copy() if type(thing) in (dict, list, set) else _kind(thing)(thing)
-                self._containers.append((thing, old))
-                waiting += old.values() if isinstance(old, dict) else old
-            elif isinstance(thing, (tuple, frozenset)):
-                waiting += thing
-            elif isinstance(thing, np.random.RandomState):
-                self._generators.append((thing.set_state, thing.get_state(legacy=False)))
-            elif isinstance(thing, np.random.Generator):
-                bits = thing.bit_generator
-                self._generators.append((partial(setattr, bits, "state"), bits.state))
-            elif (kind := type(thing)).__module__.partition(".")[0] not in _FOREIGN:
-                attributes = getattr(thing, "__dict__", {})
-                self._containers.append((attributes, dict(attributes)))
-                waiting += [v for name, v in attributes.items() if name != "dataset" or hasattr(v, "serialize")]
-                for slot in _slots(kind):
-                    value = _value(slot, thing)
-                    self._slots.append((slot, thing, value))
-                    waiting.append(value)
+            if not isinstance(thing, _PLAIN) and id(thing) not in known:
+                known.add(id(thing))
+                waiting += self._note(thing)
+
+    def _note(self, thing: Any) -> Iterable[Any]:
+        """Note what a thing is now; return what hangs on it."""
+        if isinstance(thing, (tuple, frozenset)):
+            return thing
+        if isinstance(thing, (dict, list, set)):
+            old: Any = _plain_kind(thing)(thing)
+            self._containers.append((thing, old))
+            return old.values() if isinstance(old, dict) else old
+        if isinstance(thing, np.random.RandomState):
+            self._generators.append((thing.set_state, thing.get_state(legacy=False)))
+            return ()
+        if isinstance(thing, np.random.Generator):
+            bits = thing.bit_generator
+            self._generators.append((partial(setattr, bits, "state"), bits.state))
+            return ()
+        kind: Any = type(thing)
+        if kind.__module__.partition(".")[0] in _FOREIGN:
+            return ()
+        attributes = getattr(thing, "__dict__", {})
+        self._containers.append((attributes, dict(attributes)))
+        slots = [(slot, thing, _value(slot, thing)) for slot in _slots(kind)]
+        self._slots += slots
+        return [
+            *(value for name, value in attributes.items() if name != "dataset" or hasattr(value, "serialize")),
+            *(value for _, _, value in slots),
+        ]
 
     def overwritten(self, array: Any) -> None:
         """Keep the content of an array that is about to be overwritten."""
@@ -70,11 +78,12 @@ class Before:
         for array, old in reversed(self._arrays):
             array[...] = old
         for container, old in self._containers:
-            if isinstance(container, list):
+            kind = _plain_kind(container)  # whose methods do nothing but what they say, whatever a subclass's do
+            if kind is list:
                 list.__setitem__(container, slice(None), old)
             else:
-                _kind(container).clear(container)
-                _kind(container).update(container, old)
+                kind.clear(container)
+                kind.update(container, old)
         for slot, thing, value in self._slots:
             if value is not _UNSET:
                 slot.__set__(thing, value)
@@ -84,7 +93,7 @@ class Before:
             put_back(state)
 
 
-def _kind(container: Any) -> Any:
+def _plain_kind(container: Any) -> Any:
     return next(kind for kind in (dict, list, set) if isinstance(container, kind))
 
 

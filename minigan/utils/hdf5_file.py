@@ -14,13 +14,14 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property, partial
 from typing import IO, Any
 
 import numpy as np
 
-from minigan.utils.stored import FileError, Stored
+from minigan.utils.stored import FileError, Stored, damage_named
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Types of messages in the header of an entry, and of filters.
@@ -35,6 +36,7 @@ _FLOATS = {
 }
 _FALSE_AND_TRUE = b"FALSE\0\0\0TRUE\0\0\0\0\0\1"  # h5py's bool is an enumeration of int8
 _TEXT = np.dtype("V16")  # a text of any length: its length, and where it is
+_Guard = Callable[[], AbstractContextManager[None]]  # names the entry in what goes wrong, now and when it is read
 
 
 class _Bytes:
@@ -100,23 +102,26 @@ class Group(Mapping[str, "Group | Stored | None"]):
     def __getitem__(self, path: str) -> Group | Stored | None:
         first, _, rest = path.strip("/").partition("/")
         header, name = self._headers[first], f"{self.name}/{first}"
-        entry = _Guard(self._source, name)
-        with entry:
+        guard = partial(damage_named, self._source, name)
+        with guard():
             if header == _ELSEWHERE:
                 raise FileError("it is a link to another place, which is not followed")
             messages = _messages(self._content, header)
-            found = _array(self._content, messages, entry) if _SYMBOLS not in messages else None
-            if _SYMBOLS not in messages and not rest:
-                return found
-            if _SYMBOLS not in messages:
-                raise KeyError(path)
-        child = Group(self._content, header, name, self._source)
-        return child[rest] if rest else child
+            entry: Group | Stored | None
+            if _SYMBOLS in messages:
+                entry = Group(self._content, header, name, self._source)
+            else:
+                entry = _array(self._content, messages, guard)
+        if not rest:
+            return entry
+        if not isinstance(entry, Group):
+            raise KeyError(path)
+        return entry[rest]
 
     @cached_property
     def _headers(self) -> dict[str, int]:
         """Where the entries' headers are."""
-        with _Guard(self._source, self.name or "/"):
+        with damage_named(self._source, self.name or "/"):
             messages, content = _messages(self._content, self._header), self._content
             if _SYMBOLS not in messages:
                 raise FileError("its links are of a kind that is not read here (external ones are); save it anew")
@@ -136,20 +141,6 @@ class Group(Mapping[str, "Group | Stored | None"]):
                         raise FileError(f"the name {name!r} is there twice")
                     found[name] = _ELSEWHERE if link == 2 else header
             return found
-
-
-class _Guard:
-    """Turns whatever comes of damaged bytes into a `FileError` with the file and the entry."""
-
-    def __init__(self, source: str, name: str) -> None:
-        self._place = f"{source}: {name}"
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, (ValueError, struct.error, zlib.error, OSError, OverflowError, MemoryError, TypeError)):
-            raise FileError(f"{self._place} is damaged or not allowed: {error}") from error
 
 
 def _unpack(layout: str, content: bytes) -> tuple[Any, ...]:
@@ -229,7 +220,7 @@ def _array(content: _Bytes, messages: dict[int, bytes], guard: _Guard) -> Stored
         return Stored((), text.dtype, text.nbytes, lambda: text)
 
     def read() -> np.ndarray:
-        with guard:
+        with guard():
             return _native(np.frombuffer(bytearray(content.at(place, wanted)), dtype).reshape(shape))
 
     return Stored(shape, dtype.newbyteorder("="), wanted, read)
@@ -293,7 +284,7 @@ def _chunked(content: _Bytes, shape: tuple[int, ...], dtype: np.dtype, messages:
 
     def read() -> np.ndarray:
         array = np.empty(shape, dtype)
-        with guard:
+        with guard():
             for corner, (size, mask, place) in pieces.items():
                 packed = content.at(place, size)
                 for i, number in reversed(list(enumerate(filters))):

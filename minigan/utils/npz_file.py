@@ -8,16 +8,14 @@ writes, and a member that nobody asks for is not touched.
 from __future__ import annotations
 
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import IO, Any
 
 import numpy as np
 
-from minigan.utils.stored import FileError, Stored
+from minigan.utils.stored import DAMAGE, FileError, Stored, damage_named
 
 # What NumPy writes for numpy.asarray(None): pickle protocols 2 and 3 as text, 4 and 5 with counted names. NumPy 2 says
 # numpy._core where NumPy 1 says numpy.core, which lengthens the two counts of protocols 4 and 5 by one.
@@ -55,11 +53,6 @@ _HEADER = re.compile(
 _LONGEST_HEADER = 4096
 _LARGEST_DIRECTORY = 1 << 24  # some hundred thousand members
 _PIECE = 1 << 20
-# All that zipfile and zlib raise on bytes that are not what they should be.
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError,
-    TypeError, OverflowError, MemoryError, IndexError,
-)  # fmt: skip
 
 
 class Archive(Mapping[str, "Stored | None"]):
@@ -77,7 +70,7 @@ class Archive(Mapping[str, "Stored | None"]):
         self._source = source
         try:
             self._archive = file if isinstance(file, zipfile.ZipFile) else zipfile.ZipFile(_Directory(file))  # type: ignore[arg-type]
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise FileError(f"{source} is damaged or cut short, or is not an npz file ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._archive.infolist():
@@ -127,13 +120,8 @@ class Archive(Mapping[str, "Stored | None"]):
             array = array.reshape(stored.shape, order="F" if fortran_order else "C")
             return array.astype(stored.dtype.newbyteorder("="), copy=False)
 
-    @contextmanager
-    def _damage(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except _DAMAGE as error:
-            reason = str(error)[:200] or type(error).__name__
-            raise FileError(f"{self._source}: entry {key!r:.100} is damaged or not allowed: {reason}") from error
+    def _damage(self, key: str) -> AbstractContextManager[None]:
+        return damage_named(self._source, f"entry {key!r:.100}")
 
 
 class _Directory:

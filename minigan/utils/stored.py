@@ -6,17 +6,36 @@ A reader looks at shape and dtype first, so that what does not fit is refused be
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 _HARMLESS = 1 << 28
 _DENSEST = 100  # weights shrink to nine tenths, text to a tenth; only zeros shrink to a thousandth
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, OSError, RuntimeError, TypeError, OverflowError,
+    MemoryError, IndexError,
+)  # fmt: skip
+"""All that parsers of bytes raise on bytes that are not what they should be."""
 
 
 class FileError(ValueError):
     """A file that is damaged, or is not what it should be. The message says which file, which entry and what."""
+
+
+@contextmanager
+def damage_named(source: str, entry: str) -> Iterator[None]:
+    """Turn whatever comes of damaged bytes into a `FileError` that names the file and the entry."""
+    try:
+        yield
+    except DAMAGE as error:
+        reason = str(error)[:200] or type(error).__name__
+        raise FileError(f"{source}: {entry} is damaged or not allowed: {reason}") from error
 
 
 def is_bomb(size: int, packed: int) -> bool:
