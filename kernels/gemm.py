@@ -134,7 +134,9 @@ def _matrix(x: Any, batch: tuple[int, ...]) -> _Matrix | None:
     stride = _stack_stride(x.shape[:-2], steps, batch)
     if stride is None:
         return None
-    for transposed, near, lead, width in ((False, column, row, columns), (True, row, column, rows)):
+    ways = (False, column, row, columns, rows), (True, row, column, rows, columns)
+    for transposed, near, far, width, count in ways:
+        lead = width if count == 1 else far  # the step to what is not there can be anything
         if (near == 1 or width == 1) and width <= lead <= MOST:
             return _Matrix(x, transposed, lead, stride)
     return None

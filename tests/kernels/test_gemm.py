@@ -181,6 +181,15 @@ def test_nothing_is_copied(library, kind):
     assert {args[1], args[2]} == {int(kind == "transposed")}
 
 
+def test_steps_to_what_is_not_there_can_be_anything(library):
+    one, row = np.ones(())[None, None], np.ones((4, 1, 3))[1]
+    assert one.strides == (0, 0)
+    np.testing.assert_array_equal(gemm.product(one, row), row)
+    negative = np.arange(6.0)[::-6][:, None]
+    assert negative.strides[0] < 0
+    np.testing.assert_array_equal(gemm.product(negative, row), 5 * row)
+
+
 def test_numbers_between_others():
     """A column of records, whose steps are no multiple of its numbers, is copied."""
     records = np.zeros((3, 4), [("tag", "i1"), ("x", "f4")])
