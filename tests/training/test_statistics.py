@@ -62,6 +62,25 @@ def test_parameter_statistics(tmp_path):
     )
 
 
+def test_parameter_statistics_are_means_over_the_interval_also_of_a_resumed_run(tmp_path):
+    def seen_until(stop, resume=None):
+        seen, trainer = [], trainer_of(tmp_path, stop)
+        link = trainer.updater.get_optimizer("main").target.l2
+        trainer.extend(lambda trainer: link.b.array.fill(trainer.updater.iteration), name="set", priority=400)
+        trainer.extend(E.ParameterStatistics(link, {"first": lambda x: x[0]}, trigger=(3, "iteration")))
+        trainer.extend(record(seen))
+        if resume:
+            load_npz(resume, trainer)
+        trainer.run()
+        save_npz(tmp_path / f"after_{stop}", trainer)
+        return [entry.get("l2/b/data/first") for entry in seen]
+
+    # Chainer 7.8.1, too, has the mean of 1, 2, 3 in the third iteration, and nothing in the others.
+    assert seen_until(7) == [None, None, 2, None, None, 5, None]
+    assert seen_until(5) == [None, None, 2, None, None]
+    assert seen_until(7, tmp_path / "after_5") == [5, None]
+
+
 def test_parameter_statistics_of_ones_own_and_nan(tmp_path):
     seen, trainer = [], trainer_of(tmp_path, stop=1)
     link = trainer.updater.get_optimizer("main").target.l2
@@ -82,8 +101,8 @@ def test_parameter_statistics_of_ones_own_and_nan(tmp_path):
 def test_parameter_statistics_are_nan_where_there_is_no_gradient():
     reporter, link = minigan.Reporter(), minigan.links.Linear(3, 2)
     with reporter:
-        E.ParameterStatistics(link)(None)
-        E.ParameterStatistics(minigan.links.Linear(None, 2, nobias=True), prefix="lazy")(None)
+        for each, prefix in ((link, None), (minigan.links.Linear(None, 2, nobias=True), "lazy")):
+            E.ParameterStatistics(each, prefix=prefix, trigger=lambda trainer: True)(None)
     # As many keys as Chainer has for a link whose gradients are NaN: 12 of each parameter, 6 of each gradient.
     grads = [value for name, value in reporter.observation.items() if "/grad/" in name]
     assert len(reporter.observation) == 36 and len(grads) == 12 and np.isnan(grads).all()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from minigan.backend import get_array_module
 from minigan.core import as_array
 from minigan.link import Link
-from minigan.reporter import report
+from minigan.reporter import DictSummary, report
 from minigan.training.extension import PRIORITY_EDITOR, PRIORITY_WRITER, Extension
 from minigan.training.trigger import get_trigger
 
@@ -56,13 +57,15 @@ def _percentiles(x: Any) -> Any:
 class ParameterStatistics(Extension):
     """Reports statistics of the parameters and gradients of some links, as `LINK/PATH/data/mean` and the like.
 
+    They are computed at every iteration, and what is reported at the end of an interval is their mean over it.
+
     Args:
         links: A link or several; each should have a name.
         statistics: A dict from names to functions of a flat array (their result is a number, or an array, which is
             reported as `name/0`, `name/1`, ...), or `"default"` for `default_statistics`.
         report_params, report_grads: Which of the two are looked at.
         prefix: Put before the names.
-        trigger: When.
+        trigger: The interval. The extension itself must be called at every iteration, as it is by default.
         skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed, as one without
             a gradient does.
     """
@@ -89,7 +92,8 @@ class ParameterStatistics(Extension):
         self._statistics = dict(self.default_statistics if statistics == "default" else statistics or {})
         self._attributes = [name for name, wanted in (("data", report_params), ("grad", report_grads)) if wanted]
         self._prefix = prefix
-        self.trigger = trigger
+        self._trigger = get_trigger(trigger)
+        self._summary = DictSummary()
         self._skip_nan_params = skip_nan_params
 
     def register_statistics(self, name: str, function: Callable[[Any], Any]) -> None:
@@ -97,13 +101,17 @@ class ParameterStatistics(Extension):
         self._statistics[name] = function
 
     def __call__(self, trainer: Any) -> None:
-        """Compute and report."""
+        """Compute, and report at the end of the interval."""
         for link in self._links:
             for path, param in link.namedparams(include_uninit=False):
                 for attribute in self._attributes:
-                    self._report(link.name or "None", path, attribute, getattr(param, attribute))
+                    self._summary.add(dict(self._compute(link.name or "None", path, attribute, param)))
+        if self._trigger(trainer):
+            report(self._summary.compute_mean())
+            self._summary = DictSummary()
 
-    def _report(self, link: str, path: str, attribute: str, values: Any) -> None:
+    def _compute(self, link: str, path: str, attribute: str, param: Any) -> Iterator[tuple[str, Any]]:
+        values = getattr(param, attribute)
         skipped = values is None or (self._skip_nan_params and bool(get_array_module(values).isnan(values).any()))
         for name, function in self._statistics.items():
             key = self.report_key_template.format(
@@ -112,6 +120,13 @@ class ParameterStatistics(Extension):
             )  # fmt: skip
             result: Any = float("nan") if skipped else function(values.ravel())
             if getattr(result, "ndim", 0):
-                report({f"{key}/{i}": part for i, part in enumerate(result)})
+                yield from ((f"{key}/{i}", part) for i, part in enumerate(result))
             else:
-                report({key: result})
+                yield key, result
+
+    def serialize(self, serializer: Any) -> None:
+        """Write or read what the interval has seen; from Chainer's files, without, it starts anew."""
+        with suppress(KeyError):
+            if hasattr(self._trigger, "serialize"):
+                self._trigger.serialize(serializer["_trigger"])
+            self._summary.serialize(serializer["_summary"])
