@@ -78,8 +78,8 @@ class SerialIterator(Iterator):
         order, epoch, position = self._order, self._epoch, self._position + self.batch_size
         size = self._epoch_size
         try:
-            batch = self._examples(order, epoch, self._position, min(position, size))
-            while position >= size:
+            parts = [(order, epoch, self._position, min(position, size))]
+            while position >= size:  # as in Chainer, the next order is drawn before the examples draw their numbers
                 epoch += 1
                 position = position - size if self._repeat else 0
                 order = self._sample_order(order, self._position)
@@ -90,7 +90,8 @@ class SerialIterator(Iterator):
                     )
                 if not self._repeat:
                     break
-                batch += self._examples(order, epoch, 0, min(position, size))
+                parts.append((order, epoch, 0, min(position, size)))
+            batch = [example for part in parts for example in self._examples(*part)]
         except StopIteration as error:  # would look like the end of the training
             raise RuntimeError(
                 f"{type(self).__name__}: the data set or the order sampler raised StopIteration, which says that there "

@@ -71,6 +71,22 @@ def test_a_batch_may_span_several_epochs():
     ]
 
 
+def test_the_order_of_an_epoch_is_drawn_before_the_examples_of_the_batch_draw():
+    class Drawing(DatasetMixin):
+        def __len__(self):
+            return 5
+
+        def get_example(self, i):
+            return int(i), np.random.randint(100)
+
+    np.random.seed(0)
+    iterator = SerialIterator(Drawing(), 2)
+    # Chainer 7.8.1: the same lines, with chainer's names
+    assert [next(iterator) for _ in range(4)] == [
+        [(2, 67), (0, 67)], [(1, 9), (3, 83)], [(4, 88), (1, 12)], [(3, 58), (4, 65)]
+    ]  # fmt: skip
+
+
 def test_every_epoch_shows_every_example_once():
     iterator = SerialIterator(list(range(7)), 3)
     seen = [i for _ in range(7) for i in next(iterator)]
