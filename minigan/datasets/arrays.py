@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,13 @@ from typing import Any
 import numpy
 
 from minigan.dataset.errors import DataError
-from minigan.datasets.idx import DAMAGE, LIMIT, damaged
+from minigan.datasets.idx import LIMIT, damaged
 from minigan.utils.hdf5_file import SIGNATURE, open_hdf5
 from minigan.utils.npz_file import Archive
 from minigan.utils.stored import FileError, Stored
 
 Keys = Iterable["tuple[str, ...]"]
 """What to read: for each array the names under which it may stand, the first that is there counts."""
-
-ZIP_DAMAGE = DAMAGE + (ValueError, RuntimeError, KeyError, zipfile.BadZipFile, struct.error)
-"""What reading a zip archive raises if it is damaged, or made by somebody with odd ideas."""
 
 
 def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT) -> list[numpy.ndarray]:

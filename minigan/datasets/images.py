@@ -17,13 +17,14 @@ from minigan import configuration
 from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.dataset.errors import DataError
 from minigan.dataset.randomness import example_random
-from minigan.datasets.arrays import ZIP_DAMAGE
 from minigan.datasets.idx import damaged, read_at_most
 from minigan.datasets.views import ConcatenatedDataset
+from minigan.utils.stored import DAMAGE
 
 available = find_spec("PIL") is not None
 
 _LIMIT = 1 << 28  # bytes of one image file in an archive
+_ZIP_DAMAGE = (*DAMAGE, KeyError)  # the last for a member that is not there
 _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -153,7 +154,7 @@ class ZippedImageDataset(DatasetMixin):
                 self._opened = os.getpid(), zipfile.ZipFile(self._zipfilename)
             except FileNotFoundError:
                 raise
-            except ZIP_DAMAGE as error:
+            except _ZIP_DAMAGE as error:
                 raise damaged(self._zipfilename, error) from error
         return self._opened[1]
 
@@ -169,7 +170,7 @@ class ZippedImageDataset(DatasetMixin):
         try:
             with self._archive().open(self._paths[i]) as file:
                 content = read_at_most(file, _LIMIT + 1)
-        except ZIP_DAMAGE as error:
+        except _ZIP_DAMAGE as error:
             raise damaged(name, error) from error
         if len(content) > _LIMIT:
             raise DataError(f"{name}: the image file has more than {_LIMIT:,} bytes; leave it out of the archive")

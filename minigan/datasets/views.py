@@ -81,8 +81,8 @@ def get_cross_validation_datasets(
         raise TypeError(f"get_cross_validation_datasets: wanted n_folds and order, got also {sorted(kwargs)}")
     size = len(dataset)
     if n_folds > size:
-        raise ValueError(f"get_cross_validation_datasets: {n_folds} folds are asked of {size} examples; a test set would "
-                         f"be empty")  # fmt: skip
+        raise ValueError(f"get_cross_validation_datasets: {n_folds} folds are asked of {size} examples; a test set "
+                         f"would be empty")  # fmt: skip
     borders = [size * i // n_folds for i in range(n_folds, -1, -1)]
     order = numpy.arange(size) if order is None else numpy.asarray(order)
     pairs = []
