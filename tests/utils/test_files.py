@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,36 @@ def test_where_there_are_no_locks_nothing_is_locked(tmp_path, monkeypatch):
     for lock in (folder_lock(tmp_path), file_lock(tmp_path / "a"), folder_lock(tmp_path / "missing")):
         with lock:
             pass
+
+
+@pytest.mark.parametrize("write", [atomic_write, atomic_path])
+def test_content_is_on_the_disk_before_the_name_is_and_both_before_the_end(tmp_path, monkeypatch, write):
+    calls, sync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        same = os.path.samestat(os.fstat(descriptor), os.stat(tmp_path))
+        calls.append("folder" if same else f"{os.fstat(descriptor).st_size} bytes")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("rename"), replace(*names)))
+    with write(tmp_path / "a") as file:
+        if write is atomic_write:
+            file.write(b"abc")
+        else:
+            Path(file).write_bytes(b"abc")
+    assert calls == ["3 bytes", "rename", "folder"]
+
+
+def test_a_lock_on_a_file_that_its_owner_has_just_removed_is_none(tmp_path, monkeypatch):
+    lock, removed = files.fcntl.lockf, []
+
+    def late(descriptor, kind):
+        if not removed:  # between the opening and the locking here, the owner ends, and a third process makes the file
+            removed.append(os.remove(tmp_path / ".lock"))
+            (tmp_path / ".lock").write_text("1")
+        lock(descriptor, kind)
+
+    monkeypatch.setattr(files.fcntl, "lockf", late)
+    with folder_lock(tmp_path):
+        assert removed and (tmp_path / ".lock").read_text() == str(os.getpid())
