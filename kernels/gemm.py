@@ -34,7 +34,8 @@ _TYPES = {np.dtype("f4"): (0, _COMPUTE_32F), np.dtype("f8"): (1, _COMPUTE_64F), 
 _ONE = {_COMPUTE_64F: ctypes.c_double(1), _COMPUTE_32F: ctypes.c_float(1), _COMPUTE_32F_FAST_TF32: ctypes.c_float(1)}
 _ZERO = {_COMPUTE_64F: ctypes.c_double(0), _COMPUTE_32F: ctypes.c_float(0), _COMPUTE_32F_FAST_TF32: ctypes.c_float(0)}
 _STATUS = {
-    1: "cuBLAS cannot begin; does the driver fit the CUDA version?", 3: "cuBLAS got no memory; use a smaller batch", 7: "an argument is wrong",
+    1: "cuBLAS cannot begin; does the driver fit the CUDA version?", 3: "cuBLAS got no memory; use a smaller batch",
+    7: "an argument is wrong",
     8: "this GPU lacks what was asked for", 11: "memory cannot be mapped", 13: "the kernel failed on the GPU",
     14: "an internal error of cuBLAS", 15: "this is not supported by cuBLAS", 16: "the licence was refused",
 }  # fmt: skip
