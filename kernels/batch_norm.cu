@@ -40,12 +40,14 @@
 struct alignas(sizeof(STORE) * VEC) Pack { STORE at[VEC]; };
 
 #if HALF
-// Without cuda_fp16.h, which is not everywhere: 2^112 brings a half's exponent to that of a float, subnormal or not.
+// Without cuda_fp16.h, which is not everywhere. No float here is subnormal, since CuPy compiles with -ftz=true, which makes
+// those 0: a subnormal half is 2^-14 too large, less 2^-14.
 __device__ __forceinline__ REAL get(STORE h)
 {
-    const int sign = (h & 0x8000) << 16, rest = (h & 0x7fff) << 13;
-    const float size = __int_as_float(rest) * __int_as_float(0x77800000);
-    return __int_as_float(sign | ((h & 0x7c00) == 0x7c00 ? rest | 0x7f800000 : __float_as_int(size)));
+    const int sign = (h & 0x8000) << 16, kind = h & 0x7c00, rest = (h & 0x7fff) << 13;
+    const float small = __int_as_float(rest + 0x38800000) - __int_as_float(0x38800000);
+    const int size = kind == 0 ? __float_as_int(small) : kind == 0x7c00 ? rest | 0x7f800000 : rest + 0x38000000;
+    return __int_as_float(sign | size);
 }
 
 // Rounded to the nearest, to the even one of two.
