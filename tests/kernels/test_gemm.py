@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 
+from minigan.backends import cuda
 from minigan.kernels import gemm
 
 INT, LONG, POINTER, SIZE = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p, ctypes.c_size_t
@@ -102,18 +103,22 @@ def library(monkeypatch):
     return library
 
 
-def view(rng, shape, dtype, kind):
+def view(rng, shape, dtype, kind, send=lambda array: array):
     """An array of that shape: as it is made, transposed, a part of a larger one, or with steps and turned round."""
+
+    def normal(*shape):
+        return send(rng.standard_normal(shape).astype(dtype))
+
     *batch, rows, columns = shape
     if kind == "transposed":
-        return rng.standard_normal((*batch, columns, rows)).astype(dtype).swapaxes(-1, -2)
+        return normal(*batch, columns, rows).swapaxes(-1, -2)
     if kind == "sliced":
-        return rng.standard_normal((*batch, rows + 2, columns + 3)).astype(dtype)[..., 1 : 1 + rows, 2 : 2 + columns]
+        return normal(*batch, rows + 2, columns + 3)[..., 1 : 1 + rows, 2 : 2 + columns]
     if kind == "scattered":
-        return rng.standard_normal((*batch, 2 * rows, 3 * columns)).astype(dtype)[..., ::-2, ::3]
+        return normal(*batch, 2 * rows, 3 * columns)[..., ::-2, ::3]
     if kind == "stack last":
-        return np.moveaxis(rng.standard_normal((rows, columns, *batch)).astype(dtype), (0, 1), (-2, -1))
-    return rng.standard_normal(shape).astype(dtype)
+        return normal(rows, columns, *batch).transpose(*range(2, len(shape)), 0, 1)
+    return normal(*shape)
 
 
 KINDS = ["plain", "transposed", "sliced", "scattered", "stack last"]
@@ -149,6 +154,25 @@ def test_random_shapes(library):
         a, b = view(rng, (count, m, k), np.float32, kind_a), view(rng, (count, k, n), np.float32, kind_b)
         out = view(rng, (count, m, n), np.float32, kind)
         np.testing.assert_allclose(gemm.product(a, b, out=out), a @ b, 1e-4, 1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_on_a_gpu(dtype, monkeypatch):
+    if not cuda.available or cuda.cupy.__version__ == "0.double":
+        pytest.skip("needs CuPy and a CUDA device: its stand-in has no cuBLAS")
+    assert gemm.unavailable_reason() == ""
+    rng, cupy, wide = np.random.default_rng(4), cuda.cupy, np.promote_types(dtype, np.float32)
+    for tf32 in (False, True):
+        monkeypatch.setattr(gemm, "allows_tf32", lambda tf32=tf32: tf32)
+        precise = 0.02 if tf32 or dtype is np.float16 else 1e-5
+        for (batch_a, batch_b), kind_a, kind_b in itertools.product(BATCHES[:-1], KINDS, KINDS):
+            a = view(rng, (*batch_a, 33, 20), dtype, kind_a, cupy.asarray)
+            b = view(rng, (*batch_b, 20, 17), dtype, kind_b, cupy.asarray)
+            want = np.matmul(a.get().astype(wide), b.get().astype(wide))
+            out = view(rng, want.shape, dtype, kind_b, cupy.asarray)
+            for found in (gemm.product(a, b), gemm.product(a, b, out=out)):
+                np.testing.assert_allclose(found.get(), want, precise, precise * 10)
 
 
 def test_vectors_as_numpy(library):
