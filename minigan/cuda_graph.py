@@ -264,6 +264,9 @@ class CapturedStep:
         if device.xp is np:
             raise CaptureError("cuda_graph: the step is on the CPU, and a graph needs a GPU; send its arrays there")
         args = tuple(getattr(x, "array", x) for x in args)
+        for x in args:
+            if not is_array(x) and not isinstance(x, (int, float, str, type(None))):
+                raise TypeError(f"cuda_graph: an argument is a {type(x).__name__}; wanted arrays and numbers, one by one")
         modes = config.train, config.enable_backprop, config.debug, str(config.dtype), config.tf32
         key = (device, modes, *((x.shape, x.dtype.str) if is_array(x) else x for x in args))
         plan = self._plans.get(key)
@@ -272,18 +275,13 @@ class CapturedStep:
                 plan = self._plans[key] = _Plan(device, args)
             try:
                 return plan(self.step, args, self.warm_up)
-            except CaptureError:
+            except BaseException as error:
                 del self._plans[key]
-                raise
-            except (RuntimeError, NotImplementedError) as error:
-                del self._plans[key]
-                if plan.calls <= self.warm_up and not isinstance(error, _refusals(device.xp)):
+                capturing = plan.calls == self.warm_up + 1 and isinstance(error, RuntimeError)
+                if isinstance(error, CaptureError) or not (capturing or isinstance(error, _refusals(device.xp))):
                     raise
                 text = f"cuda_graph: the step cannot be captured: {_place(error)}: {error}; {_CURE}"
                 raise CaptureError(text) from error
-            except BaseException:
-                del self._plans[key]
-                raise
 
 
 def capture(step: Callable[..., Any], device: Any = None) -> CapturedStep:

@@ -305,6 +305,8 @@ def test_a_frozen_parameter_captures_anew():
 
 
 def test_on_the_cpu_and_inside_another():
+    with pytest.raises(TypeError, match="an argument is a list; wanted arrays and numbers, one by one"):
+        cuda_graph.capture(lambda x: x, DEVICE)([weights()])
     with pytest.raises(CaptureError, match="the step is on the CPU, and a graph needs a GPU"):
         cuda_graph.capture(lambda x: x)(np.ones(3))
     inner = cuda_graph.capture(lambda x: x + 1)
@@ -449,6 +451,16 @@ def test_a_capture_that_fails_on_a_gpu(gpu):
 def test_other_errors_of_a_step_stay_what_they_are(gpu):
     with pytest.raises(RuntimeError, match="^mine$"):
         cuda_graph.capture(lambda x: (_ for _ in ()).throw(RuntimeError("mine")), gpu)(np.zeros(2))
+
+
+def test_an_error_at_a_launch_is_no_refusal(gpu):
+    captured = cuda_graph.capture(lambda x: x, gpu)
+    for _ in range(4):
+        captured(np.zeros(2))
+    (plan,) = captured._plans.values()
+    plan.graph._graph.launch = lambda: (_ for _ in ()).throw(RuntimeError("cudaErrorIllegalAddress"))
+    with pytest.raises(RuntimeError, match="^cudaErrorIllegalAddress$"):
+        captured(np.zeros(2))
 
 
 def test_no_cublas_no_graph(gpu, monkeypatch):
