@@ -132,7 +132,7 @@ class MultithreadIterator(_ReadingAhead):
         n_threads: How many examples are read at a time.
     """
 
-    _order_key = "_order"  # as in Chainer's snapshots
+    _order_keys = "_order", "order"  # as in Chainer's snapshots
 
     def __init__(self, dataset: Any, batch_size: int, repeat: bool = True, shuffle: bool | None = None,
                  n_threads: int = 1, order_sampler: OrderSampler | None = None) -> None:  # fmt: skip

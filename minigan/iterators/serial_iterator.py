@@ -1,6 +1,6 @@
 """The iterator that nearly every script uses: batches one after the other, in this process.
 
-Its state is five numbers and the order of the epoch, all in the snapshot, so that a resumed training sees the same
+Its state is four numbers and the order of the epoch, all in the snapshot, so that a resumed training sees the same
 batches as one that was never stopped.
 """
 
@@ -37,7 +37,7 @@ class SerialIterator(Iterator):
         ValueError: an empty data set, a batch size below 1, or `shuffle` and `order_sampler` both given.
     """
 
-    _order_key = "order"
+    _order_keys = "order", "_order"  #: what this iterator calls its order in a snapshot, and what other kinds do
 
     def __init__(self, dataset: Any, batch_size: int, repeat: bool = True, shuffle: bool | None = None,
                  order_sampler: OrderSampler | None = None) -> None:  # fmt: skip
@@ -189,18 +189,18 @@ class SerialIterator(Iterator):
         self._order, self._previous_epoch_detail = order, detail
 
     def _serialize_order(self, serializer: Any) -> numpy.ndarray | None:
-        """The order, under this iterator's name for it, or else the one that the other kinds have for it."""
+        own, others = self._order_keys
         if self._order is None:
-            if self._order_key == "_order":
+            if own == "_order":  # Chainer writes None there, and nothing under the other name
                 with suppress(KeyError):
-                    serializer("_order", None)
+                    serializer(own, None)
             return None
         order = self._order.copy()  # a deserializer fills it; this iterator stays whole if a later key fails
         try:
             try:
-                return serializer(self._order_key, order)
+                return serializer(own, order)
             except KeyError:
-                return serializer("order" if self._order_key == "_order" else "_order", order)
+                return serializer(others, order)
         except FileError:
             raise
         except ValueError as error:
