@@ -265,8 +265,10 @@ class CapturedStep:
             raise CaptureError("cuda_graph: the step is on the CPU, and a graph needs a GPU; send its arrays there")
         args = tuple(getattr(x, "array", x) for x in args)
         for x in args:
-            if not is_array(x) and not isinstance(x, (int, float, str, type(None))):
-                raise TypeError(f"cuda_graph: an argument is a {type(x).__name__}; wanted arrays and numbers, one by one")
+            if not is_array(x) and not isinstance(x, (int, float, str, np.generic, type(None))):
+                raise TypeError(
+                    f"cuda_graph: an argument is a {type(x).__name__}; wanted arrays and numbers one by one"
+                )
         modes = config.train, config.enable_backprop, config.debug, str(config.dtype), config.tf32
         key = (device, modes, *((x.shape, x.dtype.str) if is_array(x) else x for x in args))
         plan = self._plans.get(key)

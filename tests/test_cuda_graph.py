@@ -305,7 +305,7 @@ def test_a_frozen_parameter_captures_anew():
 
 
 def test_on_the_cpu_and_inside_another():
-    with pytest.raises(TypeError, match="an argument is a list; wanted arrays and numbers, one by one"):
+    with pytest.raises(TypeError, match="an argument is a list; wanted arrays and numbers one by one"):
         cuda_graph.capture(lambda x: x, DEVICE)([weights()])
     with pytest.raises(CaptureError, match="the step is on the CPU, and a graph needs a GPU"):
         cuda_graph.capture(lambda x: x)(np.ones(3))
