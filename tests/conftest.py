@@ -1,5 +1,6 @@
 """What all tests share: array modules, a seeded generator, and a configuration that no test leaves changed."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from minigan.backends import cuda
 from minigan.configuration import config, global_config
 
 sys.path.append(str(Path(__file__).parent))  # tests share helpers: from functions.table import ROWS
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose processes would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["numpy", pytest.param("cupy", marks=pytest.mark.gpu)])
