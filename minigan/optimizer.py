@@ -242,16 +242,6 @@ class UpdateRule:
         if self._use_fp32_update:
             self._serialize_precise(serializer)
 
-    def _serialize_precise(self, serializer: Any) -> None:
-        precise = None if self._fp32_param is None else self._fp32_param.array
-        if isinstance(serializer, Deserializer):
-            self._fp32_param = None  # a file of Chainer's has only the rounded copy; it is where the next step begins
-            with suppress(KeyError):
-                if (precise := serializer("fp32_param", None)) is not None:
-                    self._fp32_param = Parameter(precise.astype(np.float32))
-        elif precise is not None:
-            serializer("fp32_param", precise)
-
     def _load_state(self, serializer: Any) -> dict[str, Any] | None:
         self._state = {}
         self.init_state(Parameter(np.zeros((), np.float32)))  # to learn the names
@@ -274,6 +264,16 @@ class UpdateRule:
                 stacklevel=2,
             )
         return None
+
+    def _serialize_precise(self, serializer: Any) -> None:
+        precise = None if self._fp32_param is None else self._fp32_param.array
+        if isinstance(serializer, Deserializer):
+            self._fp32_param = None  # a file of Chainer's has only the rounded copy; it is where the next step begins
+            with suppress(KeyError):
+                if (precise := serializer("fp32_param", None)) is not None:
+                    self._fp32_param = Parameter(precise.astype(np.float32))
+        elif precise is not None:
+            serializer("fp32_param", precise)
 
 
 class Optimizer:
@@ -440,16 +440,21 @@ class Optimizer:
             if rule is None:
                 continue
             rule.serialize(serializer[path])
-            states = dict(rule.state or {}) if rule.is_elementwise else {}
-            if isinstance(precise := getattr(rule, "_fp32_param", None), Parameter):
-                states["fp32_param"] = precise.array
-            for key, value in states.items() if param.is_initialized else ():
-                shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-                if shape != param.shape or getattr(dtype, "kind", None) != param.dtype.kind:
-                    raise ValueError(
-                        f"{type(self).__name__}: {key} of {path} has shape {shape} in the file ({dtype}) but the "
-                        f"parameter has shape {param.shape} ({param.dtype}); load into the model that was saved"
-                    )
+            if param.is_initialized:
+                self._check_states(path, param, rule)
+
+    def _check_states(self, path: str, param: Parameter, rule: UpdateRule) -> None:
+        """Refuse a state of another shape than its parameter: it would be broadcast without a word, or fail later."""
+        states = dict(rule.state or {}) if rule.is_elementwise else {}
+        if isinstance(precise := getattr(rule, "_fp32_param", None), Parameter):
+            states["fp32_param"] = precise.array
+        for key, value in states.items():
+            shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+            if shape != param.shape or getattr(dtype, "kind", None) != param.dtype.kind:
+                raise ValueError(
+                    f"{type(self).__name__}: {key} of {path} has shape {shape} in the file ({dtype}) but the "
+                    f"parameter has shape {param.shape} ({param.dtype}); load into the model that was saved"
+                )
 
 
 class GradientMethod(Optimizer):

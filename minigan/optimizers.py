@@ -4,7 +4,8 @@ In the formulas ``p`` is a parameter, ``g`` its gradient and ``t`` the number of
 starts at 0 and is kept for each element. The order of the operations is Chainer's, so that old runs find their numbers
 again, bit for bit. The rules that networks are trained with every day (RMSprop, Adam) work in place with a scratch
 array: ``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs
-as much as the arithmetic. The others are written as formulas. An optimizer's hyperparameters are the arguments of its
+as much as the arithmetic. The others are written as formulas. On a GPU, SGD, momentum, RMSprop and Adam move all parameters of
+the same rates by one launch of a kernel (`_Method._move`). An optimizer's hyperparameters are the arguments of its
 ``__init__``; each is an attribute as well, and belongs to every rule that the optimizer makes.
 """
 
@@ -47,6 +48,8 @@ class _Rule(UpdateRule):
     is_elementwise = True
     states: ClassVar[tuple[str, ...]] = ()
     start = 0.0  #: what the first array of the state is filled with
+    #: The rule's name in ``minigan.kernels.optimizers``, said by the class itself: a subclass may step otherwise.
+    kernel: ClassVar[str] = ""
     _defaults: ClassVar[Hyperparameter]
     _arguments: ClassVar[inspect.Signature]
 
@@ -65,9 +68,6 @@ class _Rule(UpdateRule):
     def update_core_gpu(self, param: Parameter) -> None:
         """Change a CuPy array, by the same lines: they are written for both."""
         self.update_core_cpu(param)
-
-    #: The rule's name in ``minigan.kernels.optimizers``, said by the class itself: a subclass may step otherwise.
-    kernel: ClassVar[str] = ""
 
     def rates(self) -> tuple[float, ...] | None:
         """The numbers that the kernel takes; None where it does not know how."""
@@ -181,7 +181,6 @@ class MomentumSGDRule(_Rule):
     """The rule of `MomentumSGD`."""
 
     states = ("v",)
-
     kernel = "momentum_sgd"
 
     def rates(self) -> tuple[float, ...]:
@@ -312,7 +311,6 @@ class RMSpropRule(_Rule):
     """The rule of `RMSprop`."""
 
     states = ("ms",)
-
     kernel = "rmsprop"
 
     def rates(self) -> tuple[float, ...] | None:
@@ -460,11 +458,6 @@ class AdamRule(_Rule):
     kernel = "adam"
     depends_on_t = True
 
-    def rates(self) -> tuple[float, ...] | None:
-        hp = self.hyperparam
-        names = "alpha", "beta1", "beta2", "eps", "eta", "weight_decay_rate"
-        return None if hp.amsgrad or hp.adabound else (*(float(getattr(hp, name)) for name in names), float(self.t))
-
     def __init__(self, parent_hyperparam: Hyperparameter | None = None, *own: Any, **named: Any) -> None:
         super().__init__(parent_hyperparam, *own, **named)
         if self.hyperparam.adabound:
@@ -473,6 +466,11 @@ class AdamRule(_Rule):
     def init_state(self, param: Parameter) -> None:
         for key in ("m", "v", "vhat") if self.hyperparam.amsgrad else ("m", "v"):
             self.state[key] = param.xp.zeros_like(param.array)
+
+    def rates(self) -> tuple[float, ...] | None:
+        hp = self.hyperparam
+        names = "alpha", "beta1", "beta2", "eps", "eta", "weight_decay_rate"
+        return None if hp.amsgrad or hp.adabound else (*(float(getattr(hp, name)) for name in names), float(self.t))
 
     @property
     def alpha_t(self) -> float:
