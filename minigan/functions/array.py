@@ -411,13 +411,14 @@ class Pad(core.FunctionNode):
         self.pad_width, self.mode, self.keywords = pad_width, mode, keywords
 
     def forward(self, inputs: tuple) -> tuple:  # noqa: D102
-        return (get_array_module(*inputs).pad(inputs[0], self.pad_width, mode=self.mode, **self.keywords),)
+        (x,) = inputs
+        self.pad_width = np.broadcast_to(self.pad_width, (x.ndim, 2)).tolist()  # CuPy refuses what NumPy spreads out
+        return (get_array_module(x).pad(x, self.pad_width, mode=self.mode, **self.keywords),)
 
     def backward(self, indexes: Any, grad_outputs: tuple) -> tuple:  # noqa: D102
         shape, (gy,) = self.inputs[0].shape, grad_outputs
         if self.mode == "constant":
-            before = np.broadcast_to(self.pad_width, (len(shape), 2))[:, 0].tolist()
-            return (get_item(gy, tuple(slice(a, a + n) for a, n in zip(before, shape))),)
+            return (get_item(gy, tuple(slice(a, a + n) for (a, _), n in zip(self.pad_width, shape))),)
         if self.mode not in ("edge", "reflect", "symmetric", "wrap") or self.keywords.get("reflect_type") == "odd":
             raise NotImplementedError(f"pad: mode {self.mode!r} has no derivative here; use constant, edge or reflect.")
         size = int(np.prod(shape))
