@@ -9,7 +9,7 @@ import numpy as np
 
 from minigan.dataset.convert import call_converter, concat_examples
 from minigan.serializer import Deserializer
-from minigan.training.updaters.standard_updater import StandardUpdater
+from minigan.training.updaters.standard_updater import StandardUpdater, loss_arguments
 
 
 class ParallelUpdater(StandardUpdater):
@@ -54,12 +54,9 @@ class ParallelUpdater(StandardUpdater):
         batch = iterator.next()
         for number, (name, model) in enumerate(self._models.items()):
             model.cleargrads()
-            arrays = call_converter(self.converter, batch[number :: len(self._models)], self._devices[name])
-            loss_func = model if self.loss_func is None else self.loss_func
-            if isinstance(arrays, tuple):
-                loss = loss_func(*arrays)
-            else:
-                loss = loss_func(**arrays) if isinstance(arrays, dict) else loss_func(arrays)
+            share = batch[number :: len(self._models)]
+            args, kwargs = loss_arguments(call_converter(self.converter, share, self._devices[name]))
+            loss = (self.loss_func or model)(*args, **kwargs)
             loss.backward(loss_scale=self.loss_scale)
         for model in self._copies():
             main.addgrads(model)

@@ -38,10 +38,10 @@ class StandardUpdater(Updater):
         TypeError: an iterator or optimizer is something else, a list of pairs for example.
     """
 
-    # Parameters that have had no gradient so far. Of the class: scripts have an __init__ of their own, without super().
-    _idle: dict[str, list[tuple[str, Any]]] | None = None
-    _graphs: dict[Any, CapturedStep] | None = None
+    # Of the class, since scripts have an __init__ of their own, without super().
+    _idle: dict[str, list[tuple[str, Any]]] | None = None  # parameters that have had no gradient so far
     _idle_since = 0.0  # the epochs that were done when the watch over them began, which a resumed run does at any time
+    _graphs: dict[Any, CapturedStep] | None = None
 
     def __init__(
         self, iterator: Any, optimizer: Any, converter: Callable[..., Any] = concat_examples, device: Any = None,
@@ -108,18 +108,17 @@ class StandardUpdater(Updater):
         """
         iterator = self.get_iterator("main")
         optimizer = self.get_optimizer("main")
-        arrays = call_converter(self.converter, iterator.next(), self.input_device)
+        args, kwargs = loss_arguments(call_converter(self.converter, iterator.next(), self.input_device))
         loss_func = self.loss_func or optimizer.target
-        names = tuple(arrays) if isinstance(arrays, dict) else ()
-        values = arrays.values() if isinstance(arrays, dict) else arrays if isinstance(arrays, tuple) else (arrays,)
-
-        def step(*values: Any) -> None:
-            optimizer.update(loss_func, *values[len(names) :], **dict(zip(names, values)))
-
         if config.cuda_graph:
-            self.launch_as_graph(names, step, *values)
+            n, names = len(args), tuple(kwargs)
+
+            def step(*arrays: Any) -> None:
+                optimizer.update(loss_func, *arrays[:n], **dict(zip(names, arrays[n:])))
+
+            self.launch_as_graph(names, step, *args, *kwargs.values())
         else:
-            step(*values)
+            optimizer.update(loss_func, *args, **kwargs)
         if self.auto_new_epoch and iterator.is_new_epoch:
             optimizer.new_epoch(auto=True)
 
@@ -187,6 +186,13 @@ class StandardUpdater(Updater):
             optimizer.target.serialize(serializer[f"model:{name}"])
             optimizer.serialize(serializer[f"optimizer:{name}"])
         self.iteration = serialize_count(serializer, "iteration", self.iteration)
+
+
+def loss_arguments(arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what a converter gave as the positional arguments of a loss (a tuple, or one array) and those by name."""
+    if isinstance(arrays, dict):
+        return (), arrays
+    return arrays if isinstance(arrays, tuple) else (arrays,), {}
 
 
 def _by_name(what: str, value: Any, *signs: str) -> dict[str, Any]:
