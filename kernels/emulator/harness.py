@@ -7,6 +7,7 @@ own call their launchers instead, which `minigan.kernels.launch` sends here.
 
 from __future__ import annotations
 
+import re
 import runpy
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ def check(file: Path, harness: Path | None = None) -> Checked:
         raise HarnessError(_where(error, harness)) from error
     if not callable(launches):
         raise HarnessError(f"{harness} has no function launches()")
-    faults: dict[str, list[str]] = {}  # and the orders in which each was found
+    faults: dict[str, tuple[str, dict[str, None]]] = {}  # its text, and the orders in which it was found
     accesses: list[tuple[Launch, list[Access]]] = []
     for order in ORDERS:
         seen: list[tuple[Launch, list[Access]]] = []
@@ -67,10 +68,13 @@ def check(file: Path, harness: Path | None = None) -> Checked:
             _run(file, launches, order, seen)
         except KernelFault as fault:
             for f in fault.faults:
-                faults.setdefault(f.text, []).append(order)
+                # an order meets the same fault in other threads: it is told once, as it was first seen
+                alike = re.sub(r"\b(?<!line )\d+", "", f.text)
+                faults.setdefault(alike, (f.text, {}))[1][order] = None
         except AssertionError as error:
             last = f"after launch {len(seen)}, {seen[-1][0].entry}" if seen else "before the first launch"
-            faults.setdefault(f"wrong result {last}: {_where(error, harness)}", []).append(order)
+            text = f"wrong result {last}: {_where(error, harness)}"
+            faults.setdefault(text, (text, {}))[1][order] = None
         except RuntimeError:  # of the compiler
             raise
         except Exception as error:
@@ -78,7 +82,7 @@ def check(file: Path, harness: Path | None = None) -> Checked:
         accesses = accesses or seen
     if not accesses and not faults:
         raise HarnessError(f"launches() of {harness} yields nothing")
-    return Checked([f"{text} (order: {', '.join(orders)})" for text, orders in faults.items()], accesses)
+    return Checked([f"{text} (order: {', '.join(orders)})" for text, orders in faults.values()], accesses)
 
 
 def _run(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from minigan.kernels.source import KERNEL, CompileError, defines, without_comments
@@ -80,8 +81,25 @@ def _compiler() -> str:
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept: $MINIGAN_KERNEL_CACHE, else ~/.cache/minigan/kernels."""
-    return Path(os.environ.get("MINIGAN_KERNEL_CACHE") or Path.home() / ".cache" / "minigan" / "kernels")
+    """Where compiled programs are kept: $MINIGAN_KERNEL_CACHE, else ~/.cache/minigan/kernels.
+
+    Where there is no home to write to, they go to a folder that ends with the process.
+    """
+    if named := os.environ.get("MINIGAN_KERNEL_CACHE"):
+        return Path(named)
+    try:
+        folder = Path.home() / ".cache" / "minigan" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # forbidden; or there is no home at all
+        pass
+    return Path(_passing_folder().name)
+
+
+@cache
+def _passing_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="minigan-kernels-")
 
 
 def build(text: str, name: str, constants: Mapping[str, object], mode: str) -> Path:

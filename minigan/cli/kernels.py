@@ -124,10 +124,10 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
                 row = sums.setdefault((launch.entry, str(a.line), a.op, a.space, name), [0, 0, 0, 0])
                 for i, cost in enumerate((1, a.sectors_per_request, a.ideal, a.bank_conflicts)):
                     row[i] += cost * a.requests
-        click.echo(
-            f"{file.name}: {_count(checked.accesses, 'launch', 'es')} in forward, reverse and random order: "
-            f"{_count(checked.faults, 'fault') if checked.faults else 'no fault'}"
-        )
+        orders = "in forward, reverse and random order"
+        wrong = f"{_count(checked.faults, 'fault')} {orders}"
+        right = f"{_count(checked.accesses, 'launch', 'es')} {orders}: no fault"
+        click.echo(f"{file.name}: {wrong if checked.faults else right}")
         if sums:
             rows = [[*key, str(n), *(f"{cost / n:.1f}" for cost in costs)] for key, (n, *costs) in sums.items()]
             rows.sort(key=lambda row: (row[0], int(row[1])))

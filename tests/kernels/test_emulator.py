@@ -359,6 +359,10 @@ def test_a_cache_that_cannot_be_written_to_is_said_in_a_sentence(tmp_path, monke
     monkeypatch.setenv("MINIGAN_KERNEL_CACHE", str(tmp_path / "file"))
     with pytest.raises(RuntimeError, match="cannot keep what it compiles .*; set MINIGAN_KERNEL_CACHE to a folder"):
         Program("\n")
+    monkeypatch.delenv("MINIGAN_KERNEL_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))  # no home to write to: a folder that ends with the process
+    folder = translate.cache_folder()
+    assert folder == translate.cache_folder() and folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def test_no_compiler_is_said_in_a_sentence(monkeypatch):

@@ -81,6 +81,14 @@ def test_a_wrong_result_is_a_fault(scale):
 
 
 @needs_compiler
+def test_a_fault_of_several_orders_is_told_once(scale):
+    scale.write_text(CUDA.replace("y[i] =", "y[i / 2] ="))
+    race, gap = check(scale).faults
+    assert "scale.cu line 11: race" in race and race.endswith("(order: forward, reverse, random)")
+    assert gap.startswith("never written: 500 words") and gap.endswith("(order: forward, reverse, random)")
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", sorted(p.stem for p in Path(kernels.__file__).parent.glob("*.cu")))
 def test_our_kernels_are_without_fault(name):
     file = Path(kernels.__file__).with_name(f"{name}.cu")
