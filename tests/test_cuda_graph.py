@@ -140,6 +140,15 @@ def test_a_step_of_ones_own_and_shapes_that_change():
     assert len(captured._plans) == 4
 
 
+@pytest.mark.parametrize("labels", [(0, 1, -1, 1), (-1, -1, -1, -1)])
+def test_a_loss_that_counts_its_labels_stays_on_the_device(labels):
+    x, t = floats(4), np.array(labels, np.int32)
+    captured, send = cuda_graph.capture(F.sigmoid_cross_entropy, DEVICE), minigan.get_device(DEVICE).send
+    for _ in range(4):
+        found = captured(send(x), send(t))
+    np.testing.assert_allclose(found.array.get(), F.sigmoid_cross_entropy(x, t).array, rtol=1e-6)
+
+
 READS = {
     "float": (lambda x: float(F.sum(x).array), "float.. reads the device"),
     "bool": (lambda x: 1 if (x > 0).all() else 2, "bool.. reads the device"),

@@ -67,8 +67,9 @@ class SigmoidCrossEntropy(FunctionNode):
         xp = get_array_module(x)
         self.t, self.weight = t.astype(x.dtype), (t != _IGNORED).astype(x.dtype)
         if self.reduce == "mean":
-            self.count = max(int(self.weight.sum(dtype=int)) if self.normalize or x.ndim == 0 else len(t), 1)
-            self.weight = self.weight / x.dtype.type(self.count)
+            counted = self.normalize or x.ndim == 0  # on the device, which nobody waits for
+            self.count = xp.maximum(self.weight.sum(dtype=int), 1) if counted else max(len(t), 1)
+            self.weight = (self.weight / self.count).astype(x.dtype)
         # x may be cancelled by t * x: take the large part of the logarithm, max(x, 0), into the product
         loss = xp.log1p(xp.exp(-xp.abs(x))) + x * ((x >= 0) - self.t)
         loss = xp.asarray(loss * self.weight, dtype=x.dtype)
