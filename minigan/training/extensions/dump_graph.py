@@ -16,8 +16,6 @@ from minigan.utils.files import atomic_write
 
 _VARIABLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
 _FUNCTION = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}
-
-
 _PATIENCE = 60  # seconds for a picture: a graph of thousands of nodes takes minutes
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import Variable, as_array
+from minigan.core import Variable
 from minigan.link_hook import LinkHook
 from minigan.training.extension import Extension
 from minigan.training.extensions.snapshot import _find_latest_snapshot
+from minigan.training.extensions.util import is_finite
 
 
 class FailOnNonNumber(Extension):
@@ -36,11 +35,11 @@ class FailOnNonNumber(Extension):
     def __call__(self, trainer: Any) -> None:
         """Look at every loss, and every parameter of every optimizer."""
         for name, value in trainer.observation.items():
-            if "loss" in name.rpartition("/")[2] and not _finite(value):
+            if "loss" in name.rpartition("/")[2] and not is_finite(value):
                 self._fail(trainer, f"{name} is NaN or infinity")
         for name, optimizer in trainer.updater.get_all_optimizers().items():
             for path, param in optimizer.target.namedparams(include_uninit=False):
-                if not _finite(param):
+                if not is_finite(param):
                     self._fail(trainer, f"parameter {path} of optimizer {name!r} holds NaN or infinity")
         if self._watch:
             self._watch.reset()
@@ -86,19 +85,8 @@ class _Watch(LinkHook):
     def forward_postprocess(self, args: Any) -> None:
         self.inside.pop()
         outputs = args.out if isinstance(args.out, (tuple, list)) else [args.out]
-        if self.first is None and not all(map(_finite, outputs)):
+        if self.first is None and not all(map(is_finite, outputs)):
             self.first = args.link
-
-
-def _finite(value: Any) -> bool:
-    array = as_array(value)
-    if isinstance(array, float):  # NumPy's float64, too
-        return math.isfinite(array)
-    return (
-        getattr(array, "dtype", None) is None
-        or array.dtype.kind != "f"
-        or bool(get_array_module(array).isfinite(array).all())
-    )
 
 
 def _kept(trainer: Any) -> str:

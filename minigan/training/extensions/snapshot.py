@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minigan.serializers.npz import FileError, load_npz, save_npz, serialize
 from minigan.training.extension import Extension
 from minigan.training.extensions.snapshot_writers import SimpleWriter
+from minigan.training.extensions.util import is_finite
 
 
 class _Snapshot(Extension):
@@ -88,7 +87,7 @@ class _Snapshot(Extension):
         """
         if self._snapshot_on_error:
             arrays = serialize(self._what(trainer))
-            spoiled = [key for key, value in arrays.items() if not key.startswith("ext") and not _finite(value)]
+            spoiled = [key for key, value in arrays.items() if not key.startswith("ext") and not is_finite(value)]
             if spoiled:
                 print(f"snapshot: nothing is saved, as {spoiled[0]} holds NaN or infinity", file=sys.stderr)
             else:
@@ -118,10 +117,6 @@ class _Snapshot(Extension):
 
 def _always_true() -> bool:
     return True
-
-
-def _finite(value: np.ndarray) -> bool:
-    return value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
 def _renamed(n_retains: int, old: dict[str, int]) -> int:

@@ -171,6 +171,8 @@ class QueueWriter(Writer):
         task: Called by the worker as `(filename, outdir, dict of arrays)`; a `SimpleWriter` by default.
     """
 
+    _writing: AbstractContextManager[Any] = nullcontext()  # held while a file is being written
+
     def __init__(self, savefun: Savefun = save_npz, task: Callable[..., Any] | None = None) -> None:
         self._task = self.create_task(savefun) if task is None else task
         self._queue: Any = self.create_queue()
@@ -194,8 +196,6 @@ class QueueWriter(Writer):
     def create_consumer(self, q: Any) -> Any:
         """Return something with `start` and `join` that consumes the queue."""
         raise NotImplementedError(f"{type(self).__name__} must define create_consumer(queue)")
-
-    _writing: AbstractContextManager[Any] = nullcontext()  # held while a file is being written
 
     def consume(self, q: Any) -> None:
         """Save what comes, until None comes."""

@@ -1,13 +1,27 @@
-"""What extensions share: bars on a terminal, lines that are drawn over themselves; and a limit on what costs time."""
+"""What extensions share: a limit on what costs time, bars that are drawn over themselves, and what NaN is."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
 from typing import Any
 
+from minigan.backend import get_array_module
+from minigan.core import as_array
+
 _SPEED_WINDOW = 100  # updates of the bar over which the speed is taken
+
+
+def is_finite(value: Any) -> bool:
+    """Say whether a number, an array or a Variable is free of NaN and infinity; what is no number is."""
+    array = as_array(value)
+    if isinstance(array, float):  # NumPy's float64, too
+        return math.isfinite(array)
+    if getattr(getattr(array, "dtype", None), "kind", "") != "f":
+        return True
+    return bool(get_array_module(array).isfinite(array).all())
 
 
 class Ration:
