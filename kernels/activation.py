@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.kernels.launch import MOST_INDEX, REAL, address, available_for, kernel, launch
+from minigan.kernels.launch import MOST_INDEX, REAL, THREADS, at_once, available_for, kernel, launch
 from minigan.kernels.workspace import array_module
-
-THREADS, PACK_BYTES = 256, 16
 
 
 def fused(entry: str, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
@@ -25,9 +23,7 @@ def fused(entry: str, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
     if not all(a.shape == x.shape for a in arrays) or not all(a.flags.c_contiguous for a in flat):
         return None
     out = array_module(x).empty(flat[0].shape, x.dtype)
-    most = PACK_BYTES // x.itemsize
-    even = x.size % most == 0 and all(address(a) % PACK_BYTES == 0 for a in flat)
-    pack = most if even else 1
+    pack = at_once(x.size, *flat)
     name = "y" if len(arrays) == 1 else "gx"
     grid = (-(-x.size // (THREADS * pack)),)
     launch(

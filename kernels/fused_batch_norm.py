@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.kernels.launch import REAL, Kernel, address, available_for, kernel, launch
+from minigan.kernels.launch import REAL, THREADS, Kernel, at_once, available_for, contiguous, kernel, launch
 from minigan.kernels.workspace import array_module
 
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2}
-THREADS, WARPS, PACK_BYTES = 256, 8, 16
+WARPS = THREADS // 32
 BLOCKS = 4 * 132  # four for each processor of an H100 or H200
 MOST_SPLITS, LEAST_PACKS = 256, 4  # threads of a block that merge them; packs that a thread has at least
 
@@ -46,8 +46,7 @@ class Plan(NamedTuple):
 
     def pack(self, *arrays: Any) -> int:
         """How many numbers of these arrays can be moved at once."""
-        most = PACK_BYTES // arrays[0].itemsize
-        return most if self.inner % most == 0 and all(address(a) % PACK_BYTES == 0 for a in arrays) else 1
+        return at_once(self.inner, *arrays)
 
     def grid(self, pack: int) -> tuple[int, int]:
         """(splits, channels or, where inner is 1, groups of 32 channels)."""
@@ -122,7 +121,7 @@ def forward(
     result = plan.kernel("bn_forward", ("y", "mean", "var", "inv_std"), x, pack)
     launch(
         result, (splits, columns), (THREADS,),
-        (plan.flat(x), parts, *map(_contiguous, (gamma, beta)), plan.flat(y), mean, var, inv_std, *running,
+        (plan.flat(x), parts, *map(contiguous, (gamma, beta)), plan.flat(y), mean, var, inv_std, *running,
          *plan.sizes, eps, decay, plan.slope),
     )  # fmt: skip
     return y, mean, var, inv_std
@@ -133,7 +132,7 @@ def forward_fixed(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, var: Any
     x = _dense(plan, x)
     y = array_module(x).empty_like(x)
     pack = plan.pack(x, y)
-    parameters = map(_contiguous, (gamma, beta, mean, var))
+    parameters = map(contiguous, (gamma, beta, mean, var))
     launch(
         plan.kernel("bn_fixed", ("y",), x, pack), plan.grid(pack), (THREADS,),
         (plan.flat(x), *parameters, plan.flat(y), *plan.sizes, eps, plan.slope),
@@ -153,7 +152,7 @@ def backward(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any,
     pack = plan.pack(x, gy, gx)
     splits, columns = plan.grid(pack)
     parts = xp.empty((splits * plan.channels, 2), gamma.dtype)
-    parameters = [_contiguous(p) for p in (gamma, beta, mean, inv_std)]
+    parameters = [contiguous(p) for p in (gamma, beta, mean, inv_std)]
     both = plan.flat(x), plan.flat(gy)
     sums = plan.kernel("bn_sums", ("parts",), x, pack)
     launch(sums, (splits, columns), (THREADS,), (*both, *parameters, parts, *plan.sizes, plan.slope))
@@ -169,7 +168,3 @@ def backward(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any,
 def _dense(plan: Plan, x: Any) -> Any:
     """x in the memory that the plan describes: a copy only of an array with gaps, or one that lies otherwise."""
     return x if x.transpose(plan.order).flags.c_contiguous else array_module(x).ascontiguousarray(x)
-
-
-def _contiguous(parameter: Any) -> Any:
-    return parameter if parameter.flags.c_contiguous else array_module(parameter).ascontiguousarray(parameter)

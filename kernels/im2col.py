@@ -18,7 +18,7 @@ import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from minigan.kernels.launch import REAL, Kernel, available_for, kernel, launch
+from minigan.kernels.launch import REAL, THREADS, Kernel, available_for, contiguous, kernel, launch
 from minigan.kernels.workspace import array_module, borrow
 
 Lengths = tuple[int, ...]  # one for each axis of the image
@@ -28,7 +28,6 @@ _ALL = slice(None)
 CHUNK_BYTES = 2 << 20
 # The same on a GPU, whose L2 holds 50 MB: the product reads the matrix before it has left the cache.
 GPU_CHUNK_BYTES = 24 << 20
-THREADS = 256  # of a block
 # Runs shorter than this (in numbers) are copied along the image instead, into the transposed matrix.
 SHORT_RUN = 8
 
@@ -200,7 +199,7 @@ def columns(x: Any, images: Images) -> Any:
     windows = images.windows
     col_shape = (x.shape[1], math.prod(windows.ksize), images.count, *windows.out_size)
     if available_for(x) and len(windows.ksize) <= 2:
-        x, by_channel = (x, False) if x.flags.c_contiguous else (_contiguous(x.swapaxes(0, 1)), True)
+        x, by_channel = (x, False) if x.flags.c_contiguous else (contiguous(x.swapaxes(0, 1)), True)
         col = array_module(x).empty(col_shape, x.dtype)
         plane = math.prod(windows.size)
         image, channel = (plane, x.shape[1] * plane) if by_channel else (x.shape[1] * plane, plane)
@@ -227,7 +226,7 @@ def add_columns(col: Any, y: Any, images: Images, b: Any = None) -> None:
         filled = ("y",) if images.count == y.shape[1] else ()
         entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, REAL[col.dtype], windows)
         grid = -(-images.count * math.prod(windows.size) // THREADS), len(col)
-        bias = () if b is None else (_contiguous(b),)
+        bias = () if b is None else (contiguous(b),)
         launch(entry, grid, (THREADS,), (col, *bias, y, images.first, y.shape[1], *_sizes(images)))
         return
     part = y[:, images.first : images.first + images.count]
@@ -246,10 +245,6 @@ def _sizes(images: Images) -> tuple[int, ...]:
 
 def _pair(lengths: Lengths, other: int) -> Lengths:
     return lengths if len(lengths) == 2 else (other, *lengths)
-
-
-def _contiguous(x: Any) -> Any:
-    return x if x.flags.c_contiguous else array_module(x).ascontiguousarray(x)
 
 
 @lru_cache(maxsize=256)

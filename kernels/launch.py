@@ -26,12 +26,14 @@ from minigan.kernels.workspace import array_module
 
 FOLDER = Path(__file__).parent
 REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+THREADS = 256  #: of a block, in nearly all kernels
+PACK_BYTES = 16  #: the most that a thread moves at once
 MOST_THREADS, MOST_SHARED, MOST_BLOCKS, MOST_INDEX = 1024, 48 * 1024, (2**31 - 1, 65535, 65535), 2**31 - 1
 
 _TYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
-    "unsigned short": np.uint16,
+    "short": np.int16, "unsigned short": np.uint16, "bool": np.bool_, "size_t": np.uint64,
 }  # fmt: skip
 _enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
 
@@ -55,9 +57,7 @@ class Kernel:
     :func:`kernel`, which keeps what is compiled.
     """
 
-    def __init__(
-        self, file: str, entry: str, outputs: tuple[str, ...], wide: bool, constants: dict[str, Any]
-    ) -> None:
+    def __init__(self, file: str, entry: str, outputs: tuple[str, ...], wide: bool, constants: dict[str, Any]) -> None:
         self.file, self.entry, self.outputs, self.wide, self.constants = file, entry, outputs, wide, constants
         self.path = FOLDER / file
         self.text = self.path.read_text()
@@ -119,6 +119,20 @@ def address(array: Any) -> int:
     return int(host.ctypes.data if isinstance(host, np.ndarray) else host.data.ptr)
 
 
+def at_once(length: int, *arrays: Any) -> int:
+    """How many numbers a thread may move at once in runs of ``length``: 16 bytes of them, or 1.
+
+    It is 1 where a run does not consist of whole packs, or an array does not begin at a multiple of 16 bytes.
+    """
+    most = PACK_BYTES // arrays[0].itemsize
+    return most if length % most == 0 and all(address(a) % PACK_BYTES == 0 for a in arrays) else 1
+
+
+def contiguous(x: Any) -> Any:
+    """x, or a copy if its rows do not follow one another."""
+    return x if x.flags.c_contiguous else array_module(x).ascontiguousarray(x)
+
+
 def _host(array: Any) -> Any:
     """The NumPy array in one of the emulator's; any other as it is."""
     return getattr(array, "_array", array)
@@ -135,7 +149,7 @@ def turned_off() -> Iterator[None]:
         _enabled = before
 
 
-class Launch(NamedTuple):
+class Launched(NamedTuple):
     """One launch, as :func:`emulation` has seen it."""
 
     kernel: Kernel
@@ -149,21 +163,21 @@ class _Emulation(NamedTuple):
     mode: str = "fast"
     order: str = "forward"
     seed: int = 0
-    launches: list[Launch] | None = None
+    launches: list[Launched] | None = None
 
 
 _emulation = _Emulation()
 
 
 @contextmanager
-def emulation(mode: str = "fast", order: str = "forward", seed: int = 0) -> Iterator[list[Launch]]:
+def emulation(mode: str = "fast", order: str = "forward", seed: int = 0) -> Iterator[list[Launched]]:
     """Choose how emulated kernels run inside the ``with`` block; gives the list of all launches, which grows.
 
     mode: "fast", or "check", which finds races, overruns and the like; order: of the threads, "forward", "reverse" or
     "random" with ``seed``.
     """
     global _emulation
-    launches: list[Launch] = []
+    launches: list[Launched] = []
     before, _emulation = _emulation, _Emulation(mode, order, seed, launches)
     try:
         yield launches
@@ -198,7 +212,7 @@ def launch(
             xp.noted(repr(kernel), grid, block, shared, *(a for a in checked if not isinstance(a, np.ndarray)), *reach)
         report = _emulate(kernel, grid, block, checked, shared, reach)
     if _emulation.launches is not None:
-        _emulation.launches.append(Launch(kernel, grid, block, checked, report))
+        _emulation.launches.append(Launched(kernel, grid, block, checked, report))
 
 
 def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared: int, reach: Sequence[Any]) -> Any:
@@ -277,14 +291,17 @@ def _check_device(kernel: Kernel, args: Sequence[Any], device: int) -> None:
 
 def _signature(text: str, file: str, entry: str, constants: dict[str, Any]) -> list[Parameter]:
     """The parameters of an entry as its file declares them, with constants such as ``REAL`` put in."""
+    values = {**source.constants(text), **constants}
     entries = {found.name: found.parameters for found in source.kernels(text)}
     if entry not in entries:
         raise CompileError(f"{file} has no kernel {entry}; it has {', '.join(entries) or 'none'}")
     parameters = []
     for declared in filter(None, entries[entry]):
         *kind, name = declared.replace("*", " ").split()
-        words = [str(constants.get(word, word)) for word in kind if word != "const"]
-        dtype = np.dtype(_TYPES[" ".join(words)]) if " ".join(words) in _TYPES else None
+        words = " ".join(str(values.get(word, word)) for word in kind if word != "const")
+        dtype = np.dtype(_TYPES[words]) if words in _TYPES else None
+        if dtype is None and "*" in declared:
+            raise CompileError(f"{file}: {entry}: {name} is an array of {words}; wanted one of {', '.join(_TYPES)}")
         ends = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype is not None and dtype.kind in "iu" else ()
         parameters.append(Parameter(name, dtype, "*" in declared, "const" in kind, *ends))
     return parameters

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.launch import MOST_INDEX, REAL, address, kernel, launch
+from minigan.kernels.launch import MOST_INDEX, PACK_BYTES, REAL, THREADS, address, at_once, kernel, launch
 from minigan.kernels.workspace import array_module
 
 RULES = {"sgd": 0, "momentum_sgd": 1, "rmsprop": 2, "adam": 3}
-THREADS, MOST, CHUNK, PACK_BYTES = 256, 64, 4096, 16
+MOST, CHUNK = 64, 4096  # tensors of a launch, numbers of a block
 STEP = 6  #: where in Adam's hyperparameters the number of steps is
 _TABLE = np.dtype(
     [*((name, np.uint64, MOST) for name in "pgmv"), ("size", np.int32, MOST), ("first", np.int32, MOST)], align=True
@@ -56,10 +56,9 @@ class Step:
         for first in range(0, len(tensors), MOST):
             some = tensors[first : first + MOST]
             table, blocks = _table(some)
-            even = all(address(a) % PACK_BYTES == 0 for arrays in some for a in arrays)
-            pack = most if even else 1
-            step = kernel("optimizers.cu", "step_all", REAL=REAL[dtype], VEC=pack, RULE=RULES[self.rule])
             reach = [a for arrays in some for a in arrays]
+            pack = at_once(0, *reach)  # each tensor's last numbers go one by one
+            step = kernel("optimizers.cu", "step_all", REAL=REAL[dtype], VEC=pack, RULE=RULES[self.rule])
             launch(step, (blocks,), (THREADS,), (table, len(some), self.rates), reach=reach)
         self._known = known
 

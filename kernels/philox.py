@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.launch import REAL, address, kernel, launch
+from minigan.kernels.launch import PACK_BYTES, REAL, THREADS, address, contiguous, kernel, launch
 
-THREADS, PACK_BYTES = 256, 16
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 
@@ -56,7 +55,7 @@ class Generator:
         if self.xp is np:
             mask = (self.uniform(x.shape, x.dtype) >= x.dtype.type(ratio)) * scale
             return x * mask, mask
-        x = self.xp.ascontiguousarray(x)
+        x = contiguous(x)
         if address(x) % PACK_BYTES:
             x = x.copy()
         mask, y = self.xp.empty(x.shape, x.dtype), self.xp.empty(x.shape, x.dtype)

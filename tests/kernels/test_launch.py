@@ -59,6 +59,16 @@ def test_sizes_that_do_not_fit(grid, block, shared, text):
         launch.launch(kernel(), grid, block, arguments(), shared)
 
 
+def test_types_are_read_with_the_constants_of_the_file(tmp_path, monkeypatch):
+    head = "#ifndef REAL\n#define REAL float\n#endif\n"
+    (tmp_path / "k.cu").write_text(head + 'extern "C" __global__ void k(const REAL* x, bool b, size_t n, half* y) {}\n')
+    monkeypatch.setattr(launch, "FOLDER", tmp_path)
+    with pytest.raises(CompileError, match="k.cu: k: y is an array of half; wanted one of float, double, int"):
+        launch.Kernel("k.cu", "k", (), False, {})
+    found = launch.Kernel("k.cu", "k", (), False, {"half": "double"}).parameters
+    assert [p.dtype for p in found] == [np.float32, np.bool_, np.uint64, np.float64]
+
+
 def test_an_array_too_long_for_32_bits():
     huge = types.SimpleNamespace(dtype=np.dtype("f"), flags=types.SimpleNamespace(c_contiguous=True), size=2**31)
     narrow = launch.kernel("im2col.cu", "im2col", ("col",), REAL="float")
