@@ -591,10 +591,16 @@ class Parameter(Variable):
 
     @property
     def dtype(self) -> Any:
-        """Type of the elements; before there is an array, the type that the initializer will give."""
+        """Type of the elements; before there is an array, the type that the initializer will give (None: yet unknown).
+
+        Raises `RuntimeError` without an array where the initializer has no ``dtype``.
+        """
         if self._array is not None:
             return self._array.dtype
-        return getattr(self.initializer, "dtype", None)
+        if not hasattr(self.initializer, "dtype"):
+            raise RuntimeError(f"Parameter.dtype: {self.name or 'the parameter'} has no array yet, and its initializer "
+                               f"has no dtype; give it one, or call initialize(shape) first")  # fmt: skip
+        return self.initializer.dtype
 
     def initialize(self, shape: Any) -> None:
         """Make the array, of that shape, by the initializer."""

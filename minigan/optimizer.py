@@ -18,6 +18,7 @@ import numpy as np
 from minigan import cuda_graph, optimizer_hooks
 from minigan.backend import copyto, is_array
 from minigan.core import Parameter, shown
+from minigan.initializers import NaN
 from minigan.link import Link
 from minigan.serializer import Deserializer, serialize_count
 
@@ -100,8 +101,9 @@ class UpdateRule:
     """How one parameter moves along its gradient.
 
     A subclass defines ``update_core(param)`` (or ``update_core_cpu`` and ``update_core_gpu``), which changes
-    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``. There are no
-    ChainerX arrays, so ``update_core_chainerx``, which old rules may define, is never called.
+    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``. As in Chainer the
+    former is called for a parameter without an array or a gradient, too. There are no ChainerX arrays, so
+    ``update_core_chainerx``, which old rules may define, is never called.
 
     Attributes:
         enabled: ``update`` does nothing if False.
@@ -137,13 +139,14 @@ class UpdateRule:
         self._hooks.remove(name)
 
     def update(self, param: Parameter) -> None:
-        """Make one step, hooks included. A parameter without an array or a gradient stays as it is."""
+        """Make one step, hooks included."""
         if cuda_graph.is_capturing():
             self._join_graph()
         if not self.enabled:
             return
         cuda_graph.host(self._count)
-        if self._use_fp32_update and param.dtype == np.float16:
+        made_of = param.initializer if param.array is None else param.array
+        if self._use_fp32_update and getattr(made_of, "dtype", None) == np.float16:
             self._update_in_float32(param)
         else:
             self._update(param)
@@ -170,7 +173,7 @@ class UpdateRule:
 
     def _update_in_float32(self, param: Parameter) -> None:
         if param.array is None:
-            return
+            return self._update(Parameter(NaN(np.float32), name=param.name))
         if self._fp32_param is None:
             self._fp32_param = Parameter(param.array.astype(np.float32), name=param.name)
         precise = self._fp32_param
@@ -189,8 +192,7 @@ class UpdateRule:
             param._loss_scale = None
         for hook in self._hooks.pre.values():
             hook(self, param)
-        if param.array is not None and param.grad is not None:
-            self.update_core(param)
+        self.update_core(param)
         for hook in self._hooks.post.values():
             hook(self, param)
 

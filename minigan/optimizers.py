@@ -65,6 +65,11 @@ class _Rule(UpdateRule):
         if self.start:
             self.state[self.states[0]].fill(self.start)
 
+    def update_core(self, param: Parameter) -> None:
+        """Move a parameter that has an array and a gradient."""
+        if param.array is not None and param.grad is not None:
+            super().update_core(param)
+
     def update_core_gpu(self, param: Parameter) -> None:
         """Change a CuPy array, by the same lines: they are written for both."""
         self.update_core_cpu(param)

@@ -891,6 +891,26 @@ def test_the_core_of_a_rule_can_be_called_by_itself(make, name):
     np.testing.assert_array_equal(*moved)
 
 
+@pytest.mark.parametrize("dtype", [None, np.float16, np.float32])
+def test_a_rule_is_asked_about_a_parameter_without_an_array_too(dtype):
+    def initializer(array):
+        raise AssertionError("nobody knows the shape")
+
+    if dtype is not None:
+        initializer.dtype = dtype
+    param, rule, seen = Parameter(initializer), UpdateRule(), []
+    rule.update_core = seen.append
+    rule.use_fp32_update()
+    rule.update(param)
+    assert (seen[0] is param) == (dtype is not np.float16)  # of a float16 array it would be given the float32 copy
+    assert param.array is None
+    if dtype is None:
+        with pytest.raises(RuntimeError, match="its initializer has no dtype"):
+            seen[0].dtype
+    else:
+        assert (param.dtype, seen[0].dtype) == (dtype, np.float32)
+
+
 def test_a_rule_derived_from_another_may_replace_one_core():
     class Frozen(optimizers.AdamRule):
         def update_core_cpu(self, param):
