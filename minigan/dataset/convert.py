@@ -56,6 +56,13 @@ def call_converter(function: Callable[..., Any], batch: Any, device: Any) -> Any
     return function(batch, None if device is None else int(backend.get_device(device)))
 
 
+def as_arguments(arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what a converter gave as the positional arguments of a loss (a tuple, or one array) and those by name."""
+    if isinstance(arrays, dict):
+        return (), arrays
+    return arrays if isinstance(arrays, tuple) else (arrays,), {}
+
+
 def to_device(device: Any, x: Any) -> Any:
     """Return `x`, an array or a list, tuple or dict of arrays, on `device`; as it is when `device` is None."""
     return x if device is None else backend.get_device(device).send(x)

@@ -1,4 +1,9 @@
-"""What the file formats share: how a stored array becomes the value that an object asks for."""
+"""What the file formats share: how a stored array becomes the value that an object asks for.
+
+The present value says what is wanted: an array is filled in place, a number is taken only where nothing is rounded, and
+None takes whatever there is. Shape and type are looked at before anything is read. After an error, everything that was
+loaded before it is taken back (`_load_all_or_nothing`).
+"""
 
 from __future__ import annotations
 

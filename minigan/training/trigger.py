@@ -9,29 +9,21 @@ from typing import Any
 from minigan.serializer import Serializer
 
 
-class IntervalTrigger:
-    """Fires whenever the iteration (or the epoch, with its fraction) has passed a multiple of `period`.
+class SincePreviousCall:
+    """Base of triggers that look at the stretch since their previous call, so that they fire late rather than never.
 
-    It compares with the previous call, so it fires late rather than never when it is not asked at every iteration.
-    What it remembers is in the snapshot: a resumed run fires when the uninterrupted one does.
-
-    Args:
-        period: Length of the interval, a positive number; a fraction is fine for epochs.
-        unit: `"iteration"` or `"epoch"`.
+    Where that call was is in the snapshot: a resumed run fires when the uninterrupted one does.
     """
 
-    def __init__(self, period: float, unit: str) -> None:
+    def __init__(self, unit: str) -> None:
         if unit not in ("epoch", "iteration"):
-            raise ValueError(f"IntervalTrigger: unit is {unit!r}; wanted 'epoch' or 'iteration'")
-        if isinstance(period, str) or not period > 0:
-            raise ValueError(f"IntervalTrigger: period is {period!r}; wanted a number above 0")
-        self.period = period
+            raise ValueError(f"{type(self).__name__}: unit is {unit!r}; wanted 'epoch' or 'iteration'")
         self.unit = unit
-        self._previous_iteration: int | None = 0
+        self._previous_iteration: int | None = 0  # None: an old file did not say
         self._previous_epoch_detail: float | None = 0.0
 
-    def __call__(self, trainer: Any) -> bool:
-        """Say whether a multiple of the period lies between the previous call and now."""
+    def _stretch(self, trainer: Any) -> tuple[float, float]:
+        """Return where the training stood at the previous call, and where it stands, in the unit."""
         updater = trainer.updater
         previous: float | None
         if self.unit == "epoch":
@@ -44,11 +36,7 @@ class IntervalTrigger:
                 previous = now - 1
         self._previous_iteration = updater.iteration
         self._previous_epoch_detail = getattr(updater, "epoch_detail", None)
-        return (previous or 0) // self.period != now // self.period
-
-    def get_training_length(self) -> tuple[float, str]:
-        """Return `(period, unit)`: how long a training with this stop trigger is."""
-        return self.period, self.unit
+        return previous or 0, now
 
     def serialize(self, serializer: Any) -> None:
         """Write or read what the previous call saw; where a file does not say, the next call takes the step before."""
@@ -58,6 +46,30 @@ class IntervalTrigger:
         else:
             self._previous_iteration = read_known(self, serializer, "previous_iteration", int)
             self._previous_epoch_detail = read_known(self, serializer, "previous_epoch_detail", float)
+
+
+class IntervalTrigger(SincePreviousCall):
+    """Fires whenever the iteration (or the epoch, with its fraction) has passed a multiple of `period`.
+
+    Args:
+        period: Length of the interval, a positive number; a fraction is fine for epochs.
+        unit: `"iteration"` or `"epoch"`.
+    """
+
+    def __init__(self, period: float, unit: str) -> None:
+        super().__init__(unit)
+        if isinstance(period, str) or not period > 0:
+            raise ValueError(f"IntervalTrigger: period is {period!r}; wanted a number above 0")
+        self.period = period
+
+    def __call__(self, trainer: Any) -> bool:
+        """Say whether a multiple of the period lies between the previous call and now."""
+        previous, now = self._stretch(trainer)
+        return previous // self.period != now // self.period
+
+    def get_training_length(self) -> tuple[float, str]:
+        """Return `(period, unit)`: how long a training with this stop trigger is."""
+        return self.period, self.unit
 
     def __repr__(self) -> str:
         return f"IntervalTrigger({self.period!r}, {self.unit!r})"

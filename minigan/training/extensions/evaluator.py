@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan.backend import get_device
 from minigan.configuration import no_backprop_mode, using_config
-from minigan.dataset.convert import call_converter, concat_examples
+from minigan.dataset.convert import as_arguments, call_converter, concat_examples
 from minigan.reporter import DictSummary, Reporter, report, report_scope
 from minigan.training.extension import PRIORITY_WRITER, Extension
 from minigan.training.extensions.util import ProgressBar
@@ -97,13 +97,8 @@ class Evaluator(Extension):
         for batch in iterator:
             observation: dict[str, Any] = {}
             with report_scope(observation), no_backprop_mode():
-                arrays = call_converter(self.converter, batch, self.device)
-                if isinstance(arrays, tuple):
-                    function(*arrays)
-                elif isinstance(arrays, dict):
-                    function(**arrays)
-                else:
-                    function(arrays)
+                args, kwargs = as_arguments(call_converter(self.converter, batch, self.device))
+                function(*args, **kwargs)
             summary.add(observation)
             if bar is not None:
                 bar.update()

@@ -1,4 +1,9 @@
-"""Saving while training: the whole trainer, to go on from there, or one object, such as a generator to sample from."""
+"""Saving while training: the whole trainer, to go on from there, or one object, such as a generator to sample from.
+
+What is saved is gathered at once, by the `serialize` methods that will load it again, and handed to a writer, which
+puts it on the disk whole or not at all (`snapshot_writers`, `minigan.utils.files`). A trainer takes snapshots of itself
+after all its other extensions, so that what is in one is a finished iteration.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.serializer import Serializer
-from minigan.training.trigger import read_known
+from minigan.training.trigger import SincePreviousCall, read_known
 
 
 class OnceTrigger:
@@ -34,7 +34,7 @@ class OnceTrigger:
             self._flag_first = bool(read_known(self, serializer, "_flag_first", bool))
 
 
-class ManualScheduleTrigger:
+class ManualScheduleTrigger(SincePreviousCall):
     """Fires when a point of the schedule has been passed since the previous call.
 
     Args:
@@ -43,37 +43,22 @@ class ManualScheduleTrigger:
     """
 
     def __init__(self, points: Any, unit: str) -> None:
-        if unit not in ("epoch", "iteration"):
-            raise ValueError(f"ManualScheduleTrigger: unit is {unit!r}; wanted 'epoch' or 'iteration'")
+        super().__init__(unit)
         self.points = points if isinstance(points, list) else [points]
-        self.unit = unit
         self.finished = False
-        self._previous_iteration: int | None = 0
-        self._previous_epoch_detail: float | None = 0.0
 
     def __call__(self, trainer: Any) -> bool:
         """Say whether a point lies between the previous call and now."""
-        updater = trainer.updater
-        previous, now = (
-            (self._previous_epoch_detail, updater.epoch_detail) if self.unit == "epoch"
-            else (self._previous_iteration, updater.iteration)
-        )  # fmt: skip
-        if previous is None:  # an old file
-            previous = updater.previous_epoch_detail if self.unit == "epoch" else now - 1
-        self._previous_iteration = updater.iteration
-        self._previous_epoch_detail = getattr(updater, "epoch_detail", 0.0)
+        previous, now = self._stretch(trainer)
         self.finished = now >= max(self.points)
-        return any((previous or 0) < point <= now for point in self.points)
+        return any(previous < point <= now for point in self.points)
 
     def serialize(self, serializer: Any) -> None:
         """Write or read what the previous call saw."""
+        super().serialize(serializer)
         if isinstance(serializer, Serializer):
-            serializer("previous_iteration", self._previous_iteration)
-            serializer("previous_epoch_detail", self._previous_epoch_detail)
             serializer("finished", self.finished)
         else:
-            self._previous_iteration = read_known(self, serializer, "previous_iteration", int)
-            self._previous_epoch_detail = read_known(self, serializer, "previous_epoch_detail", float)
             self.finished = bool(read_known(self, serializer, "finished", bool))
 
 

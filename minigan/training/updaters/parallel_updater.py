@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.dataset.convert import call_converter, concat_examples
+from minigan.dataset.convert import as_arguments, call_converter, concat_examples
 from minigan.serializer import Deserializer
-from minigan.training.updaters.standard_updater import StandardUpdater, loss_arguments
+from minigan.training.updaters.standard_updater import StandardUpdater
 
 
 class ParallelUpdater(StandardUpdater):
@@ -55,7 +55,7 @@ class ParallelUpdater(StandardUpdater):
         for number, (name, model) in enumerate(self._models.items()):
             model.cleargrads()
             share = batch[number :: len(self._models)]
-            args, kwargs = loss_arguments(call_converter(self.converter, share, self._devices[name]))
+            args, kwargs = as_arguments(call_converter(self.converter, share, self._devices[name]))
             loss = (self.loss_func or model)(*args, **kwargs)
             loss.backward(loss_scale=self.loss_scale)
         for model in self._copies():

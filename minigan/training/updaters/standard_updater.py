@@ -14,7 +14,7 @@ from minigan.backend import get_device, is_array
 from minigan.backends.cuda import memory_left
 from minigan.configuration import config
 from minigan.cuda_graph import CapturedStep, capture
-from minigan.dataset.convert import call_converter, concat_examples
+from minigan.dataset.convert import as_arguments, call_converter, concat_examples
 from minigan.link import Link
 from minigan.reporter import observed, report
 from minigan.serializer import serialize_count
@@ -108,7 +108,7 @@ class StandardUpdater(Updater):
         """
         iterator = self.get_iterator("main")
         optimizer = self.get_optimizer("main")
-        args, kwargs = loss_arguments(call_converter(self.converter, iterator.next(), self.input_device))
+        args, kwargs = as_arguments(call_converter(self.converter, iterator.next(), self.input_device))
         loss_func = self.loss_func or optimizer.target
         if config.cuda_graph:
             n, names = len(args), tuple(kwargs)
@@ -186,13 +186,6 @@ class StandardUpdater(Updater):
             optimizer.target.serialize(serializer[f"model:{name}"])
             optimizer.serialize(serializer[f"optimizer:{name}"])
         self.iteration = serialize_count(serializer, "iteration", self.iteration)
-
-
-def loss_arguments(arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what a converter gave as the positional arguments of a loss (a tuple, or one array) and those by name."""
-    if isinstance(arrays, dict):
-        return (), arrays
-    return arrays if isinstance(arrays, tuple) else (arrays,), {}
 
 
 def _by_name(what: str, value: Any, *signs: str) -> dict[str, Any]:
