@@ -416,7 +416,7 @@ def test_run_killed_before_its_first_snapshot_begins_again(run, tmp_path):
     killed = tmp_path / "k"
     (killed / "samples").mkdir(parents=True)
     (killed / "config.json").write_bytes((run / "config.json").read_bytes())
-    (killed / "samples" / ".iter_0000000.png.x.tmp").write_bytes(b"half")
+    (killed / "samples" / ".iter_0000000.png.abcdefgh.tmp").write_bytes(b"half")
     result = call("train", "--resume", killed)
     assert "it begins again" in result.stderr
     assert (killed / "gen.npz").read_bytes() == (run / "gen.npz").read_bytes()

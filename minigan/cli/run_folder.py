@@ -25,7 +25,7 @@ from minigan.gans.nets import Generator
 from minigan.link import Chain
 from minigan.serializers import load_npz
 from minigan.serializers.npz import FileError
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_write, remove_leftovers
 from minigan.utils.strict_json import parse_json
 
 RUNS = Path("runs")
@@ -133,8 +133,7 @@ class RunFolder:
         """Make the folder ready to go on: remove the half files of a run that was killed."""
         self.samples.mkdir(exist_ok=True)
         for folder in (self.path, self.samples):
-            for left in folder.glob(".*.tmp"):
-                left.unlink(missing_ok=True)
+            remove_leftovers(folder, age=0)
 
     def sample(self, iteration: int) -> Path:
         """Name the sample grid of an iteration."""

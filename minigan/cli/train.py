@@ -149,38 +149,20 @@ def _check_graph(settings: dict[str, Any], place: Any, debug: bool) -> None:
 
 def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], quiet: bool) -> None:
     """Train until enough or interrupted; then write what belongs at the end, and say where it is."""
-    progress = Progress(settings["steps"], quiet)
+    steps = settings["steps"]
+    progress = Progress(steps, quiet)
     trainer.extend(progress)
     grid = trainer.get_extension("SampleGrid")
     done = trainer.updater.iteration
     if done % settings["sample_every"] == 0 and not run.sample(done).exists():
         grid(trainer)  # before the first iteration, or because it could not be written when its time was
     with stop:  # the last files are written in peace, too
-        try:
-            trainer.run(show_loop_exception_msg=False)
-            _save(trainer, run)
-        except OSError as error:
-            raise RunError(_stopped_by(error, trainer, run)) from error
-        except MemoryError as error:
-            smaller = max(2, settings["batch_size"] // 2)
-            left = memory_left()
-            raise RunError(
-                f"iteration {trainer.updater.iteration + 1}: {error}{left and f'; {left}'}; "
-                f"try --batch-size {smaller}, or a smaller --width"
-            ) from error
-        except (CaptureError, CompileError, CublasError) as error:
-            without = "; or leave out --graph" if settings["graph"] else ""
-            raise RunError(f"iteration {trainer.updater.iteration + 1}: {error}{without}") from error
-        except RuntimeError as error:
-            if not config.debug:
-                raise
-            text = trainer.get_extension("Sanity").told(error)
-            raise RunError(f"iteration {trainer.updater.iteration + 1}: {text}") from error
+        _train(trainer, run, settings)
         done = trainer.updater.iteration
         try:
             with atomic_write(run.weights) as file:
                 save_npz(file, trainer.updater.sampler)
-            if done >= settings["steps"] or not pictures.frames_in(run.samples):
+            if done >= steps or not pictures.frames_in(run.samples):
                 grid.draw(trainer)  # the end need not be a multiple of the interval
             pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
             pictures.save_gif(run.animation, pictures.frames_in(run.samples))
@@ -189,10 +171,10 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
                 f"{done} steps are done and saved in {run.snapshot(done)}, but not all that is made of them: "
                 f"{explained(error)}; then write it with: minigan train --resume {run.path}"
             ) from error
-    if stop.received is not None and done < settings["steps"]:
+    if stop.received is not None and done < steps:
         progress.finish_line()
         click.echo(
-            f"stopped by {stop.received.name} after iteration {done} of {settings['steps']}; all is in {run.path}. "
+            f"stopped by {stop.received.name} after iteration {done} of {steps}; all is in {run.path}. "
             f"Go on with: minigan train --resume {run.path}", err=True,
         )  # fmt: skip
         raise SystemExit(128 + stop.received)
@@ -203,6 +185,27 @@ def _run(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any],
         f"{done} steps in {trainer.elapsed_time:.0f} s. Look at {run.animation} and "
         f"{pictures.frames_in(run.samples)[-1]}; draw more with: minigan sample {run.path}"
     )
+
+
+def _train(trainer: Trainer, run: RunFolder, settings: dict[str, Any]) -> None:
+    """Run the trainer and save its last iteration; whatever stops it becomes a sentence about this run."""
+    try:
+        trainer.run(show_loop_exception_msg=False)
+        _save(trainer, run)
+        return
+    except OSError as error:
+        raise RunError(_stopped_by(error, trainer, run)) from error
+    except MemoryError as error:
+        cause: Exception = error
+        left, smaller = memory_left(), max(2, settings["batch_size"] // 2)
+        text = f"{error}{left and f'; {left}'}; try --batch-size {smaller}, or a smaller --width"
+    except (CaptureError, CompileError, CublasError) as error:
+        cause, text = error, f"{error}; or leave out --graph" if settings["graph"] else str(error)
+    except RuntimeError as error:
+        if not config.debug:
+            raise
+        cause, text = error, trainer.get_extension("Sanity").told(error)
+    raise RunError(f"iteration {trainer.updater.iteration + 1}: {text}") from cause
 
 
 def _save(trainer: Trainer, run: RunFolder) -> None:

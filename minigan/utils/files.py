@@ -2,6 +2,7 @@
 
 Snapshots, logs and pictures are all written through `atomic_write`: into a temporary file in the same folder, which
 takes the final name only once every byte is on the disk. A crash or a full disk in between leaves the old file alone.
+`folder_lock` and `file_lock` keep two processes from writing the same.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
                 f"process {owner or '(unknown)'} is training into {name!r} at this moment; choose another folder, or "
                 f"wait until it ends"
             )
-        _sweep(name, ".*", 60)
+        remove_leftovers(name)
         yield
 
 
@@ -145,7 +146,7 @@ def file_lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     folder, name = os.path.split(os.path.realpath(path))
     with _locked(os.path.join(folder, f".{name[:100]}.lock"), wait=True):
-        _sweep(folder, f".{name[:100]}", 60)
+        remove_leftovers(folder, f".{name[:100]}")
         yield
 
 
@@ -164,14 +165,6 @@ def _locked(path: str, wait: bool) -> Iterator[str | None]:
         with suppress(OSError):  # the folder may have gone
             os.remove(path)
         os.close(descriptor)
-
-
-def _sweep(folder: str, beginning: str, age: float) -> None:
-    """Remove the temporary files of a process that was killed; what is younger than `age` seconds may be in use."""
-    for left in Path(folder).glob(f"{beginning}.????????.tmp"):
-        with suppress(OSError):
-            if left.stat().st_mtime < time.time() - age:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _lock(path: str, wait: bool) -> tuple[int | None, str | None]:
@@ -193,3 +186,11 @@ def _lock(path: str, wait: bool) -> tuple[int | None, str | None]:
             os.close(descriptor)
             return None, owner if error.errno in (errno.EACCES, errno.EAGAIN) else None
         os.close(descriptor)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], beginning: str = ".*", age: float = 60) -> None:
+    """Remove the temporary files of a process that was killed; what is younger than `age` seconds may be in use."""
+    for left in Path(folder).glob(f"{beginning}.????????.tmp"):
+        with suppress(OSError):
+            if left.stat().st_mtime < time.time() - age:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
