@@ -101,8 +101,8 @@ class UpdateRule:
     """How one parameter moves along its gradient.
 
     A subclass defines ``update_core(param)`` (or ``update_core_cpu`` and ``update_core_gpu``), which changes
-    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``. As in Chainer the
-    former is called for a parameter without an array or a gradient, too. There are no ChainerX arrays, so
+    ``param.array`` in place, and ``init_state(param)``, which puts arrays into the dict ``self.state``. The former is,
+    as in Chainer, called for a parameter without an array or a gradient, too. There are no ChainerX arrays, so
     ``update_core_chainerx``, which old rules may define, is never called.
 
     Attributes:

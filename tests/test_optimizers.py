@@ -906,7 +906,7 @@ def test_a_rule_is_asked_about_a_parameter_without_an_array_too(dtype):
     assert param.array is None
     if dtype is None:
         with pytest.raises(RuntimeError, match="its initializer has no dtype"):
-            seen[0].dtype
+            _ = seen[0].dtype
     else:
         assert (param.dtype, seen[0].dtype) == (dtype, np.float32)
 
