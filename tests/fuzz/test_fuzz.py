@@ -3,8 +3,6 @@
 import pytest
 from fuzz.harness import fuzz
 
-pytest.importorskip("h5py")
-
 
 @pytest.mark.filterwarnings("ignore")
 def test_no_input_crashes_hangs_or_half_loads():
