@@ -1,4 +1,4 @@
-"""What `minigan kernels check` runs of batch_norm.cu: images of both layouts, with packs of numbers and without."""
+"""What `minigan kernels check` runs of batch_norm.cu: images of both layouts, vectors, halves, in packs or not."""
 
 import numpy as np
 
@@ -6,20 +6,34 @@ from minigan.kernels import batch_norm
 from minigan.kernels import fused_batch_norm as fused
 from minigan.kernels.emulator import arrays
 
+SLOPE = 0.2
+# shape, whether memory is channel by channel, dtype; in the first and the fourth several blocks share a channel
+CASES = [
+    ((40, 2, 16, 16), True, "f"), ((6, 5, 8, 8), False, "f"), ((6, 5, 7, 7), False, "f"), ((100, 37), False, "f"),
+    ((2, 3, 5, 5), True, "e"),
+]  # fmt: skip
+
 
 def launches() -> None:
-    """Training, gradient and inference, without activation, against the formulas."""
-    for shape, axis in (((6, 5, 8, 8), (0, 2, 3)), ((6, 5, 7, 7), (0, 2, 3)), ((60, 37), (0,))):
+    """Training, gradient and inference with LeakyReLU, against the formulas."""
+    for shape, by_channel, dtype in CASES:
         random = np.random.RandomState(0)
-        x, gy = random.randn(2, *shape).astype("f")
-        gamma, beta = random.randn(2, shape[1]).astype("f")
-        g_x, g_gy, g_gamma, g_beta, mean, var = map(arrays.asarray, (x, gy, gamma, beta, 0 * gamma, 0 * gamma + 1))
-        plan = fused.plan(g_x, g_gamma, g_beta, axis, None, 0.0)
-        y, *moments, inv_std = fused.forward(plan, g_x, g_gamma, g_beta, 2e-5, (mean, var), 0.9)
-        gradients = fused.backward(plan, g_x, g_gamma, g_beta, moments[0], inv_std, g_gy)
-        fixed = fused.forward_fixed(plan, g_x, g_gamma, g_beta, mean, var, 2e-5)
-        want_y, *want = batch_norm.forward(x, gamma, beta, 2e-5, axis)
-        want = [want_y, *batch_norm.backward(x, gamma, want[0], want[2], gy, axis)]
-        want.append(batch_norm.forward_fixed(x, gamma, beta, mean.get(), var.get(), 2e-5, axis))
-        for got, expected in zip((y, *gradients, fixed), want):
-            np.testing.assert_allclose(got.get(), expected, atol=3e-6 * abs(expected).max())
+        x, gy = random.randn(2, *shape).astype(dtype)
+        gamma, beta, mean, var = random.randn(4, shape[1]).astype("f") ** 2
+        axis = (0, *range(2, len(shape)))
+        g_x, g_gy = (arrays.asarray(a.swapaxes(0, 1).copy()).swapaxes(0, 1) if by_channel else arrays.asarray(a)
+                     for a in (x, gy))  # fmt: skip
+        g_gamma, g_beta, g_mean, g_var = map(arrays.asarray, (gamma, beta, mean.copy(), var.copy()))
+        plan = fused.plan(g_x, g_gamma, g_beta, axis, "leaky_relu", SLOPE)
+        fixed = fused.forward_fixed(plan, g_x, g_gamma, g_beta, g_mean, g_var, 2e-5)
+        y, m, _, inv_std = fused.forward(plan, g_x, g_gamma, g_beta, 2e-5, (g_mean, g_var), 0.9)
+        found = [y, fixed, *fused.backward(plan, g_x, g_gamma, g_beta, m, inv_std, g_gy), g_mean]
+
+        x, gy = x.astype("f"), gy.astype("f")
+        h, m, _, inv_std = batch_norm.forward(x, gamma, beta, 2e-5, axis)
+        h_fixed = batch_norm.forward_fixed(x, gamma, beta, mean, var, 2e-5, axis)
+        gradients = batch_norm.backward(x, gamma, m, inv_std, np.where(h > 0, gy, SLOPE * gy), axis)
+        want = [np.where(a > 0, a, SLOPE * a) for a in (h, h_fixed)] + [*gradients, 0.9 * mean + 0.1 * m]
+        for a, expected in zip(found, want):
+            tolerance = 1e-3 if a.dtype == np.float16 else 3e-6
+            np.testing.assert_allclose(a.get(), expected, rtol=0, atol=tolerance * abs(expected).max())

@@ -5,10 +5,16 @@ import numpy as np
 from minigan.kernels.emulator import arrays
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, get_conv_outsize
 
+# size, kernel, stride, padding, dilation
+GEOMETRIES = [
+    ((8, 8), (4, 4), (2, 2), (1, 1), (1, 1)), ((7, 9), (3, 2), (2, 1), (1, 2), (1, 2)),
+    ((8, 8), (3, 3), (2, 2), (2, 2), (2, 3)),
+]  # fmt: skip
+
 
 def launches() -> None:
     """Columns of some images of a batch and their transpose, against the formulas."""
-    for size, k, s, p, d in (((8, 8), (4, 4), (2, 2), (1, 1), (1, 1)), ((7, 9), (3, 2), (2, 1), (1, 2), (1, 2))):
+    for size, k, s, p, d in GEOMETRIES:
         out = tuple(get_conv_outsize(n, *rest) for n, *rest in zip(size, k, s, p, (False, False), d))
         images = Images(1, 3, Windows(k, s, p, d, size, out))
         x, b = np.random.RandomState(0).randn(5, 3, *size).astype("f"), np.ones(3, "f")

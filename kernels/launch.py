@@ -82,12 +82,13 @@ class Kernel:
                 raise CompileError(f"{self!r} cannot be built: {error}; {_versions(cupy)}") from error
         return self._loaded[device]
 
-    def emulated(self, mode: str) -> Any:
-        """The emulator's program of that mode; compiled at the first call."""
-        if mode not in self._loaded:
+    def emulated(self, mode: str, instead: Path | None = None) -> Any:
+        """The emulator's program of that mode, of the file ``instead`` if it has this one's name; compiled once."""
+        path = instead if instead and instead.name == self.file else self.path
+        if (mode, path) not in self._loaded:
             emulator = importlib.import_module("minigan.kernels.emulator")
-            self._loaded[mode] = emulator.Program(self.path, constants=self.constants, mode=mode)
-        return self._loaded[mode]
+            self._loaded[mode, path] = emulator.Program(path, constants=self.constants, mode=mode)
+        return self._loaded[mode, path]
 
 
 def _versions(cupy: Any) -> str:
@@ -163,6 +164,7 @@ class _Emulation(NamedTuple):
     mode: str = "fast"
     order: str = "forward"
     seed: int = 0
+    instead: Path | None = None
     launches: list[Launched] | None = None
 
 
@@ -170,15 +172,17 @@ _emulation = _Emulation()
 
 
 @contextmanager
-def emulation(mode: str = "fast", order: str = "forward", seed: int = 0) -> Iterator[list[Launched]]:
+def emulation(
+    mode: str = "fast", order: str = "forward", seed: int = 0, instead: Path | None = None
+) -> Iterator[list[Launched]]:
     """Choose how emulated kernels run inside the ``with`` block; gives the list of all launches, which grows.
 
     mode: "fast", or "check", which finds races, overruns and the like; order: of the threads, "forward", "reverse" or
-    "random" with ``seed``.
+    "random" with ``seed``; instead: a .cu file that is taken for the one of minigan's that has its name.
     """
     global _emulation
     launches: list[Launched] = []
-    before, _emulation = _emulation, _Emulation(mode, order, seed, launches)
+    before, _emulation = _emulation, _Emulation(mode, order, seed, instead, launches)
     try:
         yield launches
     finally:
@@ -224,9 +228,9 @@ def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared:
         kinds = emulator.In, emulator.Out, emulator.InOut
         return kinds[0 if parameter.is_const else 1 if parameter.name in kernel.outputs else 2](_host(value))
 
-    mode, order, seed, _ = _emulation
+    mode, order, seed, instead, _ = _emulation
     wrapped = [role(p, a) for p, a in zip(kernel.parameters, args)]
-    program, near = kernel.emulated(mode), [_host(a) for a in reach]
+    program, near = kernel.emulated(mode, instead), [_host(a) for a in reach]
     return program.launch(kernel.entry, grid, block, wrapped, shared, order=order, seed=seed, reach=near)
 
 

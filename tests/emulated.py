@@ -1,6 +1,7 @@
 """What the tests of kernels share: where they run, their arrays, and what a kernel's accesses cost.
 
-They run in the emulator; `MINIGAN_KERNEL_TESTS=@cupy:0` runs those that compare results on a GPU instead.
+They run in the emulator; `MINIGAN_KERNEL_TESTS=@cupy:0` runs those that compare results on a GPU instead. Faults of
+memory, with threads in every order, are looked for by `minigan kernels check`, which test_emulator_check.py runs.
 """
 
 import os
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import minigan
+from minigan.kernels import compile as compiler
 from minigan.kernels.emulator import arrays as emulated_arrays
 from minigan.kernels.emulator import toolchain
 
@@ -16,7 +18,7 @@ DEVICE = os.environ.get("MINIGAN_KERNEL_TESTS", "@emulator")
 on_gpu = DEVICE != "@emulator"
 needs_compiler = pytest.mark.skipif(not on_gpu and toolchain() is not None, reason=str(toolchain()))
 needs_emulator = pytest.mark.skipif(on_gpu or toolchain() is not None, reason=str(toolchain() or "runs on a GPU"))
-ORDERS = ["forward", "reverse", "random"]
+needs_nvrtc = pytest.mark.skipif(compiler.unavailable_reason() is not None, reason=str(compiler.unavailable_reason()))
 arrays = minigan.get_device(DEVICE).xp if on_gpu else emulated_arrays
 
 

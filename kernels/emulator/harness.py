@@ -2,7 +2,8 @@
 
 The harness of `scale.cu` is `scale_check.py`. It has a generator `launches()`; each `Launch` that it yields is run in
 check mode, and when it goes on the arrays hold what the kernel wrote, so that what is wrong can be asserted. minigan's
-own call their launchers instead, which `minigan.kernels.launch` sends here.
+own call their launchers instead, which `minigan.kernels.launch` sends here; a changed copy of one of minigan's files is
+checked by them, too.
 """
 
 from __future__ import annotations
@@ -34,15 +35,17 @@ class HarnessError(Exception):
 
 
 class Checked(NamedTuple):
-    """What a harness brought to light: faults as sentences, and for each launch what its memory accesses cost."""
+    """What a harness brought to light: faults as sentences; for each launch its entry, and what its accesses cost."""
 
     faults: list[str]
-    accesses: list[tuple[Launch, list[Access]]]
+    accesses: list[tuple[str, list[Access]]]
 
 
 def default_harness(file: Path) -> Path:
-    """Where the harness of a kernel file lies unless another is named."""
-    return file.with_name(f"{file.stem}_check.py")
+    """The harness of a kernel file unless another is named: the one beside it, else minigan's for a file of that name."""
+    beside = file.with_name(f"{file.stem}_check.py")
+    own = Path(__file__).parents[1] / beside.name
+    return own if own.is_file() and not beside.is_file() else beside
 
 
 def check(file: Path, harness: Path | None = None) -> Checked:
@@ -61,9 +64,9 @@ def check(file: Path, harness: Path | None = None) -> Checked:
     if not callable(launches):
         raise HarnessError(f"{harness} has no function launches()")
     faults: dict[str, tuple[str, dict[str, None]]] = {}  # its text, and the orders in which it was found
-    accesses: list[tuple[Launch, list[Access]]] = []
+    accesses: list[tuple[str, list[Access]]] = []
     for order in ORDERS:
-        seen: list[tuple[Launch, list[Access]]] = []
+        seen: list[tuple[str, list[Access]]] = []
         try:
             _run(file, launches, order, seen)
         except KernelFault as fault:
@@ -72,7 +75,7 @@ def check(file: Path, harness: Path | None = None) -> Checked:
                 alike = re.sub(r"\b(?<!line )\d+", "", f.text)
                 faults.setdefault(alike, (f.text, {}))[1][order] = None
         except AssertionError as error:
-            last = f"after launch {len(seen)}, {seen[-1][0].entry}" if seen else "before the first launch"
+            last = f"after launch {len(seen)}, {seen[-1][0]}" if seen else "before the first launch"
             text = f"wrong result {last}: {_where(error, harness)}"
             faults.setdefault(text, (text, {}))[1][order] = None
         except RuntimeError:  # of the compiler
@@ -81,15 +84,15 @@ def check(file: Path, harness: Path | None = None) -> Checked:
             raise HarnessError(_where(error, harness)) from error
         accesses = accesses or seen
     if not accesses and not faults:
-        raise HarnessError(f"launches() of {harness} yields nothing")
+        raise HarnessError(f"launches() of {harness} launches nothing of {file.name}")
     return Checked([f"{text} (order: {', '.join(orders)})" for text, orders in faults.values()], accesses)
 
 
 def _run(
-    file: Path, launches: Callable[[], Iterable[Any] | None], order: str, seen: list[tuple[Launch, list[Access]]]
+    file: Path, launches: Callable[[], Iterable[Any] | None], order: str, seen: list[tuple[str, list[Access]]]
 ) -> None:
     programs: dict[tuple[tuple[str, Any], ...], Program] = {}
-    with emulation("check", order) as own:
+    with emulation("check", order, instead=file) as own:
         try:
             for item in launches() or ():
                 launch = Launch(*item)
@@ -97,9 +100,9 @@ def _run(
                 if key not in programs:
                     programs[key] = Program(file, launch.constants, "check")
                 found = programs[key].launch(launch.entry, launch.grid, launch.block, launch.args, launch.shared, order)
-                seen.append((launch, found))
+                seen.append((launch.entry, found))
         finally:
-            seen += [(Launch(o.kernel.entry, o.grid, o.block, o.args), o.report) for o in own]
+            seen += [(o.kernel.entry, o.report) for o in own if o.kernel.file == file.name]
 
 
 def _where(error: BaseException, harness: Path) -> str:

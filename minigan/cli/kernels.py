@@ -94,7 +94,7 @@ def compile_(files: tuple[Path, ...], architectures: tuple[str, ...], constants:
 @kernels.command()
 @_files
 @click.option("--harness", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Python file with launches().  [default: FILE_check.py beside FILE.cu]")  # fmt: skip
+              help="Python file with launches().  [default: FILE_check.py beside FILE.cu, else minigan's]")  # fmt: skip
 def check(files: tuple[Path, ...], harness: Path | None) -> None:
     """Run kernels on the CPU and look at every access: overruns, races, barriers, overflow, words never written.
 
@@ -114,14 +114,14 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
         faults += checked.faults
         declared = {k.name: k.parameters for k in source.kernels(file.read_text("utf-8"))}
         sums: dict[tuple[str, ...], list[float]] = {}
-        for launch, accesses in checked.accesses:
+        for entry, accesses in checked.accesses:
             for a in accesses:
-                names = declared[launch.entry]
+                names = declared[entry]
                 if isinstance(a.argument, str):
                     name = a.argument
                 else:  # beyond the arguments lies what addresses in a table lead to
                     name = names[a.argument].split()[-1] if a.argument < len(names) else "(by address)"
-                row = sums.setdefault((launch.entry, str(a.line), a.op, a.space, name), [0, 0, 0, 0])
+                row = sums.setdefault((entry, str(a.line), a.op, a.space, name), [0, 0, 0, 0])
                 for i, cost in enumerate((1, a.sectors_per_request, a.ideal, a.bank_conflicts)):
                     row[i] += cost * a.requests
         orders = "in forward, reverse and random order"

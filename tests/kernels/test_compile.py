@@ -4,6 +4,7 @@ import concurrent.futures
 from pathlib import Path
 
 import pytest
+from emulated import needs_nvrtc
 
 from minigan.kernels import compile as compiler
 from minigan.kernels import source
@@ -12,8 +13,6 @@ from minigan.kernels.source import CompileError
 ROOT = Path(__file__).resolve().parents[2]
 OWN = sorted((ROOT / "kernels").glob("*.cu"))
 HEAD = 'extern "C" __global__ void __launch_bounds__(256) f(float* x)\n'
-
-needs_nvrtc = pytest.mark.skipif(compiler.unavailable_reason() is not None, reason=str(compiler.unavailable_reason()))
 
 
 @needs_nvrtc

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated import needs_emulator
 
 from minigan.kernels import emulator
-from minigan.kernels.emulator import CompileError, In, InOut, KernelFault, Out, Program, toolchain, translate
+from minigan.kernels.emulator import CompileError, In, InOut, KernelFault, Out, Program, translate
+from minigan.kernels.emulator.program import ORDERS
 
 PLANTED = Path(__file__).parent / "planted"
-ORDERS = ["forward", "reverse", "random"]
 N = 100
 
-needs_compiler = pytest.mark.skipif(toolchain() is not None, reason=str(toolchain()))
-pytestmark = needs_compiler
+pytestmark = needs_emulator
 
 
 @pytest.fixture(scope="module", params=["fast", "check"])

@@ -1,24 +1,23 @@
 """`minigan kernels`: its three commands as processes, the README's example, and harnesses that do not work."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from emulated import needs_emulator, needs_nvrtc
 
 from minigan import kernels
 from minigan.cli import main
 from minigan.kernels import compile as compiler
 from minigan.kernels import source
-from minigan.kernels.emulator import HarnessError, check, toolchain
+from minigan.kernels.emulator import HarnessError, check, default_harness
 
 SECTION = (Path(__file__).parents[2] / "kernels" / "README.md").read_text().partition("## Kernels without a GPU")[2]
 CUDA, PYTHON, PRINTED, FAULT = re.findall(r"```(?:cuda|python|text)\n(.*?)```", SECTION, re.S)[:4]
-
-needs_compiler = pytest.mark.skipif(toolchain() is not None, reason=str(toolchain()))
-needs_nvrtc = pytest.mark.skipif(compiler.unavailable_reason() is not None, reason=str(compiler.unavailable_reason()))
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def minigan(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-@needs_compiler
+@needs_emulator
 def test_check_prints_what_the_readme_says(scale):
     right = minigan(scale.parent, "check", "scale.cu")
     assert (right.returncode, right.stdout, right.stderr) == (0, PRINTED, "")
@@ -44,8 +43,8 @@ def test_check_prints_what_the_readme_says(scale):
 
 @needs_nvrtc
 def test_compile_prints_a_table_and_fails_on_what_is_too_much(scale):
-    right = minigan(scale.parent, "compile", "scale.cu", "--arch", "sm_80", "--arch", "sm_90")
-    assert right.returncode == 0, right.stderr
+    right = CliRunner().invoke(main, ["kernels", "compile", str(scale), "--arch", "sm_80", "--arch", "sm_90"])
+    assert right.exit_code == 0, right.stderr
     head, *rows = [line.split() for line in right.stdout.splitlines()]
     assert head == ["file", "kernel", "architecture", "constants", "registers", "shared", "stack", "spilled"]
     assert [row[:4] for row in rows] == [
@@ -62,8 +61,8 @@ def test_compile_prints_a_table_and_fails_on_what_is_too_much(scale):
 
 
 def test_list_says_what_is_there(scale):
-    listed = minigan(scale.parent, "list", "scale.cu")
-    assert (listed.returncode, listed.stderr) == (0, "")
+    listed = CliRunner().invoke(main, ["kernels", "list", str(scale)])
+    assert (listed.exit_code, listed.stderr) == (0, "")
     assert listed.stdout == f"scale.cu (FACTOR = 2.0f)\n  {'scale':<24} Each thread scales one number.\n"
     assert "im2col.cu" in CliRunner().invoke(main, ["kernels", "list"]).stdout
 
@@ -73,14 +72,14 @@ def faults(scale, harness):
     return check(scale).faults
 
 
-@needs_compiler
+@needs_emulator
 def test_a_wrong_result_is_a_fault(scale):
     found = faults(scale, PYTHON.replace("3 * x", "4 * x"))
     assert len(found) == 1 and found[0].endswith("(order: forward, reverse, random)")
     assert found[0].startswith("wrong result after launch 1, scale: scale_check.py line 8: AssertionError: Arrays are")
 
 
-@needs_compiler
+@needs_emulator
 def test_a_fault_of_several_orders_is_told_once(scale):
     scale.write_text(CUDA.replace("y[i] =", "y[i / 2] ="))
     race, gap = check(scale).faults
@@ -88,23 +87,39 @@ def test_a_fault_of_several_orders_is_told_once(scale):
     assert gap.startswith("never written: 500 words") and gap.endswith("(order: forward, reverse, random)")
 
 
-@needs_compiler
+@needs_emulator
 @pytest.mark.parametrize("name", sorted(p.stem for p in Path(kernels.__file__).parent.glob("*.cu")))
 def test_our_kernels_are_without_fault(name):
     file = Path(kernels.__file__).with_name(f"{name}.cu")
     found = check(file)
     assert found.faults == []
-    assert {launch.entry for launch, _ in found.accesses} == {k.name for k in source.kernels(file.read_text())}
+    assert {entry for entry, _ in found.accesses} == {k.name for k in source.kernels(file.read_text())}
 
 
-@needs_compiler
+@needs_emulator
+def test_a_changed_copy_of_our_kernel_is_checked_by_our_harness(tmp_path):
+    own = Path(kernels.__file__).with_name("batch_norm.cu")
+    for name, before, after, fault in [
+        ("race", "    __syncthreads();\n    if (warp == 0", "    if (warp == 0", "uninitialised read"),
+        ("wrong", "scale * (g - base - d * tilt)", "scale * (g - base)", "wrong result after launch 5, bn_backward"),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / own.name).write_text(own.read_text().replace(before, after))
+        found = check(tmp_path / name / own.name).faults
+        assert any(fault in text for text in found)
+    other = Path(shutil.copy(own, tmp_path / "other.cu"))
+    with pytest.raises(HarnessError, match="batch_norm_check.py launches nothing of other.cu"):
+        check(other, default_harness(own))
+
+
+@needs_emulator
 @pytest.mark.parametrize(
     "harness, message",
     [
         ("launch = 3\n", "scale_check.py has no function launches()"),
         ("def launches(:\n", "scale_check.py: SyntaxError"),
         ("import nothing_of_this_name\n", "scale_check.py line 1: ModuleNotFoundError"),
-        ("def launches():\n    return iter([])\n", "yields nothing"),
+        ("def launches():\n    return iter([])\n", "launches nothing of scale.cu"),
         (PYTHON.replace("np.int32(x.size)", "x.size"), "scale_check.py: TypeError: scale: argument 2, 'int n', is int"),
         (PYTHON.replace('"scale"', '"skale"'), "scale.cu has no kernel 'skale'; it has scale"),
         (PYTHON.replace("yield Launch", "yield 1, Launch"), "TypeError"),
@@ -131,7 +146,7 @@ def test_missing_tools_are_named(scale, monkeypatch):
     assert (answer.exit_code, answer.stderr) == (1, "Error: there is no NVRTC\n")
 
 
-@needs_compiler
+@needs_emulator
 def test_what_does_not_compile_is_one_sentence(scale):
     scale.write_text(CUDA.replace("FACTOR * x", "FAKTOR * x"))
     answer = minigan(scale.parent, "check", scale)

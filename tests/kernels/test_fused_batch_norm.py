@@ -1,8 +1,8 @@
-"""The kernels of batch_norm.cu against the formulas in float64, checked in every order, and as functions use them."""
+"""The kernels of batch_norm.cu against the formulas in float64, and as functions use them."""
 
 import numpy as np
 import pytest
-from emulated import DEVICE, ORDERS, emulated, floats, needs_compiler, needs_emulator, sectors
+from emulated import DEVICE, emulated, floats, needs_compiler, needs_emulator, sectors
 
 import minigan
 import minigan.functions as F
@@ -68,17 +68,6 @@ def test_kernels_against_formulas(shape, by_channel, dtype, activation, mean):
         if a is found[-1] and mean:  # running statistics are of the dtype of gamma, and here far from those of x
             tolerance = 1e-4
         np.testing.assert_allclose(a, want, rtol=0, atol=tolerance * abs(want).max())
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@needs_emulator
-def test_kernels_are_clean(order):
-    halves = (2, 3, 5, 5), True, np.float16, None, 0
-    for shape, by_channel, dtype, activation, _ in (CASES[1], CASES[2], CASES[5], halves):
-        x, gamma, beta, gy = arguments(shape, np.promote_types(dtype, np.float32).type, 0)
-        x, gy = x.astype(dtype), gy.astype(dtype)
-        with emulation("check", order, seed=1):
-            everything(x, by_channel, gamma, beta, gy, activation, (0, *range(2, x.ndim)))
 
 
 def test_every_half_is_read_and_rounded_as_numpy_does():

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from emulated import DEVICE, ORDERS, arrays, emulated, floats, needs_compiler, needs_emulator
+from emulated import DEVICE, arrays, emulated, floats, needs_compiler
 
 import minigan
 from minigan.kernels import optimizers as module
@@ -54,15 +54,6 @@ def test_all_parameters_move_in_one_launch(name, dtype):
     for a, b in zip(found, want):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=2e-6 if dtype is np.float32 else 1e-14, atol=3e-7)
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@needs_emulator
-def test_kernels_are_clean(order):
-    with emulation("check", order, seed=1):
-        trained("Adam", DEVICE)
-        if order == "forward":
-            trained("MomentumSGD", DEVICE)
 
 
 def test_more_parameters_than_a_table_holds(monkeypatch):
