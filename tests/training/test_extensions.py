@@ -341,7 +341,8 @@ def test_snapshot_writer_for_each_call_and_for_a_queue(tmp_path):
 
     class Queued(snapshot_writers.QueueWriter):
         def create_queue(self):
-            return SimpleNamespace(put=puts.append, get=lambda: puts.pop(0), task_done=lambda: taken.append("done"))
+            return SimpleNamespace(put=puts.append, get=lambda: puts.pop(0), task_done=lambda: taken.append("done"),
+                                   join=lambda: notes.append("join the queue"))  # fmt: skip
 
         def create_consumer(self, q):
             return Worker(notes)
@@ -352,7 +353,7 @@ def test_snapshot_writer_for_each_call_and_for_a_queue(tmp_path):
     writer.finalize()
     assert [put and put[1] for put in puts] == ["a", None]
     writer.consume(writer._queue)
-    assert taken == ["a", "done", "done"] and notes[4:] == ["start", "join"]
+    assert taken == ["a", "done", "done"] and notes[4:] == ["start", "join", "join the queue"]
 
 
 def test_snapshot_of_a_savefun_gets_a_dict_of_arrays(tmp_path):

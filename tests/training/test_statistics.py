@@ -98,14 +98,17 @@ def test_parameter_statistics_of_ones_own_and_nan(tmp_path):
         E.ParameterStatistics("l2")
 
 
-def test_parameter_statistics_are_nan_where_there_is_no_gradient():
+@pytest.mark.parametrize("skip", [False, True])
+def test_parameter_statistics_take_nan_where_there_is_no_gradient(skip):
     reporter, link = minigan.Reporter(), minigan.links.Linear(3, 2)
     with reporter:
         for each, prefix in ((link, None), (minigan.links.Linear(None, 2, nobias=True), "lazy")):
-            E.ParameterStatistics(each, prefix=prefix, trigger=lambda trainer: True)(None)
-    # As many keys as Chainer has for a link whose gradients are NaN: 12 of each parameter, 6 of each gradient.
-    grads = [value for name, value in reporter.observation.items() if "/grad/" in name]
-    assert len(reporter.observation) == 36 and len(grads) == 12 and np.isnan(grads).all()
+            E.ParameterStatistics(each, prefix=prefix, trigger=lambda trainer: True, skip_nan_params=skip)(None)
+    # As many keys as Chainer has for a link whose gradients are NaN: 18 of each parameter, or 12 if NaN is skipped.
+    grads = {name: value for name, value in reporter.observation.items() if "/grad/" in name}
+    assert len(reporter.observation) == (36 if skip else 48) and len(grads) == (12 if skip else 24)
+    numbers = {name for name, value in grads.items() if not np.isnan(value)}
+    assert numbers == (set() if skip else {"None/W/grad/zeros", "None/b/grad/zeros"})
 
 
 def test_a_run_stops_when_a_weight_is_no_number(tmp_path):

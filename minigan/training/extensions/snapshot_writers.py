@@ -216,8 +216,9 @@ class QueueWriter(Writer):
         if not self._finalized:
             self._finalized = True
             self._queue.put(None)
-            self._consumer.join()  # and not the queue, in which a dead worker's snapshots stay for ever
+            self._consumer.join()  # and not the queue first, in which a dead worker's snapshots stay for ever
             self._check(self._consumer)
+            self._queue.join()
 
 
 class ThreadQueueWriter(QueueWriter):

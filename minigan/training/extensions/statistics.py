@@ -66,8 +66,8 @@ class ParameterStatistics(Extension):
         report_params, report_grads: Which of the two are looked at.
         prefix: Put before the names.
         trigger: The interval. The extension itself must be called at every iteration, as it is by default.
-        skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed, as one without
-            a gradient does.
+        skip_nan_params: Whether a parameter with NaN gives NaN without its statistics being computed. A gradient that
+            is not there is one of NaN.
     """
 
     default_name = "parameter_statistics"
@@ -111,8 +111,10 @@ class ParameterStatistics(Extension):
             self._summary = DictSummary()
 
     def _compute(self, link: str, path: str, attribute: str, param: Any) -> Iterator[tuple[str, Any]]:
-        values = getattr(param, attribute)
-        skipped = values is None or (self._skip_nan_params and bool(get_array_module(values).isnan(values).any()))
+        xp, values = get_array_module(param.array), getattr(param, attribute)
+        if values is None:  # a gradient before the first backward, which in Chainer is there and holds NaN
+            values = xp.full_like(param.array, xp.nan)
+        skipped = self._skip_nan_params and bool(xp.isnan(values).any())
         for name, function in self._statistics.items():
             key = self.report_key_template.format(
                 prefix=f"{self._prefix}/" if self._prefix else "", link_name=link, param_name=path,
