@@ -10,7 +10,7 @@ mkdir -p "$out"
 status=0
 python -m pytest -m gpu -rs 2>&1 | tee "$out/gpu_tests.log" || status=1
 MINIGAN_KERNEL_TESTS=@cupy:0 python -m pytest -rs tests/kernels/test_columns.py tests/kernels/test_fused_batch_norm.py \
-    tests/kernels/test_philox.py tests/kernels/test_optimizers.py 2>&1 | tee "$out/gpu_kernels.log" || status=1
+    tests/kernels/test_activation.py tests/kernels/test_philox.py tests/kernels/test_optimizers.py 2>&1 | tee "$out/gpu_kernels.log" || status=1
 python bench/run.py --case kernels --device @cupy:0 --repeats 20 --json "$out/gpu_kernels.json" || status=1
 python bench/run.py --case layers --device @cupy:0 --repeats 20 --json "$out/gpu_layers.json" || status=1
 step="python bench/run.py --case gpu_step --device @cupy:0 --repeats 20"

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.kernels import batch_norm
 from minigan.kernels import fused_batch_norm as fused
+from minigan.kernels.activation import fused as activation
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, get_conv_outsize
 from minigan.kernels.launch import turned_off
 from minigan.kernels.optimizers import Step
@@ -65,6 +66,13 @@ def cases(xp, quick=False):
         }, 5 * x.nbytes
 
     numbers = (1 << 26) // shrink**2
+    x = random(numbers // 4)
+    yield "leaky_relu", {
+        "minigan": lambda: activation("leaky_relu", x, numbers=(SLOPE,)), "plain": lambda: activated(x),
+    }, 2 * x.nbytes  # fmt: skip
+    yield "tanh_grad", {
+        "minigan": lambda: activation("tanh_grad", x, x), "plain": lambda: (1 - x * x) * x,
+    }, 3 * x.nbytes  # fmt: skip
     stream = Generator(xp, 0)
     yield "philox uniform", {"minigan": lambda: stream.uniform(numbers)}, 4 * numbers
     yield "philox normal", {"minigan": lambda: stream.normal(numbers)}, 4 * numbers

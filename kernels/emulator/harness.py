@@ -42,7 +42,7 @@ class Checked(NamedTuple):
 
 
 def default_harness(file: Path) -> Path:
-    """The harness of a kernel file unless another is named: the one beside it, else minigan's for a file of that name."""
+    """The harness of a kernel file unless another is named: the one beside it, else minigan's for such a name."""
     beside = file.with_name(f"{file.stem}_check.py")
     own = Path(__file__).parents[1] / beside.name
     return own if own.is_file() and not beside.is_file() else beside
