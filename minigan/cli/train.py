@@ -202,9 +202,9 @@ def _train(trainer: Trainer, run: RunFolder, settings: dict[str, Any]) -> None:
     except (CaptureError, CompileError, CublasError) as error:
         cause, text = error, f"{error}; or leave out --graph" if settings["graph"] else str(error)
     except RuntimeError as error:
-        if not config.debug:
+        if not config.debug or "NaN" not in str(error):
             raise
-        cause, text = error, trainer.get_extension("Sanity").told(error)
+        cause, text = error, trainer.get_extension("Sanity").told(str(error).partition("\n")[0])
     raise RunError(f"iteration {trainer.updater.iteration + 1}: {text}") from cause
 
 

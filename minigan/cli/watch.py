@@ -118,17 +118,12 @@ class Sanity(FailOnNonNumber):
     def __init__(self, run: RunFolder) -> None:
         self.run = run
 
-    def __call__(self, trainer: Any) -> None:
+    def _fail(self, trainer: Any, what: str) -> None:
         """Raise `RunError` instead of the library's error, which speaks of Python."""
-        try:
-            super().__call__(trainer)
-        except RuntimeError as error:
-            raise RunError(self.told(error)) from error
+        raise RunError(self.told(self._found(trainer, what)))
 
-    def told(self, error: RuntimeError) -> str:
+    def told(self, what: str) -> str:
         """Say what to do about it."""
-        parts = str(error).partition("\n")[0].removeprefix("FailOnNonNumber: ").split("; ")
-        what = "; ".join(part for part in parts if not part.startswith(("lower the", "minigan.set_debug")))
         where = "" if config.debug else " (--debug shows where it begins)"
         good = self.run.snapshots()
         kept = f"; {good[0]} is from before" if good else ""

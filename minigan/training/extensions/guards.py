@@ -45,14 +45,15 @@ class FailOnNonNumber(Extension):
             self._watch.reset()
 
     def _fail(self, trainer: Any, what: str) -> None:
-        if self._watch is None:
-            hint = "; minigan.set_debug(True) shows where it begins"
-        else:
-            hint = f"; the first link that gave such values is {_path(trainer, self._watch.first)}"
+        hint = "" if self._watch else "; minigan.set_debug(True) shows where it begins"
         raise RuntimeError(
-            f"FailOnNonNumber: {what} in iteration {trainer.updater.iteration}; lower the learning rate, or clip the "
-            f"gradients{hint}{_kept(trainer)}"
+            f"FailOnNonNumber: {self._found(trainer, what)}; lower the learning rate, or clip the gradients{hint}"
+            f"{_kept(trainer)}"
         )
+
+    def _found(self, trainer: Any, what: str) -> str:
+        where = f"; the first link that gave such values is {_path(trainer, self._watch.first)}" if self._watch else ""
+        return f"{what} in iteration {trainer.updater.iteration}{where}"
 
     def on_error(self, trainer: Any, exception: Exception, traceback: Any) -> None:
         """In debug mode, tell in which link the error was raised."""
