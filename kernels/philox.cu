@@ -58,10 +58,10 @@ __device__ __forceinline__ Pack normal(Words w)
     return z;
 }
 
-// Numbers NUMBERS i and those behind it, of n: 16 bytes at once where every thread has all of its own.
+// Numbers NUMBERS i and those behind it, of n: 16 bytes at once by every thread that has all of its own.
 __device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int n)
 {
-    if (n % NUMBERS == 0) {
+    if (NUMBERS * i <= n - NUMBERS) {
         ((Pack*)out)[i] = p;
         return;
     }
@@ -71,7 +71,7 @@ __device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int
 
 __device__ __forceinline__ Pack load(const REAL* __restrict__ x, int i, int n)
 {
-    if (n % NUMBERS == 0) return ((const Pack*)x)[i];
+    if (NUMBERS * i <= n - NUMBERS) return ((const Pack*)x)[i];
     Pack p;
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] : (REAL)0;
     return p;
