@@ -185,6 +185,18 @@ __device__ __forceinline__ REAL behind(REAL g, REAL h, REAL slope)   // the grad
 #endif
 }
 
+// This thread's share of y = activation((x - near) scale + shift).
+__device__ __forceinline__ void normalise(const STORE* __restrict__ x, STORE* __restrict__ y, Part part, REAL near,
+                                          REAL scale, REAL shift, REAL slope, int count, int channels, int inner)
+{
+    for (int j = part.first; j < count / VEC; j += part.step) {
+        const long long i = place(j, part.c, channels, inner / VEC);
+        Pack p = ((const Pack*)x)[i];
+        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - near) * scale + shift, slope));
+        ((Pack*)y)[i] = p;
+    }
+}
+
 // A float cannot hold the mean of numbers around 1e4 whose deviation is 1 well enough to subtract it. So statistics are
 // double in memory, and x - mean is taken as (x - near) - rest: near is a float close to the mean, rest what it misses,
 // which goes into the constant term.
@@ -242,12 +254,7 @@ bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const RE
             running_var[c] = decay * running_var[c] + (1 - decay) * unbiased;
         }
     }
-    for (int j = part.first; j < count / VEC; j += part.step) {
-        const long long i = place(j, c, channels, inner / VEC);
-        Pack p = ((const Pack*)x)[i];
-        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - near) * scale + shift, slope));
-        ((Pack*)y)[i] = p;
-    }
+    normalise(x, y, part, near, scale, shift, slope, count, channels, inner);
 }
 
 // With given statistics. Bytes: x once, y once.
@@ -259,13 +266,7 @@ bn_fixed(const STORE* __restrict__ x, const REAL* __restrict__ gamma, const REAL
     const Part part = my_part(channels);
     if (!part.valid) return;
     const int c = part.c;
-    const REAL scale = gamma[c] / sqrt(var[c] + eps), shift = beta[c], m = mean[c];
-    for (int j = part.first; j < count / VEC; j += part.step) {
-        const long long i = place(j, c, channels, inner / VEC);
-        Pack p = ((const Pack*)x)[i];
-        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - m) * scale + shift, slope));
-        ((Pack*)y)[i] = p;
-    }
+    normalise(x, y, part, mean[c], gamma[c] / sqrt(var[c] + eps), beta[c], slope, count, channels, inner);
 }
 
 // Backward, first half: per split the sums of g and g xhat, g being gy in front of the activation. Bytes: x, gy once.
