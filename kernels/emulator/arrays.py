@@ -19,6 +19,10 @@ import numpy
 __version__ = "0.double"
 _ABSENT = {"ndarray", "matrix", "nditer", "ndenumerate", "asfarray", "recarray", "char", "rec", "ma", "errstate"}
 _TAKES_NUMPY = {"asarray", "array", "ascontiguousarray", "asfortranarray", "asanyarray"}
+_KEEPS_LAYOUT = {
+    "array", "asarray", "asanyarray", "asfortranarray", "astype", "copy", "empty", "empty_like", "full_like", "ones",
+    "ones_like", "zeros", "zeros_like",
+}
 _READS = {"item", "tolist", "tobytes", "nonzero", "flatnonzero", "argwhere", "unique", "array_equal", "allclose"}
 _CUBLAS = {"matmul", "dot", "vdot", "inner", "tensordot", "einsum"}
 _AT = {"add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"}
@@ -128,12 +132,14 @@ def _inside(value, host=False):
     return value
 
 
-def _outside(value):
-    """Arrays and NumPy's scalars become doubles: CuPy has no scalars."""
+def _outside(value, name=""):
+    """Arrays and NumPy's scalars become doubles: CuPy has no scalars, and what it computes lies in order C."""
     if isinstance(value, (numpy.ndarray, numpy.generic)):
-        return ndarray._of(value)
+        new = value.base is None and name not in _KEEPS_LAYOUT
+        return ndarray._of(value.copy() if new and not value.flags.c_contiguous else value)
     if isinstance(value, (list, tuple)) and any(isinstance(v, (numpy.ndarray, numpy.generic)) for v in value):
-        return type(value)(_outside(v) for v in value) if type(value) in (list, tuple) else tuple(map(_outside, value))
+        parts = [_outside(v, name) for v in value]
+        return parts if type(value) is list else tuple(parts)
     return value
 
 
@@ -145,7 +151,7 @@ def _wrapped(function, host=False, name=None, of=()):
                 raise TypeError("out must be a cupy.ndarray")
         given = kwargs.get("out")
         result = function(*_inside(args, host), **_inside(kwargs, host))
-        return given if given is not None else _outside(result)
+        return given if given is not None else _outside(result, call.__name__)
 
     call.__name__ = getattr(function, "__name__", "call")
     return call

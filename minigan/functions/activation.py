@@ -136,7 +136,9 @@ class Tanh(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:
         self.retain_outputs((0,))
-        return (get_array_module(inputs[0]).tanh(inputs[0]),)
+        (x,) = inputs
+        xp = get_array_module(x)
+        return (xp.tanh(x, out=xp.empty_like(x)),)  # CuPy's own result would lie otherwise than x, and than gy
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         return TanhGrad().apply((*self.get_retained_outputs(), grad_outputs[0]))
