@@ -1,8 +1,7 @@
-"""Iterators that read ahead, in threads or in processes, for data sets that wait for a disk or decode images.
+"""An iterator that reads ahead in processes, each with a pipe and, by fork, memory that it shares with this one.
 
-Order, epochs and snapshots are `SerialIterator`'s, so one seed gives the same batches; only the reading is spread. It
-never goes ahead beyond the epoch: the next order is drawn when its turn comes, so that the random numbers of a script
-fall as they do with `SerialIterator`, and the state in a snapshot is that of the batches handed out.
+`MultiprocessIterator` hands pieces of batches to its `_Worker`s, the least busy first, and takes the answers in the
+order in which it asked. `_work` is what runs in the process of a worker.
 """
 
 from __future__ import annotations
@@ -10,193 +9,24 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import os
-import random
 import signal
 import sys
 import threading
 import traceback
 import warnings
 import weakref
-import zlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-import numpy
-
-from minigan.dataset.randomness import own_random, seed_for_example
+from minigan.dataset.randomness import seed_for_example
 from minigan.iterators.order_samplers import OrderSampler
-from minigan.iterators.serial_iterator import SerialIterator
+from minigan.iterators.reading_ahead import ReadingAhead, positive
 
 
-class _ReadingAhead(SerialIterator):
-    """Asks for `n_prefetch` batches more than are wanted now. A subclass says how one asks, receives and forgets."""
-
-    _piece = 1  # examples that are asked for at a time
-    n_prefetch = 1
-
-    def __init__(self, dataset: Any, batch_size: int, repeat: bool, shuffle: bool | None,
-                 order_sampler: OrderSampler | None) -> None:  # fmt: skip
-        self._begin()
-        state: Any = numpy.random.get_state()  # without a draw, which would shift the script's numbers
-        self._seed = zlib.crc32(state[1].tobytes(), state[2])
-        super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
-
-    def _begin(self) -> None:
-        self._asked: deque[Any] = deque()
-        self._ready: list[Any] = []
-        self._ahead = 0  # examples asked for or ready, of this epoch and not handed out
-        self._owner = os.getpid()
-        self._moved = False  # by a file: what was read ahead is dropped, but not before the file is loaded as a whole
-
-    def __next__(self) -> list[Any]:
-        """Return the next batch as a list of examples."""
-        if self._owner != os.getpid():  # a forked process has a copy; the threads or workers are not its own
-            self._begin()
-        if self._moved:
-            self._forget()
-        return super().__next__()
-
-    def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
-        size = len(self.dataset) if order is None else len(order)
-        until = min(end + self.n_prefetch * self.batch_size, size)
-        try:
-            for first in range(start + self._ahead, until, self._piece):
-                last = min(first + self._piece, until)
-                self._ask(epoch, first, range(first, last) if order is None else order[first:last])
-                self._ahead = last - start
-            while len(self._ready) < end - start:
-                self._ready += self._receive()
-        except BaseException:
-            self._forget()
-            raise
-        batch = self._ready[: end - start]
-        del self._ready[: end - start]
-        self._ahead -= end - start
-        return batch
-
-    def _ask(self, epoch: int, position: int, indices: Any) -> None:
-        raise NotImplementedError
-
-    def _receive(self) -> list[Any]:
-        raise NotImplementedError
-
-    def _forget(self) -> None:
-        """Drop what was read ahead."""
-        self._begin()
-
-    def reset(self) -> None:
-        """Go back to the start of epoch 0, with a new order."""
-        if self._ahead:
-            self._forget()
-        super().reset()
-
-    def serialize(self, serializer: Any) -> None:
-        """Write or read the place, as of the batches handed out, and the seed of the examples (Chainer has none)."""
-        before, seed = self._place(), self._seed
-        with suppress(KeyError):
-            seed = serializer("example_seed", seed)
-        super().serialize(serializer)
-        if before != self._place() or seed != self._seed:
-            self._moved, self._seed = True, seed
-
-    def _place(self) -> tuple[Any, ...]:
-        return self._position, self._epoch, None if self._order is None else self._order.tolist()
-
-    def finalize(self) -> None:
-        """End the threads or processes; they come back if the iterator is used again."""
-        self._forget()
-
-    def __copy__(self) -> _ReadingAhead:
-        """Return an iterator at the same place, with threads or processes of its own (for an `Evaluator`)."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._begin()
-        return other
-
-
-class MultithreadIterator(_ReadingAhead):
-    """A `SerialIterator` whose examples are read by `n_threads` threads, one batch ahead.
-
-    An error in a thread is raised by `next`. All threads share `numpy.random` and `random`, so examples that draw from
-    these would be others at each run; if the first one does, a `RuntimeWarning` says so, and they are read one after
-    the other as `SerialIterator` does, with its numbers. Examples that draw from `minigan.dataset.example_random()`,
-    as the functions of `minigan.datasets.transforms` do, are read by all threads, and are the same for any number of
-    them, and after a resume.
-
-    Args:
-        dataset, batch_size, repeat, shuffle, order_sampler: As in `SerialIterator`.
-        n_threads: How many examples are read at a time.
-    """
-
-    _order_keys = "_order", "order"  # as in Chainer's snapshots
-
-    def __init__(self, dataset: Any, batch_size: int, repeat: bool = True, shuffle: bool | None = None,
-                 n_threads: int = 1, order_sampler: OrderSampler | None = None) -> None:  # fmt: skip
-        self.n_threads = _positive(self, n_threads)
-        super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
-
-    def _begin(self) -> None:
-        super()._begin()
-        self._pool: ThreadPoolExecutor | None = None
-        self._one_by_one: bool | None = None  # not known before the first example
-
-    def _examples(self, order: numpy.ndarray | None, epoch: int, start: int, end: int) -> list[Any]:
-        if self._one_by_one is None and start < end:
-            before = _shared_generators()
-            self._ready = [_read(self.dataset, start if order is None else order[start], self._seed, epoch, start)]
-            self._ahead = 1
-            self._one_by_one = _shared_generators() != before
-            if self._one_by_one:
-                warnings.warn(
-                    "MultithreadIterator: the examples draw from numpy.random or random, which all threads share; they "
-                    "are read one after the other, so that a run can be repeated and resumed (to read them in "
-                    "parallel, draw from minigan.dataset.example_random(), or use MultiprocessIterator)",
-                    RuntimeWarning, stacklevel=4,
-                )  # fmt: skip
-        if not self._one_by_one:
-            return super()._examples(order, epoch, start, end)
-        read, self._ready, self._ahead = self._ready, [], 0
-        return read + SerialIterator._examples(self, order, epoch, start + len(read), end)
-
-    def _ask(self, epoch: int, position: int, indices: Any) -> None:
-        (index,) = indices
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads)
-        self._asked.append(self._pool.submit(_read, self.dataset, index, self._seed, epoch, position))
-
-    def _receive(self) -> list[Any]:
-        future: Future[Any] = self._asked.popleft()
-        return [future.result()]
-
-    def _forget(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._begin()
-
-
-def _read(dataset: Any, index: Any, *place: int) -> Any:
-    """An example, with random numbers of its own; no method, or a thread could be the last to hold the iterator."""
-    with own_random(*place):
-        return dataset[index]
-
-
-def _shared_generators() -> tuple[Any, ...]:
-    """What changes when somebody draws."""
-    state: Any = numpy.random.get_state()
-    return state[1].tobytes(), *state[2:], random.getstate()
-
-
-def _positive(iterator: Any, n: int, what: str = "workers") -> int:
-    if n < 1:
-        raise ValueError(f"{type(iterator).__name__}: {n} {what} are asked for; wanted 1 or more")
-    return n
-
-
-class MultiprocessIterator(_ReadingAhead):
+class MultiprocessIterator(ReadingAhead):
     """A `SerialIterator` whose examples are read by `n_processes` processes, `n_prefetch` batches ahead.
 
     The processes start with the first batch, by fork on Linux, so that the data set need not be pickled and a script
@@ -230,12 +60,12 @@ class MultiprocessIterator(_ReadingAhead):
         order_sampler: OrderSampler | None = None, dataset_timeout: float | None = 30.0,
         maxtasksperchild: int | None = None,
     ) -> None:  # fmt: skip
-        self.n_processes = _positive(self, n_processes or os.cpu_count() or 1)
+        self.n_processes = positive(self, n_processes or os.cpu_count() or 1)
         self.n_prefetch = max(n_prefetch, 0)
         self.shuffle = shuffle
         self.shared_mem = shared_mem
         self.dataset_timeout = dataset_timeout
-        self.maxtasksperchild = None if maxtasksperchild is None else _positive(self, maxtasksperchild, "tasks")
+        self.maxtasksperchild = None if maxtasksperchild is None else positive(self, maxtasksperchild, "tasks")
         self._finalized = False
         super().__init__(dataset, batch_size, repeat, shuffle, order_sampler)
         # An order for a worker and an example on its way are small beside a pipe's buffer, so that no one can wait for
