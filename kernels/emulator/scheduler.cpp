@@ -317,6 +317,10 @@ const Entry* emu_entries() { return Entry::first; }
 int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size_t shared, void** args, int schedule,
                unsigned seed)
 {
+#ifdef __SSE__  // CuPy compiles with -ftz=true: subnormal floats are 0 (here doubles, too, which on a GPU are not)
+    const unsigned modes = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(modes | 0x8040);
+#endif
     entry = e, arguments = args;
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
     threads.resize(size_t(block[0]) * block[1] * block[2]);
@@ -343,6 +347,9 @@ int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size
         idle = fibers;
         for (Fiber* f : fibers) f->started = false;
     }
+#ifdef __SSE__
+    __builtin_ia32_ldmxcsr(modes);
+#endif
     return stopped ? -int(faults.size()) : int(faults.size());
 }
 const Fault* emu_faults() { return faults.data(); }
