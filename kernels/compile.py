@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from minigan.kernels.source import CompileError, defines
 
+OPTIONS = ("-std=c++17", "-ftz=true", "--device-as-default-execution-space", "-Xptxas=-v")  # CuPy's, and a report
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 MOST_SHARED = 48 << 10
 
@@ -73,7 +74,7 @@ def compile_source(
     """
     if architecture not in supported():
         raise CompileError(f"{name}: NVRTC knows no {architecture}; it knows {', '.join(supported())}")
-    options = [f"-arch={architecture}", "-std=c++17", "-Xptxas=-v", *defines(constants or {})]
+    options = [f"-arch={architecture}", *OPTIONS, *defines(constants or {})]
     encoded = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
     program = ctypes.c_void_p()
     _call("nvrtcCreateProgram", ctypes.byref(program), text.encode(), name.encode(), 0, None, None)

@@ -300,7 +300,7 @@ def _place(error: BaseException) -> str:
     """The last line of the user's own on the way to an error, else the library's, and what stands there."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not any(Path(f.filename).is_relative_to(folder) for folder in _LIBRARY)]
-    own = [f for f in own if not {"cupy", "cupyx", "numpy"} & set(Path(f.filename).parts)]
+    own = [f for f in own if not {"cupy", "cupy_backends", "cupyx", "numpy"} & set(Path(f.filename).parts)]
     inside = [f for f in frames if Path(f.filename).name not in ("cuda_graph.py", "arrays.py")]
     where = (own or inside or list(frames))[-1]
     return f"{where.filename} line {where.lineno}, `{where.line}`"
