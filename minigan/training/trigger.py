@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.serializer import Serializer
+from minigan.utils.stored import FileError
 
 
 class SincePreviousCall:
@@ -76,13 +77,16 @@ class IntervalTrigger(SincePreviousCall):
 
 
 def read_known(trigger: Any, serializer: Any, key: str, number: Callable[[Any], Any]) -> Any:
-    """Read what the previous call saw; None, with a warning, where an old file does not say."""
+    """Read what the previous call saw; None, with a warning, where an old file does not say; or raise `FileError`."""
     try:
         value = serializer(key, None)
     except KeyError:
         warnings.warn(f"{type(trigger).__name__}: the file has no {key}; it is guessed from where the training stands")
         return None
-    return None if value is None else number(value)
+    try:
+        return None if value is None else number(value)
+    except (ValueError, TypeError, OverflowError) as error:  # infinity is no int
+        raise FileError(f"{key} is {value!r:.60} in the file ({error}); the file is damaged, take another") from error
 
 
 def _never(trainer: Any) -> bool:

@@ -5,10 +5,12 @@ The expected firings are Chainer 7.8.1's for the same twelve iterations (four to
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from minigan.serializers import DictionarySerializer, NpzDeserializer
 from minigan.training import triggers
+from minigan.utils.stored import FileError
 
 VALUES = [5, 4, 6, 3, 3, 8, 1, 2, 9, 0.5, 7, 7]
 CASES = {
@@ -78,6 +80,12 @@ def test_early_stopping_starts_anew_from_a_file_of_chainer_which_says_nothing_of
     trigger = triggers.EarlyStoppingTrigger((1, "iteration"), "v", patience=2, max_trigger=(30, "iteration"))
     trigger.serialize(NpzDeserializer({}))
     assert [i for i in range(1, 7) if trigger(trainer_at(i))] == [6]
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, [1, 2]])
+def test_what_is_no_number_in_a_file_is_an_error(value):
+    with pytest.raises(FileError, match="previous_iteration is .*; the file is damaged"):
+        triggers.IntervalTrigger(2, "iteration").serialize(NpzDeserializer({"previous_iteration": np.array(value)}))
 
 
 def test_early_stopping_says_so_if_asked(capsys):
