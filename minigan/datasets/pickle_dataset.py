@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import weakref
 from typing import IO, Any
 
 from minigan.dataset.dataset_mixin import DatasetMixin
@@ -44,7 +45,8 @@ class PickleDataset(DatasetMixin):
     """The examples of a file that `PickleDatasetWriter` wrote.
 
     Args:
-        reader: The file, open for reading bytes; closed at the end of a `with` block.
+        reader: The file, open for reading bytes; closed at the end of a `with` block. If it has a method `after_fork`,
+            that is called in forked processes.
         allow_pickle: True says that the file may run programs on this machine, since you know who made it. So does the
             environment variable `MINIGAN_ALLOW_PICKLE=1`, for scripts of Chainer.
 
@@ -60,8 +62,8 @@ class PickleDataset(DatasetMixin):
                 f"programs are in it; if you trust who made the file, pass allow_pickle=True or set "
                 f"MINIGAN_ALLOW_PICKLE=1"
             )
-        self._reader, self._owner, self._lock = reader, os.getpid(), threading.Lock()
-        self._starts: list[int] = []
+        self._reader, self._starts = reader, list[int]()
+        self._begin()
         reader.seek(0)
         end = reader.seek(0, os.SEEK_END)
         position = reader.seek(0)
@@ -69,6 +71,22 @@ class PickleDataset(DatasetMixin):
             self._load(position)
             self._starts.append(position)
             position = reader.tell()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        _living.add(self)
+
+    def _after_fork(self) -> None:
+        self._begin()
+        if hasattr(self._reader, "after_fork"):
+            self._reader.after_fork()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_reader": self._reader, "_starts": self._starts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
     def _load(self, position: int) -> Any:
         self._reader.seek(position)
@@ -83,8 +101,6 @@ class PickleDataset(DatasetMixin):
 
     def get_example(self, i: int) -> Any:
         """Return the i-th example."""
-        if self._owner != os.getpid() and hasattr(self._reader, "name"):  # forked: the place in the file is shared
-            self._reader, self._owner, self._lock = open(self._reader.name, "rb"), os.getpid(), threading.Lock()
         with self._lock:
             return self._load(self._starts[i])
 
@@ -99,9 +115,40 @@ class PickleDataset(DatasetMixin):
         self.close()
 
 
+_living: weakref.WeakSet[PickleDataset] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for dataset in tuple(_living):
+        dataset._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _FileReader:
+    """A file that each process opens for itself: the place in an open file is shared by those that are forked."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._file = open(path, "rb")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __reduce__(self) -> Any:
+        return _FileReader, (self._path,)
+
+    def after_fork(self) -> None:
+        """Open the file anew."""
+        self._file.close()
+        self._file = open(self._path, "rb")
+
+
 def open_pickle_dataset(path: str | os.PathLike[str], allow_pickle: bool = False) -> PickleDataset:
     """Return the data set of a file, see `PickleDataset`."""
-    reader = open(path, "rb")
+    reader: Any = _FileReader(path)
     try:
         return PickleDataset(reader, allow_pickle)
     except BaseException:

@@ -23,6 +23,8 @@ class TextDataset(DatasetMixin):
             text in another encoding.
     """
 
+    _closed = False
+
     def __init__(self, paths: str | Sequence[str], encoding: Any = None, errors: Any = None, newline: Any = None,
                  filter_func: Callable[..., bool] | None = None) -> None:  # fmt: skip
         paths = [paths] if isinstance(paths, str) else list(paths)
@@ -43,12 +45,15 @@ class TextDataset(DatasetMixin):
         self._lines = [lines for lines in zip(*columns) if filter_func is None or filter_func(*lines)]
 
     def close(self) -> None:
-        """Do nothing: no file is open."""
+        """Give out no more lines."""
+        self._closed = True
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def get_example(self, i: int) -> str | tuple[str, ...]:
-        """Return line i."""
+        """Return line i. Raises `ValueError` after `close`."""
+        if self._closed:
+            raise ValueError("TextDataset: it is closed; read from it before close()")
         lines = self._lines[i]
         return lines[0] if len(lines) == 1 else lines

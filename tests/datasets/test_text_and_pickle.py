@@ -1,6 +1,7 @@
 """Lines of text; pickles, which are read only on request."""
 
 import io
+import multiprocessing
 import pickle
 
 import numpy as np
@@ -29,6 +30,9 @@ def test_lines(files):
     assert pickle.loads(pickle.dumps(both))[3] == ("four", "4\n")
     with pytest.raises(IndexError):
         both[4]
+    both.close()
+    with pytest.raises(ValueError, match="it is closed"):
+        both[0]
 
 
 def test_wrong_texts(files, tmp_path):
@@ -57,6 +61,24 @@ def test_pickles_are_written_and_read(tmp_path):
             for _ in range(20):
                 assert [x["i"] for x in next(iterator) + next(iterator)] == list(range(20))
     assert data._reader.closed
+
+
+def test_a_forked_or_unpickled_data_set_reads_for_itself(tmp_path):
+    with D.open_pickle_dataset_writer(tmp_path / "p") as writer:
+        writer.write("example")
+    with D.open_pickle_dataset(tmp_path / "p", allow_pickle=True) as data:
+        copy, file = pickle.loads(pickle.dumps(data)), data._reader._file
+
+        def child():
+            assert data._reader._file is not file
+            assert data[0] == "example"
+
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join()
+        assert process.exitcode == 0 and data._reader._file is file
+    with copy:
+        assert copy[0] == "example"
 
 
 class Bomb:
