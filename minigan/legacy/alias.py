@@ -8,6 +8,7 @@ place stays hidden, so that a script cannot come to depend on what minigan adds.
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import functools
 import importlib
@@ -181,7 +182,7 @@ class AliasModule(types.ModuleType):
         if isinstance(value, types.ModuleType) and f"{self.__name__}.{name}" in SURFACE:
             return  # the import system ties a module to its package; here packages find them by name
         if place := self._place(name):
-            _originals.setdefault((place.__name__, name), getattr(place, name))
+            _originals.setdefault((place.__name__, name), getattr(place, name, getattr(builtins, name, None)))
             setattr(place, name, value)
         else:
             super().__setattr__(name, value)
@@ -193,9 +194,10 @@ class AliasModule(types.ModuleType):
             super().__delattr__(name)
 
     def _place(self, name: str) -> types.ModuleType | None:
-        if name in vars(self) or name.startswith("__") or name not in KNOWN:
+        if name in vars(self) or name.startswith("__") or (name not in KNOWN and name not in vars(builtins)):
             return None
-        return next((place for place in places(self.__name__) if name in vars(place)), None)
+        namesake = places(self.__name__)[0] if name in vars(builtins) else None  # a test may patch its `open`
+        return next((place for place in places(self.__name__) if name in vars(place)), namesake)
 
     def __dir__(self) -> list[str]:
         start = self.__name__ + "."
@@ -220,15 +222,26 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return AliasModule(spec.name, f"minigan under the name {spec.name}.")
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing to run."""
+        """Import the files of a folder, as Chainer's folders do: a test may take them out of `sys.modules`."""
+        path = module.__name__
         module.__dict__["__file__"] = sys.modules["minigan"].__file__
+        for below in SURFACE if path != "chainer" else ():
+            if below.rpartition(".")[0] == path and not is_package(below) and exists(below):
+                importlib.import_module(below)
 
 
 def install() -> None:
-    """Make `import chainer` give minigan. Raises ``ImportError`` where another `chainer` was imported before."""
+    """Make `import chainer` give minigan. Raises ``ImportError`` where another `chainer` was imported before.
+
+    A `chainer` that is just being imported steps aside: it is a folder ``chainer`` whose ``__init__.py`` is the line
+    ``import minigan.legacy``. On ``PYTHONPATH`` it makes every Python know `chainer`, those that a script starts, too.
+    """
+    standing_in = []
     for root in ("chainer", "chainermn", "chainerx"):
         other = sys.modules.get(root)
-        if other is not None and not isinstance(other, AliasModule):
+        if getattr(getattr(other, "__spec__", None), "_initializing", False):
+            standing_in.append(root)
+        elif other is not None and not isinstance(other, AliasModule):
             where = getattr(other, "__file__", "an unknown place")
             raise ImportError(
                 f"minigan.legacy: {root} was imported before, from {where}; import minigan.legacy before anything that "
@@ -236,3 +249,6 @@ def install() -> None:
             )
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
+    for root in standing_in:  # `import` gives what is here when the folder has been run
+        del sys.modules[root]
+        importlib.import_module(root)

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import unittest.mock
 
 import numpy as np
 import pytest
 
 import minigan
+import minigan.datasets
 import minigan.links
 from minigan import legacy  # installs the alias in this process
 from minigan.legacy import alias, coverage, notes
@@ -98,6 +100,25 @@ def test_what_is_patched_under_the_old_name_is_patched(monkeypatch):
     assert minigan.reporter.report is print
     monkeypatch.undo()
     assert minigan.reporter.report is chainer.reporter.report is not print
+    with unittest.mock.patch("chainer.datasets.pickle_dataset.open") as opened:  # a built-in name, for one module
+        minigan.datasets.open_pickle_dataset_writer("no file")
+    opened.assert_called_once_with("no file", "wb")
+    with pytest.raises(FileNotFoundError):
+        minigan.datasets.open_pickle_dataset("no file")
+
+
+def test_h5py_can_be_taken_away():
+    h5py = pytest.importorskip("h5py")
+    from chainer.serializers import hdf5
+
+    assert hdf5._available
+    with unittest.mock.patch.dict(sys.modules, h5py=None):
+        for part in ("", ".hdf5", ".npz"):  # Chainer has imported them all
+            del sys.modules["chainer.serializers" + part]
+        import chainer.serializers
+
+        assert chainer.serializers.hdf5 is not hdf5 and not chainer.serializers.hdf5._available
+    assert hdf5._available and sys.modules["h5py"] is h5py
 
 
 @pytest.mark.parametrize(
@@ -150,6 +171,25 @@ def test_an_installed_chainer_loses_or_is_named(tmp_path):
     assert "minigan.link" in python("import minigan.legacy, chainer; print(chainer.Chain)", tmp_path)
     error = python("import chainer\nimport minigan.legacy", tmp_path, fails=True)
     assert "ImportError: minigan.legacy: chainer was imported before, from " in error and "chainer.py;" in error
+
+
+def test_a_folder_that_stands_in_is_found_by_every_python(tmp_path):
+    (tmp_path / "chainer").mkdir()
+    (tmp_path / "chainer" / "__init__.py").write_text("import minigan.legacy")
+    code = """
+import multiprocessing
+from chainer.functions.activation.relu import ReLU
+
+def name():
+    import chainer, chainerx
+    return f"{chainer.Chain} {chainer.functions.activation.relu.ReLU is ReLU} {chainerx.is_available()}"
+
+if __name__ == "__main__":
+    print(name(), multiprocessing.get_context("spawn").Pool(1).apply(name))
+"""
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout == " ".join(["<class 'minigan.link.Chain'> True False"] * 2) + "\n", done.stderr
 
 
 def test_pickled_objects_name_minigan():
