@@ -21,13 +21,15 @@ from minigan.utils.files import atomic_write
 from minigan.utils.hdf5_file import open_hdf5
 from minigan.utils.stored import Stored
 
-_available = importlib.util.find_spec("h5py") is not None
+
+def __getattr__(name: str) -> Any:
+    if name == "_available":  # scripts ask; the answer may change while they run
+        return importlib.util.find_spec("h5py") is not None
+    raise AttributeError(f"module {__name__} has no attribute {name!r}")
 
 
 def _h5py() -> Any:
     try:
-        if not _available:
-            raise ImportError("h5py")
         import h5py
     except ImportError as error:
         raise RuntimeError("HDF5 files need h5py; install it by `python -m pip install h5py`, or use npz") from error
