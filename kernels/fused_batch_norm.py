@@ -15,7 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.kernels.launch import REAL, THREADS, Kernel, at_once, available_for, contiguous, kernel, launch
+from minigan.kernels.launch import (
+    MOST_BLOCKS,
+    MOST_INDEX,
+    REAL,
+    THREADS,
+    Kernel,
+    at_once,
+    available_for,
+    contiguous,
+    kernel,
+    launch,
+)
 from minigan.kernels.workspace import array_module
 
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2}
@@ -84,7 +95,10 @@ def plan(
 
 @lru_cache(maxsize=1024)
 def _layout(shape: Any, strides: Any, itemsize: int, axis: tuple[int, ...]) -> tuple[Any, int, int, int] | None:
-    """order, outer, channels and inner of a plan, for an array with gaps those of a copy; None for other orders."""
+    """order, outer, channels and inner of a plan, for an array with gaps those of a copy.
+
+    None for other orders of axes, and for more channels than a grid has rows.
+    """
     order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i] if shape[i] > 1 else 0, i)))
     long = [i for i in order if shape[i] > 1]
     steps = itertools.accumulate([itemsize, *(shape[i] for i in long[:0:-1])], operator.mul)
@@ -97,7 +111,8 @@ def _layout(shape: Any, strides: Any, itemsize: int, axis: tuple[int, ...]) -> t
     if long[first:last] != sorted(keys):
         return None
     outer, channels, inner = (math.prod(shape[i] for i in some) for some in (long[:first], keys, long[last:]))
-    return order, outer, channels, inner
+    too_many = outer * inner > MOST_INDEX or inner > 1 and channels > MOST_BLOCKS[1]
+    return None if too_many else (order, outer, channels, inner)
 
 
 def forward(

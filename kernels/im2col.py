@@ -18,7 +18,7 @@ import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from minigan.kernels.launch import REAL, THREADS, Kernel, available_for, contiguous, kernel, launch
+from minigan.kernels.launch import MOST_BLOCKS, REAL, THREADS, Kernel, available_for, contiguous, kernel, launch
 from minigan.kernels.workspace import array_module, borrow
 
 Lengths = tuple[int, ...]  # one for each axis of the image
@@ -198,7 +198,7 @@ def columns(x: Any, images: Images) -> Any:
     """
     windows = images.windows
     col_shape = (x.shape[1], math.prod(windows.ksize), images.count, *windows.out_size)
-    if available_for(x) and len(windows.ksize) <= 2:
+    if available_for(x) and len(windows.ksize) <= 2 and col_shape[0] <= MOST_BLOCKS[1]:
         x, by_channel = (x, False) if x.flags.c_contiguous else (contiguous(x.swapaxes(0, 1)), True)
         col = array_module(x).empty(col_shape, x.dtype)
         plane = math.prod(windows.size)
@@ -222,7 +222,7 @@ def add_columns(col: Any, y: Any, images: Images, b: Any = None) -> None:
     The taps are added in ascending order, so the result is the same to the last bit every time.
     """
     windows = images.windows
-    if available_for(col) and len(windows.ksize) <= 2:
+    if available_for(col) and len(windows.ksize) <= 2 and len(col) <= MOST_BLOCKS[1]:
         filled = ("y",) if images.count == y.shape[1] else ()
         entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, REAL[col.dtype], windows)
         grid = -(-images.count * math.prod(windows.size) // THREADS), len(col)

@@ -172,3 +172,12 @@ def test_running_statistics_of_another_dtype_or_none():
         F.batch_normalization(x, gamma, beta, running_mean=mean[:3], running_var=var)
     with pytest.raises(ValueError, match="activation is 'tanh'; wanted None, 'relu' or 'leaky_relu'"):
         F.batch_normalization(x, gamma, beta, activation="tanh")
+
+
+def test_more_channels_than_a_grid_has_rows():
+    """Instance normalisation counts samples times channels."""
+    x = floats(256, 257, 2)
+    with emulation() as launches:
+        y = F.instance_normalization(emulated(x)).array.get()
+    assert not launches
+    np.testing.assert_allclose(y, F.instance_normalization(x).array, atol=1e-5)
