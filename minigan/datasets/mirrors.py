@@ -109,16 +109,10 @@ def _from_first(usable: list[str], name: str, published: Published, opener: Call
     """Return the file from the first mirror that has it; a mirror that fails is not asked again for other files."""
     failures = []
     for mirror in list(usable):
-        url = mirror + name
-        print(f"minigan: downloading {url}", file=sys.stderr)
         try:
-            with opener(url, timeout=TIMEOUT) as response:
-                # gzip never makes random bytes longer by more than this.
-                content = bytes(read_at_most(response, published.size + 65536))
-            _verify(content, published)
-            return content
+            return _fetched(mirror + name, published, TIMEOUT, opener)
         except _FAILURES as error:
-            failures.append(f"{url}: {error}")
+            failures.append(f"{mirror}{name}: {error}")
             usable.remove(mirror)
     raise DataError(f"{name}: no mirror gave the file ({'; '.join(failures)}); check the connection, or put the "
                     f"file into a folder and name that with --data or $MINIGAN_DATA")  # fmt: skip
@@ -132,13 +126,19 @@ def fetch_one(url: str, published: Published, advice: str) -> bytes:
     """
     if os.environ.get("MINIGAN_OFFLINE"):
         raise DataError(f"{url}: not fetched, as $MINIGAN_OFFLINE is set; unset it, or {advice}")
-    print(f"minigan: downloading {url}", file=sys.stderr)
     try:
-        with urllib.request.urlopen(url, timeout=4 * TIMEOUT) as response:
-            content = bytes(read_at_most(response, published.size + 1))
-        _verify(content, published)
+        return _fetched(url, published, 4 * TIMEOUT, urllib.request.urlopen)
     except _FAILURES as error:
         raise DataError(f"{url}: cannot be fetched ({error}); check the connection, or {advice}") from error
+
+
+def _fetched(url: str, published: Published, timeout: float, opener: Callable[..., Any]) -> bytes:
+    """Return the checked content of an address; raises one of `_FAILURES`."""
+    print(f"minigan: downloading {url}", file=sys.stderr)
+    with opener(url, timeout=timeout) as response:
+        # gzip never makes random bytes longer by more than this.
+        content = bytes(read_at_most(response, published.size + 65536))
+    _verify(content, published)
     return content
 
 
