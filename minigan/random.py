@@ -83,10 +83,13 @@ def get_state(gpu_seed: int | None = None) -> dict[str, np.ndarray]:
 def set_state(state: dict[str, Any]) -> None:
     """Put the generators back to what `get_state` returned; nothing is changed unless all of it is well-formed."""
     key, position, has_gauss, gauss = _unpacked("python", state)
+    gpu_seed = np.asarray(state.get("cupy_seed", 0))
+    if gpu_seed.shape or gpu_seed.dtype.kind not in "iu" or not 0 <= gpu_seed < 2**32:
+        raise ValueError(f"the random state 'cupy_seed' is {gpu_seed}; wanted 0 to 2**32 - 1; take another snapshot")
     unpack("numpy", np.random, state)
     _python.setstate((3, (*(int(word) for word in key), position), gauss if has_gauss else None))
     if "cupy_seed" in state:
-        _seed_gpu(int(state["cupy_seed"]))
+        _seed_gpu(int(gpu_seed))
 
 
 def pack(name: str, generator: Any) -> dict[str, np.ndarray]:

@@ -71,6 +71,9 @@ def test_bad_state_changes_nothing():
         random.set_state({k: v for k, v in state.items() if k != "numpy_gauss"})
     with pytest.raises(ValueError, match="shape"):
         random.set_state({**state, "numpy": state["numpy"][:7]})
+    for wrong in (2**62, -1, 1.5, [1, 2]):
+        with pytest.raises(ValueError, match="cupy_seed"):
+            random.set_state({**state, "cupy_seed": np.array(wrong)})
     after = random.get_state(0)
     for key in before:
         np.testing.assert_array_equal(after[key], before[key])

@@ -75,7 +75,10 @@ class Fuzzer:
         except Exception as error:
             return f"{error!r:.300}"
         if case.obj is not None:
-            state(case.obj)  # whatever was loaded can be saved again
+            try:
+                state(case.obj)  # whatever was loaded can be saved again
+            except Exception as error:
+                return f"loaded, but cannot be saved: {error!r:.300}"
             case.renew()
         return "loaded"
 
