@@ -23,7 +23,7 @@ from minigan.random import KEYS, fresh_gpu_seed, get_state, set_state, start_ite
 from minigan.reporter import Reporter
 from minigan.serializer import Serializer
 from minigan.training.extension import Extension
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 from minigan.utils.files import folder_lock
 
 
@@ -237,8 +237,7 @@ class Trainer:
         """
         writing = isinstance(serializer, Serializer)
         self.updater.serialize(serializer["updater"])
-        if hasattr(self.stop_trigger, "serialize"):
-            self.stop_trigger.serialize(serializer["stop_trigger"])
+        serialize_trigger(self.stop_trigger, serializer, "stop_trigger")
         for name, entry in self._extensions.items():
             if hasattr(entry.extension, "serialize"):
                 entry.extension.serialize(serializer["extensions"][name])

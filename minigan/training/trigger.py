@@ -109,3 +109,9 @@ def get_trigger(trigger: Any) -> Callable[[Any], bool]:
         f"get_trigger: trigger is {trigger!r}; wanted a callable or a pair (period, 'iteration' or 'epoch') such as "
         f"(1, 'epoch')"
     )
+
+
+def serialize_trigger(trigger: Any, serializer: Any, key: str) -> None:
+    """Write or read a trigger under `key`, if it has anything to remember; a plain function has not."""
+    if hasattr(trigger, "serialize"):
+        trigger.serialize(serializer[key])

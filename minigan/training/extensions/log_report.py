@@ -12,7 +12,7 @@ from minigan.reporter import DictSummary
 from minigan.serializer import Serializer, serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.util import Ration
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 from minigan.utils.files import atomic_write
 
 _ALWAYS = 1000  # entries that are written without looking at the clock
@@ -98,8 +98,7 @@ class LogReport(Extension):
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the log, the means of the unfinished interval and the trigger."""
-        if hasattr(self._trigger, "serialize"):
-            self._trigger.serialize(serializer["_trigger"])
+        serialize_trigger(self._trigger, serializer, "_trigger")
         self._summary.serialize(serializer["_summary"])
         self._log = serialize_json(serializer, "_log", self._log, _is_log, "a list of dicts")
         if not isinstance(serializer, Serializer):

@@ -12,7 +12,7 @@ from minigan.reporter import DictSummary
 from minigan.serializer import serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.util import Ration
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 from minigan.utils.files import atomic_write
 
 _ALWAYS = 100  # points that are drawn without looking at the clock
@@ -106,8 +106,7 @@ class PlotReport(Extension):
         key = f"_plot_{self._file_name}"
         points = serialize_json(serializer, key, self._points, _are_points, "a dict of lists of pairs of numbers")
         self._points = {name: line for name, line in points.items() if line}  # Chainer lists what never came, too
-        if hasattr(self._trigger, "serialize"):
-            self._trigger.serialize(serializer["_trigger"])
+        serialize_trigger(self._trigger, serializer, "_trigger")
         self._summary.serialize(serializer["_summary"])
 
 

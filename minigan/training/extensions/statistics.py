@@ -11,7 +11,7 @@ from minigan.core import as_array
 from minigan.link import Link
 from minigan.reporter import DictSummary, report
 from minigan.training.extension import PRIORITY_EDITOR, PRIORITY_WRITER, Extension
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 
 
 class MicroAverage(Extension):
@@ -44,8 +44,7 @@ class MicroAverage(Extension):
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the sums and what the interval has seen."""
-        if hasattr(self._trigger, "serialize"):
-            self._trigger.serialize(serializer["_trigger"])
+        serialize_trigger(self._trigger, serializer, "_trigger")
         self._numerator = serializer("_numerator", self._numerator)
         self._denominator = serializer("_denominator", self._denominator)
 
@@ -129,6 +128,5 @@ class ParameterStatistics(Extension):
     def serialize(self, serializer: Any) -> None:
         """Write or read what the interval has seen; from Chainer's files, without, it starts anew."""
         with suppress(KeyError):
-            if hasattr(self._trigger, "serialize"):
-                self._trigger.serialize(serializer["_trigger"])
+            serialize_trigger(self._trigger, serializer, "_trigger")
             self._summary.serialize(serializer["_summary"])

@@ -15,7 +15,7 @@ from minigan.link import Link
 from minigan.serializer import serialize_count, serialize_json
 from minigan.training.extension import Extension
 from minigan.training.extensions.plot_report import PlotReport
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 from minigan.utils.files import atomic_write
 
 
@@ -153,8 +153,7 @@ class VariableStatisticsPlot(Extension):
             self._samples.serialize(serializer["_samples"])
         except KeyError:
             return
-        if hasattr(self._trigger, "serialize"):
-            self._trigger.serialize(serializer["_trigger"])
+        serialize_trigger(self._trigger, serializer, "_trigger")
 
     def _draw(self, path: Path) -> None:
         from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.reporter import DictSummary
-from minigan.training.trigger import get_trigger
+from minigan.training.trigger import get_trigger, serialize_trigger
 
 
 class _Watch:
@@ -35,8 +35,7 @@ class _Watch:
         return None if mean is None else float(mean)
 
     def serialize(self, serializer: Any) -> None:
-        if hasattr(self.interval, "serialize"):
-            self.interval.serialize(serializer["interval_trigger"])
+        serialize_trigger(self.interval, serializer, "interval_trigger")
         self.summary.serialize(serializer["summary"])
 
 
@@ -147,5 +146,4 @@ class EarlyStoppingTrigger:
         self.count = int(count)
         self.best = float(serializer("best", self.best))
         self._watch.serialize(serializer)
-        if hasattr(self._max_trigger, "serialize"):
-            self._max_trigger.serialize(serializer["max_trigger"])
+        serialize_trigger(self._max_trigger, serializer, "max_trigger")
