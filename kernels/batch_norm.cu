@@ -201,9 +201,9 @@ __device__ __forceinline__ void normalise(const STORE* __restrict__ x, STORE* __
 // double in memory, and x - mean is taken as (x - near) - rest: near is a float close to the mean, rest what it misses,
 // which goes into the constant term.
 
-// Statistics, first half: parts (C, splits), with ROWS (splits, C), whose means are distances from the channel's first
-// number. Each thread sums distances from the first number it meets itself, then turns the sums into Moments.
-// Bytes: x once.
+// Forward, first half: the moments of each split. Parts are (C, splits), with ROWS (splits, C), and their means distances
+// from the channel's first number. Each thread sums distances from the first number it meets itself, then turns the sums
+// into Moments. Bytes: x once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 bn_moments(const STORE* __restrict__ x, REAL* __restrict__ parts, int count, int channels, int inner)
 {
@@ -229,8 +229,8 @@ bn_moments(const STORE* __restrict__ x, REAL* __restrict__ parts, int count, int
     store_part((Moments*)parts, block_total(a), channels, part);
 }
 
-// Second half and result. mean, var (biased) and inv_std get the statistics; running_* <- decay running + (1 - decay) new
-// with the unbiased variance, unless decay is 1. Bytes: x once, y once.
+// Forward, second half: the statistics and y. The variance in var is biased, the one in running_var is not; running_* <-
+// decay running + (1 - decay) new, unless decay is 1. Bytes: x once, y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const REAL* __restrict__ gamma,
            const REAL* __restrict__ beta, STORE* __restrict__ y, double* __restrict__ mean, double* __restrict__ var,
@@ -257,7 +257,7 @@ bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const RE
     normalise(x, y, part, near, scale, shift, slope, count, channels, inner);
 }
 
-// With given statistics. Bytes: x once, y once.
+// Forward with given statistics. Bytes: x once, y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 bn_fixed(const STORE* __restrict__ x, const REAL* __restrict__ gamma, const REAL* __restrict__ beta,
          const REAL* __restrict__ mean, const REAL* __restrict__ var, STORE* __restrict__ y, int count, int channels,
@@ -295,7 +295,7 @@ bn_sums(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* _
     store_part((Sums*)parts, block_total(a), channels, part);
 }
 
-// Second half: gbeta = sum g, ggamma = sum g xhat, gx = gamma inv_std (g - (gbeta + xhat ggamma) / count).
+// Backward, second half: gbeta = sum g, ggamma = sum g xhat, gx = gamma inv_std (g - (gbeta + xhat ggamma) / count).
 // Bytes: x, gy, gx once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 bn_backward(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* __restrict__ parts,

@@ -29,9 +29,9 @@
 #define UNROLL
 #endif
 
-// Grid (ceil(n oh ow / 256), C): a thread has one window of one channel and writes its KH KW numbers, each as part of a
-// row of col that 32 neighbours fill together: 4 sectors of 32 bytes a request, the least there is. It reads pixels SW
-// apart, whose sectors the next taps find in L1. Bytes: x once, col once.
+// The windows of images first .. first + n - 1. Grid (ceil(n oh ow / 256), C): a thread has one window of one channel and
+// writes its KH KW numbers, each as part of a row of col that 32 neighbours fill together: 4 sectors of 32 bytes a request,
+// the least there is. It reads pixels SW apart, whose sectors the next taps find in L1. Bytes: x once, col once.
 // Pixel (y, x) of channel c of image i is at i image + c channel + y w + x.
 extern "C" __global__ void __launch_bounds__(THREADS)
 im2col(const REAL* __restrict__ x, REAL* __restrict__ col, int first, int n, int h, int w, int oh, int ow, int ph,

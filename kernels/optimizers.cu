@@ -59,7 +59,8 @@ __device__ __forceinline__ void move_some(REAL* p, const REAL* g, REAL* m, REAL*
     if (RULE > 2) *(Pack*)v = d;
 }
 
-// Grid: for each tensor ceil(size / 4096) blocks. Bytes: p, m, v read and written once, g read once.
+// Every parameter moves by its rule. Grid: for each tensor ceil(size / 4096) blocks; a thread has every 256th pack of
+// one's numbers. Bytes: p, m, v read and written once, g read once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 step_all(const Tensors tensors, int count, const double* __restrict__ rates)
 {
@@ -82,7 +83,7 @@ step_all(const Tensors tensors, int count, const double* __restrict__ rates)
 }
 
 // Adam's rates for the next step, by one thread in double: both means are corrected for their start at zero.
-// hyper: alpha, beta1, beta2, eps, eta, weight decay, number of steps so far, which goes up.
+// Hyperparameters: alpha, beta1, beta2, eps, eta, weight decay, number of steps so far, which goes up.
 extern "C" __global__ void adam_begin(double* __restrict__ hyper, double* __restrict__ rates)
 {
     const double t = ++hyper[6];
