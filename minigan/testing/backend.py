@@ -30,7 +30,7 @@ class BackendConfig:
         for key in params:
             if key not in _DEFAULTS:
                 raise ValueError(f"BackendConfig: got the key {key!r}; wanted keys of {', '.join(_DEFAULTS)}")
-        self._params = {**_DEFAULTS, **params}
+        self._params = {**_DEFAULTS, **({"cuda_device": 0} if params.get("use_cuda") else {}), **params}
         vars(self).update(self._params)
         self._stack = contextlib.ExitStack()
 

@@ -165,10 +165,11 @@ def test_each_decorator_gives_one_configuration_and_keeps_what_the_test_is():
     inject = testing.inject_backend_tests
     cases = in_module(lambda c: inject(["test_two"], [{}])(inject(["test_two"], [{"use_cudnn": "always"}])(c)), Case)
     assert [len(outcome(case)[0]) for case in cases.values()] == [1, 1] and seen == [None, ("always", "never")]
-    # Chainer 7.8.1: pytest --collect-only of the same case with [{}] alone; scripts select tests by these names
-    assert in_module(inject(None, [{}]), Case).keys() == {
-        "Case_use_chainerx_false__chainerx_device_None__use_cuda_false__cuda_device_None__use_cudnn_never__"
+    # Chainer 7.8.1: pytest --collect-only of the same case with these; scripts select tests by these names
+    assert in_module(inject(None, [{}, {"use_cuda": True}]), Case).keys() == {
+        f"Case_use_chainerx_false__chainerx_device_None__use_cuda_{use}__cuda_device_{number}__use_cudnn_never__"
         "cudnn_deterministic_false__autotune_false__cudnn_fast_batch_normalization_false__use_ideep_never"
+        for use, number in (("false", None), ("true", 0))
     }
 
 
