@@ -63,7 +63,7 @@ def check(file: Path, harness: Path | None = None) -> Checked:
         raise HarnessError(_where(error, harness)) from error
     if not callable(launches):
         raise HarnessError(f"{harness} has no function launches()")
-    faults: dict[str, tuple[str, dict[str, None]]] = {}  # its text, and the orders in which it was found
+    faults: dict[str, list[str]] = {}  # text of the first of its like, and the orders in which they were found
     accesses: list[tuple[str, list[Access]]] = []
     for order in ORDERS:
         seen: list[tuple[str, list[Access]]] = []
@@ -71,13 +71,12 @@ def check(file: Path, harness: Path | None = None) -> Checked:
             _run(file, launches, order, seen)
         except KernelFault as fault:
             for f in fault.faults:
-                # an order meets the same fault in other threads: it is told once, as it was first seen
-                alike = re.sub(r"\b(?<!line )\d+", "", f.text)
-                faults.setdefault(alike, (f.text, {}))[1][order] = None
+                alike = re.sub(r"\b(?<!line )\d+", "", f.text)  # an order meets the same fault in other threads
+                faults.setdefault(alike, [f.text]).append(order)
         except AssertionError as error:
             last = f"after launch {len(seen)}, {seen[-1][0]}" if seen else "before the first launch"
             text = f"wrong result {last}: {_where(error, harness)}"
-            faults.setdefault(text, (text, {}))[1][order] = None
+            faults.setdefault(text, [text]).append(order)
         except RuntimeError:  # of the compiler
             raise
         except Exception as error:
@@ -85,7 +84,8 @@ def check(file: Path, harness: Path | None = None) -> Checked:
         accesses = accesses or seen
     if not accesses and not faults:
         raise HarnessError(f"launches() of {harness} launches nothing of {file.name}")
-    return Checked([f"{text} (order: {', '.join(orders)})" for text, orders in faults.values()], accesses)
+    told = [f"{text} (order: {', '.join(dict.fromkeys(orders))})" for text, *orders in faults.values()]
+    return Checked(told, accesses)
 
 
 def _run(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -87,13 +88,11 @@ def cache_folder() -> Path:
     """
     if named := os.environ.get("MINIGAN_KERNEL_CACHE"):
         return Path(named)
-    try:
+    with suppress(OSError, RuntimeError):  # forbidden; or there is no home at all
         folder = Path.home() / ".cache" / "minigan" / "kernels"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):  # forbidden; or there is no home at all
-        pass
     return Path(_passing_folder().name)
 
 
