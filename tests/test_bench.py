@@ -33,7 +33,7 @@ def test_kernels_are_verified_timed_and_compared_with_a_copy(tmp_path):
     done = run("--case", "kernels", "--device", "@emulator", "--quick", "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out.json").read_text())["kernels"]
-    assert len(results) == 2 + 2 * 4 + 2 * 3 + 3
+    assert len(results) == 2 + 2 * 4 + 2 * 3 + 2 + 3
     for variants in results.values():
         assert all(v["GB/s"] > 0 and v["of_copy"] > 0 for v in variants.values())
 
