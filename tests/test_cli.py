@@ -24,20 +24,7 @@ from minigan.cli.watch import Stop
 from minigan.gans import ARCHITECTURES, GANUpdater
 from minigan.reporter import report
 
-TINY = [
-    "--width",
-    "4",
-    "--z-dim",
-    "5",
-    "--batch-size",
-    "8",
-    "--sample-every",
-    "2",
-    "--snapshot-every",
-    "3",
-    "--log-every",
-    "2",
-]
+TINY = "--width 4 --z-dim 5 --batch-size 8 --sample-every 2 --snapshot-every 3 --log-every 2".split()
 
 
 @pytest.fixture(scope="session")

@@ -52,11 +52,7 @@ GRID = 64  # images in a sample grid
 @click.option("--epochs", type=Number(0, min_open=True), help="Passes over the data, instead of --steps.")
 @click.option("--batch-size", type=click.IntRange(2), help=f"Real images per step.  {described('batch_size')}")
 @click.option(
-    "--alpha",
-    "--lr",
-    "alpha",
-    type=Number(0, min_open=True),
-    help=f"Adam's step size.  {described('alpha')}",
+    "--alpha", "--lr", "alpha", type=Number(0, min_open=True), help=f"Adam's step size.  {described('alpha')}"
 )
 @click.option(
     "--alpha-dis", "--lr-dis", "alpha_dis", type=Number(0, min_open=True),
@@ -68,9 +64,7 @@ GRID = 64  # images in a sample grid
 @click.option("--width", type=click.IntRange(1), help=f"Width of the nets.  {described('width')}")
 @click.option("--n-dis", type=click.IntRange(1), help="Steps of D for one of G.  [default: 1]")
 @click.option(
-    "--ema",
-    type=Number(0, 1, max_open=True),
-    help=f"Draw with G's averaged weights: the decay.  {described('ema')}",
+    "--ema", type=Number(0, 1, max_open=True), help=f"Draw with G's averaged weights: the decay.  {described('ema')}"
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Decides everything random.  [default: 0]")
 @device_option
