@@ -74,7 +74,7 @@ def compile_source(
     """
     if architecture not in supported():
         raise CompileError(f"{name}: NVRTC knows no {architecture}; it knows {', '.join(supported())}")
-    options = [f"-arch={architecture}", *OPTIONS, *defines(constants or {})]
+    options = [f"-arch={architecture}", *OPTIONS, *defines(text, constants or {})]
     encoded = (ctypes.c_char_p * len(options))(*(o.encode() for o in options))
     program = ctypes.c_void_p()
     _call("nvrtcCreateProgram", ctypes.byref(program), text.encode(), name.encode(), 0, None, None)

@@ -71,7 +71,7 @@ class Kernel:
     def on_gpu(self, cupy: Any, device: int) -> Any:
         """CuPy's function for that device; compiled at the first call."""
         if device not in self._loaded:
-            options = ("-std=c++17", *source.defines(self.constants))
+            options = ("-std=c++17", *source.defines(self.text, self.constants))
             module = cupy.RawModule(code=f'#line 1 "{self.file}"\n{self.text}', options=options)
             try:
                 module.compile()  # now, where the error is ours; CuPy would wait for the launch

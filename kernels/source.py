@@ -65,6 +65,7 @@ def most_registers(text: str) -> int:
     return int(found[1]) if found else REGISTERS
 
 
-def defines(values: Mapping[str, object]) -> list[str]:
-    """Constants as a compiler's options; True is 1, a float is a double's literal."""
-    return [f"-D{name}={int(v) if isinstance(v, bool) else v}" for name, v in values.items()]
+def defines(text: str, values: Mapping[str, object]) -> list[str]:
+    """The constants of a file as a compiler's options, defaults but for these; True is 1, a float is a double's."""
+    every = {**constants(text), **values}
+    return [f"-D{name}={int(v) if isinstance(v, bool) else v}" for name, v in every.items()]

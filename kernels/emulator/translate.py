@@ -111,7 +111,7 @@ def build(text: str, name: str, constants: Mapping[str, object], mode: str) -> P
         _made(f"{part}.o", ["-c", "-O2", f"-I{HERE}"], (HERE / f"{part}.cpp").read_text(), headers)
         for part in ("scheduler", "checker")
     ]
-    options = ["-c", *MODES[mode], *defines(constants), "-include", str(HERE / "device.h")]
+    options = ["-c", *MODES[mode], *defines(text, constants), "-include", str(HERE / "device.h")]
     kernel = _made(f"{Path(name).stem}.o", options, translate(text, name), headers)
     # Linked without the sanitizers' libraries: checker.cpp has what the compiler calls.
     return _made(f"{Path(name).stem}.so", ["-shared", *map(str, (kernel, *objects))], "", "")

@@ -76,6 +76,8 @@ def test_what_does_not_compile_is_a_sentence(text, message):
 def test_constants_and_unknown_architectures():
     text = HEAD + "{ x[SEVEN] = 1; }"
     assert compiler.compile_source(text, "f.cu", "sm_75", {"SEVEN": 7})[0].kernel == "f"
+    block = "#ifndef REAL\n#define REAL float\n#define SEVEN 7\n#endif\n"  # one of its constants given, not the first
+    assert compiler.compile_source(block + HEAD + "{ x[SEVEN] = (REAL)1; }", "f.cu", "sm_75", {"SEVEN": 8})
     with pytest.raises(CompileError, match="f.cu: NVRTC knows no sm_1; it knows sm_75"):
         compiler.compile_source(text, "f.cu", "sm_1")
 
@@ -117,4 +119,5 @@ __global__ __launch_bounds__(32, 2) void other(int n)
     assert (source.most_registers(text), source.most_registers("")) == (80, 64)
     assert source.kernels(text)[0] == ("turn", ["const REAL* a", "REAL* b"], "Turns a into b.")
     assert [k.name for k in source.kernels(text)] == ["turn", "other"]
-    assert source.defines({"A": True, "B": 0.5, "C": "float"}) == ["-DA=1", "-DB=0.5", "-DC=float"]
+    found = source.defines(text, {"A": True, "B": 0.5, "K": 3})
+    assert found == ["-DK=3", "-DREAL=float", "-DA=1", "-DB=0.5"]
