@@ -21,6 +21,7 @@ from minigan.core import Parameter
 from minigan.device_resident import DeviceResident, DeviceResidentsVisitor
 from minigan.function_hook import register
 from minigan.link_hook import LinkHook, _ForwardCallbackArgs, _get_link_hooks
+from minigan.serializer import Deserializer
 
 Self = TypeVar("Self", bound="Link")
 _MODES = ("share", "copy", "init")
@@ -340,6 +341,10 @@ class Link(DeviceResident):
             if not param.is_initialized and stored is not None:
                 param.initialize(stored.shape)
                 copyto(param.array, stored)
+            elif stored is None and param.is_initialized and isinstance(serializer, Deserializer):
+                warnings.warn(
+                    f"{type(self).__name__}: {name} had no shape yet when it was saved; it keeps its present value"
+                )
         for name in sorted(self._persistent):
             self.__dict__[name] = serializer(name, self.__dict__[name])
         for name, child in self._named_children():

@@ -17,7 +17,7 @@ import numpy as np
 from minigan.serializer import Serializer
 from minigan.serializers.npz import DictionarySerializer
 from minigan.serializers.values import DeserializerOfArrays
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_write, open_to_read
 from minigan.utils.hdf5_file import open_hdf5
 from minigan.utils.stored import Stored
 
@@ -130,5 +130,6 @@ def load_hdf5(filename: str | os.PathLike[str], obj: Any) -> None:
     Loading is all or nothing, as in `load_npz`. The HDF5 library does not see it (`minigan.utils.hdf5_file` does).
     """
     _h5py()  # not needed here, but who has no h5py should hear it at once, as in Chainer
-    with open(filename, "rb") as stream:
-        HDF5Deserializer(open_hdf5(stream, repr(os.fspath(filename))))._load_all_or_nothing(obj)
+    source = repr(os.fspath(filename))
+    with open_to_read(filename) as stream:
+        HDF5Deserializer(open_hdf5(stream, source))._load_all_or_nothing(obj, source)

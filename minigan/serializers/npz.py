@@ -19,7 +19,7 @@ from minigan.backend import is_array
 from minigan.backends import cuda
 from minigan.serializer import Serializer
 from minigan.serializers.values import DeserializerOfArrays
-from minigan.utils.files import atomic_write
+from minigan.utils.files import atomic_write, open_to_read
 from minigan.utils.npz_file import PICKLED_NONE, Archive
 from minigan.utils.stored import FileError as FileError
 
@@ -143,11 +143,11 @@ def load_npz(
     if path and not path.endswith("/"):
         path += "/"
     with ExitStack() as stack:
-        stream = stack.enter_context(open(file, "rb")) if isinstance(file, str | os.PathLike) else file
+        stream = stack.enter_context(open_to_read(file)) if isinstance(file, str | os.PathLike) else file
         npz = Archive(stream, _describe(file))
         if path and strict and not any(key.startswith(path) for key in npz):
             raise KeyError(f"load_npz: nothing in {_describe(file)} is below {path!r}")
-        NpzDeserializer(npz, path, strict, ignore_names)._load_all_or_nothing(obj)
+        NpzDeserializer(npz, path, strict, ignore_names)._load_all_or_nothing(obj, _describe(file))
 
 
 def _child_path(path: str, key: str) -> str:

@@ -27,6 +27,8 @@ class Before:
     The content of an array is put back if `overwritten` was called in time.
     """
 
+    asked = ""  # the entry that was asked for last
+
     def __init__(self, obj: Any) -> None:
         self._arrays: list[tuple[Any, Any]] = []
         self._containers: list[tuple[Any, Any]] = []

@@ -27,11 +27,17 @@ class DeserializerOfArrays(Deserializer):
         self._before: Before | None = None
 
     def _missing(self, path: str, value: Any) -> Any:
+        self._note(path)
         if self.strict:
             raise KeyError(f"{path} is not in the file; pass strict=False to keep the present value of what is missing")
         return value
 
+    def _note(self, path: str) -> None:
+        if self._before is not None:
+            self._before.asked = path
+
     def _fit(self, path: str, found: Any, value: Any) -> Any:
+        self._note(path)
         if found is None:
             return None
         stored = found if isinstance(found, Stored) else _in_memory(np.asarray(found))
@@ -58,13 +64,23 @@ class DeserializerOfArrays(Deserializer):
             self._before.overwritten(value)
         copyto(value, content)
 
-    def _load_all_or_nothing(self, obj: Any) -> None:
+    def _load_all_or_nothing(self, obj: Any, source: str) -> None:
         self._before = Before(obj)
         try:
             self.load(obj)
-        except BaseException:
+        except BaseException as error:
             self._before.restore()
+            _say_where(error, source, self._before.asked)
             raise
+
+
+def _say_where(error: BaseException, source: str, entry: str) -> None:
+    """Add the file, and the entry that was asked for last, to the message of an error that does not name them."""
+    if isinstance(error, (KeyError, TypeError, ValueError)) and len(error.args) == 1:
+        text = str(error.args[0])
+        if entry not in text and not isinstance(error, KeyError):  # a KeyError is about what is not there
+            text = f"{text} (the entry read last: {entry})"
+        error.args = (text if source in text else f"{source}: {text}",)
 
 
 def _in_memory(array: np.ndarray) -> Stored:

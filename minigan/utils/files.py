@@ -114,6 +114,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def open_to_read(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file; of a pipe, nobody waits for the other end."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+
+
 _held: set[str] = set()  # what this process has locked
 
 

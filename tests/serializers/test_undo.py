@@ -1,6 +1,7 @@
 """After a failed load everything is what it was: numbers, lazy parameters, states, logs, iterators, random numbers."""
 
 import io
+import os
 import random
 import types
 
@@ -172,7 +173,7 @@ def texts(**values):
 def test_texts_in_snapshots_are_checked(key, text):
     stream, run = texts(**{f"extensions/{key}": text}), train(trainer(), 1)
     before = state(run)
-    with pytest.raises(FileError, match=f"^{key.split('/')[-1]} in the file is .*the file is damaged"):
+    with pytest.raises(FileError, match=f": {key.split('/')[-1]} in the file is .*the file is damaged"):
         load_npz(stream, run)
     assert state(run) == before
 
@@ -199,3 +200,37 @@ def test_numbers_that_cannot_be_are_refused(key, value, says):
     with pytest.raises((ValueError, TypeError), match=says):
         load_npz(texts(**{key: value}), run)
     assert run.updater.iteration == 0 and run.get_extension("LogReport").log == []
+
+
+@pytest.mark.parametrize("save, load", [(save_npz, load_npz), (save_hdf5, load_hdf5)])
+def test_an_error_names_the_file_and_the_entry_whoever_raises_it(tmp_path, save, load):
+    class Converting(Net):
+        def serialize(self, serializer):
+            super().serialize(serializer)
+            int(serializer("kind", "text"))
+
+    save(tmp_path / "weights", Net())
+    with pytest.raises(ValueError, match=r"/weights': invalid literal .*the entry read last: .*kind\)$"):
+        load(tmp_path / "weights", Converting())
+    with pytest.raises(ValueError, match=r"/weights': /?fc/W has shape \(4, 3\) in the file"):
+        load(tmp_path / "weights", Chain(fc=links.Linear(5, 4)))
+    with pytest.raises(KeyError, match=r"/weights': /?other.* is not in the file"):
+        load(tmp_path / "weights", Chain(fc=links.Linear(3, 4), other=links.Linear(3, 4)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("load", [load_npz, load_hdf5])
+def test_a_pipe_in_place_of_a_file_is_an_error_and_no_endless_wait(tmp_path, load):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileError, match="pipe"):
+        load(tmp_path / "pipe", Net())
+
+
+@pytest.mark.parametrize("save, load", [(save_npz, load_npz), (save_hdf5, load_hdf5)])
+def test_weights_that_were_saved_before_they_had_a_shape_are_no_silent_load(tmp_path, save, load):
+    save(tmp_path / "weights", Net(lazy=True))
+    net = Net()
+    before = net.fc.W.array.copy()
+    with pytest.warns(UserWarning, match="Linear: W had no shape yet"):
+        load(tmp_path / "weights", net)
+    np.testing.assert_array_equal(net.fc.W.array, before)
