@@ -5,6 +5,8 @@ import pytest
 
 from minigan.dataset import DatasetMixin
 from minigan.iterators import OrderSampler, SerialIterator, ShuffleOrderSampler
+from minigan.serializers import NpzDeserializer
+from minigan.serializers.npz import serialize
 
 
 def run(iterator, steps):
@@ -256,3 +258,11 @@ def test_a_copy_goes_its_own_way():
     next(iterator)
     assert list(copy.copy(iterator)) == [[2, 3], [4]]
     assert next(iterator) == [2, 3]
+
+
+def test_whether_an_epoch_has_just_ended_is_saved():
+    iterator, other = SerialIterator([0, 1, 2, 3], 2), SerialIterator([0, 1, 2, 3], 2)
+    for ended in (False, True, False):
+        next(iterator)
+        NpzDeserializer(serialize(iterator)).load(other)
+        assert other.is_new_epoch is ended

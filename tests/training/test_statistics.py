@@ -1,5 +1,7 @@
 """MicroAverage, ParameterStatistics, FailOnNonNumber and unchain_variables in a real training."""
 
+import json
+
 import numpy as np
 import pytest
 from training.mlp import make_trainer
@@ -291,3 +293,16 @@ def test_reservoir_and_statistician():
         E.VariableStatisticsPlot([3])
     with pytest.raises(ValueError, match="nothing is left to plot"):
         E.VariableStatisticsPlot(minigan.Parameter(0.0, (2,)), report_grad=False, report_data=False)
+
+
+def test_a_log_that_is_loaded_replaces_the_one_that_was_written(tmp_path):
+    first, second = trainer_of(tmp_path, stop=3), trainer_of(tmp_path, stop=2)
+    for trainer in (first, second):
+        trainer.extend(E.LogReport(trigger=(1, "iteration")))
+        trainer.run()
+    first.get_extension("LogReport").log[0]["note"] = "mine"
+    save_npz(tmp_path / "state", first.get_extension("LogReport"))
+    report = second.get_extension("LogReport")
+    load_npz(tmp_path / "state", report)
+    report._write(tmp_path / "log")
+    assert json.loads((tmp_path / "log").read_text()) == first.get_extension("LogReport").log
