@@ -24,7 +24,9 @@ FLOORS = [
     ["minigan.gans", "minigan.pictures", "minigan.run_folder", "minigan.testing"],
     ["minigan.legacy", "minigan.cli", "minigan.__main__"],
 ]  # fmt: skip
-OPTIONAL = {"cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "tomllib", "tomli", "click", "pytest", "IPython"}
+OPTIONAL = {
+    "cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "tomllib", "tomli", "click", "pytest", "IPython",
+}  # fmt: skip
 
 
 def sources():

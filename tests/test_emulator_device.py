@@ -96,7 +96,8 @@ def test_results_lie_in_memory_as_those_of_cupy():
     """Ufuncs, operators and sums give order C whatever the layout of x; casts, and memory made like x, keep it."""
     xp = minigan.get_device("@emulator").xp
     x = xp.asarray(floats(3, 4, 5)).swapaxes(0, 2)
-    for y in (x + 1, 2 * x, x * x, -x, xp.tanh(x), xp.where(x > 0, x, 0), xp.concatenate([x, x]), x.sum(0), x.clip(0, 1)):
+    made = x + 1, 2 * x, x * x, -x, xp.tanh(x), xp.where(x > 0, x, 0), xp.concatenate([x, x]), x.sum(0), x.clip(0, 1)
+    for y in made:
         assert y.flags.c_contiguous
     for y in (x.astype("d"), xp.empty_like(x), xp.exp(x, out=xp.zeros_like(x))):
         assert np.argsort(y.strides).tolist() == [0, 1, 2]
