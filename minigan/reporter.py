@@ -18,6 +18,7 @@ import numpy as np
 from minigan.configuration import config
 from minigan.core import Variable
 from minigan.serializer import serialize_json
+from minigan.utils.stored import FileError
 
 _thread = threading.local()
 
@@ -142,6 +143,8 @@ class Summary:
             self._n = self._serialize_weight(serializer)
         except KeyError:
             warnings.warn("Summary: the file holds no statistics; the mean starts anew")
+        if any(total is None for total in (self._x, self._x2, self._n)):
+            raise FileError("a sum of a mean is None in the file; wanted a number; the file is damaged, take another")
 
     def _serialize_weight(self, serializer: Any) -> Any:
         try:

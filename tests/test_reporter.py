@@ -157,3 +157,10 @@ def test_file_without_statistics_starts_anew_with_a_warning():
     assert summary.compute_mean() == {}
     with pytest.warns(UserWarning, match="anew"):
         Summary().serialize(NpzDeserializer({}))
+
+
+def test_a_sum_that_is_none_is_refused():
+    summary = Summary()
+    summary.add(1.0)
+    with pytest.raises(ValueError, match="a sum of a mean is None"):
+        summary.serialize(NpzDeserializer({"_x": np.array(1.0), "_x2": np.array(1.0), "_n": None}))
