@@ -1,6 +1,8 @@
 """HDF5 files: round trips, Chainer's layout, damage that leaves the model alone."""
 
 import sys
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -186,6 +188,27 @@ def test_hostile_files_are_refused(path, name):
     with pytest.raises((ValueError, TypeError), match=says):
         load_hdf5(path, target)
     assert (target.W.array == 1).all()
+
+
+def test_a_chunk_that_inflates_beyond_its_size_takes_no_memory(path):
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("W", (2, 3), "f", chunks=(2, 3), compression="gzip")
+        dataset.id.write_direct_chunk((0, 0), zlib.compress(bytes(50_000_000)))
+    with open(path, "rb") as stream:
+        stored = open_hdf5(stream, "file")["W"]
+        tracemalloc.start()
+        with pytest.raises(FileError, match="has 25 bytes, wanted 24"):
+            stored.read()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 1_000_000
+
+
+def test_chunks_far_larger_than_the_array_are_refused(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("W", (2, 3), "f", maxshape=(None, None), chunks=(3000, 3000), compression="gzip")[...] = 1
+    with open(path, "rb") as stream, pytest.raises(FileError, match="chunks \\(3000, 3000\\) .* do not fit"):
+        open_hdf5(stream, "file")["W"]
 
 
 def test_every_layout_that_h5py_writes_by_default_is_read(path):
