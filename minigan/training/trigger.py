@@ -86,7 +86,8 @@ def read_known(trigger: Any, serializer: Any, key: str, number: Callable[[Any], 
     try:
         return None if value is None else number(value)
     except (ValueError, TypeError, OverflowError) as error:  # infinity is no int
-        raise FileError(f"{key} is {value!r:.60} in the file ({error}); the file is damaged, take another") from error
+        found = " ".join(repr(value).split())  # an array takes several lines
+        raise FileError(f"{key} is {found:.60} in the file ({error}); the file is damaged, take another") from error
 
 
 def _never(trainer: Any) -> bool:
