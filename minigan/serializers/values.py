@@ -100,6 +100,9 @@ def _as_number(path: str, stored: Stored, kind: type) -> Any:
         raise TypeError(f"{path} is {stored.dtype} in the file, which cannot safely become a {kind.__name__}")
     content = stored.read().item()
     try:
-        return kind(content)
+        number = kind(content)
+        if isinstance(number, int) and not -(2**63) <= number < 2**64:  # as a text; it could not be saved again
+            raise ValueError("too large")
     except ValueError as error:
         raise ValueError(f"{path} is {content!r:.60} in the file, which is no {kind.__name__}") from error
+    return number

@@ -84,10 +84,13 @@ def read_known(trigger: Any, serializer: Any, key: str, number: Callable[[Any], 
         warnings.warn(f"{type(trigger).__name__}: the file has no {key}; it is guessed from where the training stands")
         return None
     try:
-        return None if value is None else number(value)
+        known = None if value is None else number(value)
+        if isinstance(known, int) and abs(known) >= 2**63:
+            raise OverflowError("too large to be saved again")
     except (ValueError, TypeError, OverflowError) as error:  # infinity is no int
         found = " ".join(repr(value).split())  # an array takes several lines
         raise FileError(f"{key} is {found:.60} in the file ({error}); the file is damaged, take another") from error
+    return known
 
 
 def _never(trainer: Any) -> bool:

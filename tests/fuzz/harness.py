@@ -78,6 +78,7 @@ class Fuzzer:
             try:
                 state(case.obj)  # whatever was loaded can be saved again
             except Exception as error:
+                case.renew()
                 return f"loaded, but cannot be saved: {error!r:.300}"
             case.renew()
         return "loaded"

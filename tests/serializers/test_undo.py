@@ -188,6 +188,7 @@ def test_texts_in_snapshots_are_checked(key, text):
         ("updater/iterator:main/order", np.arange(10) + 1, "order goes from 1 to 10"),
         ("updater/iterator:main/order", np.arange(10) - 20, "order goes from -20 to -11"),
         ("updater/optimizer:main/fc/W/t", "x", "'x' in the file, which is no int"),
+        ("updater/optimizer:main/fc/W/t", "9" * 30, "9' in the file, which is no int"),
         (
             "updater/optimizer:main/fc/W/m",
             np.zeros((4, 3), int),

@@ -82,7 +82,7 @@ def test_early_stopping_starts_anew_from_a_file_of_chainer_which_says_nothing_of
     assert [i for i in range(1, 7) if trigger(trainer_at(i))] == [6]
 
 
-@pytest.mark.parametrize("value", [np.inf, np.nan, [1, 2], [[1, 2], [3, 4]]])
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e30, [1, 2], [[1, 2], [3, 4]]])
 def test_what_is_no_number_in_a_file_is_an_error(value):
     with pytest.raises(FileError, match="previous_iteration is .*; the file is damaged"):
         triggers.IntervalTrigger(2, "iteration").serialize(NpzDeserializer({"previous_iteration": np.array(value)}))
