@@ -77,7 +77,7 @@ class DeserializerOfArrays(Deserializer):
 def _say_where(error: BaseException, source: str, entry: str) -> None:
     """Add the file, and the entry that was asked for last, to the message of an error that does not name them."""
     if isinstance(error, (KeyError, TypeError, ValueError)) and len(error.args) == 1:
-        text = str(error.args[0])
+        text = " ".join(str(error.args[0]).split())  # an array in it takes several lines
         if entry not in text and not isinstance(error, KeyError):  # a KeyError is about what is not there
             text = f"{text} (the entry read last: {entry})"
         error.args = (text if source in text else f"{source}: {text}",)

@@ -189,6 +189,7 @@ def test_texts_in_snapshots_are_checked(key, text):
         ("updater/iterator:main/order", np.arange(10) - 20, "order goes from -20 to -11"),
         ("updater/optimizer:main/fc/W/t", "x", "'x' in the file, which is no int"),
         ("updater/optimizer:main/fc/W/t", "9" * 30, "9' in the file, which is no int"),
+        ("random/cupy_seed", np.zeros((2, 1)), r"'cupy_seed' is \[\[0.\] \[0.\]\]; wanted"),
         (
             "updater/optimizer:main/fc/W/m",
             np.zeros((4, 3), int),
