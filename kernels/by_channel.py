@@ -52,11 +52,15 @@ def weight_gradient(x: Any, gy: Any, windows: Windows, groups: int) -> Any:
     """gW (O, C / groups, kh, kw)."""
     xp = array_module(x)
     out_channels, channels = gy.shape[1], x.shape[1] // groups
-    gW = xp.zeros((groups, out_channels // groups, channels * math.prod(windows.ksize)), x.dtype)
+    shape = (groups, out_channels // groups, channels * math.prod(windows.ksize))
+    gW: Any = None
     gy = gy.swapaxes(0, 1)
     for images in _pieces(x, windows):
-        rows = _part(gy, images).reshape(groups, gW.shape[1], -1)
-        gW += product(rows, _columns(x, images).reshape(groups, gW.shape[2], -1).swapaxes(1, 2))
+        rows, col = _part(gy, images).reshape(*shape[:2], -1), _columns(x, images).reshape(groups, shape[2], -1)
+        part = product(rows, col.swapaxes(1, 2))
+        gW = part if gW is None else xp.add(gW, part, out=gW)
+    if gW is None:  # there are no images
+        gW = xp.zeros(shape, x.dtype)
     return gW.reshape(out_channels, channels, *windows.ksize)
 
 
