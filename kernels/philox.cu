@@ -1,9 +1,10 @@
 // Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as
 // 1, 2, 3"). Block number b of a stream is ten rounds of multiplying and mixing the counter (b, 0) under a key, so every
-// thread finds its own four words at once, and a stream is known by two numbers: state = {key, number of the next block}.
+// thread finds its own four words at once, and a stream is known by two numbers.
 //
-// The state lies in device memory, so that a captured graph draws new numbers at every replay; philox_advance moves it
-// behind each draw. Compiled for REAL = float, four numbers a block of 24 bits each, or double, two numbers of 53 bits.
+// state = {key, number of the next block, 0} lies in device memory, so that a captured graph draws new numbers at every
+// replay: each draw moves it on. Draws of one stream must not overlap in time. Compiled for REAL = float, four numbers a
+// block of 24 bits each, or double, two numbers of 53 bits.
 // variant: REAL=double WIDE=1
 
 #ifndef REAL
@@ -13,6 +14,11 @@
 
 #define THREADS 256
 #define NUMBERS (WIDE ? 2 : 4)
+#if WIDE
+#define SINCOSPI sincospi
+#else
+#define SINCOSPI sincospif
+#endif
 
 struct alignas(16) Pack { REAL at[NUMBERS]; };
 struct Words { unsigned at[4]; };
@@ -33,6 +39,22 @@ __device__ __forceinline__ Words philox(unsigned long long block, unsigned long 
     return {{c0, c1, c2, c3}};
 }
 
+// The words of this thread in a draw of n numbers. Of the blocks of threads, the last to have read the state, which counts
+// them, moves it behind the draw.
+__device__ __forceinline__ Words draw(unsigned long long* state, int i, int n)
+{
+    const unsigned long long key = state[0], first = state[1];
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        if (atomicAdd(&state[2], 1ull) == gridDim.x - 1) {
+            state[1] = first + (n + NUMBERS - 1) / NUMBERS;
+            state[2] = 0;
+        }
+    }
+    return philox(first + i, key);
+}
+
 // Numbers in [0, 1), exact multiples of 2^-24 or 2^-53.
 __device__ __forceinline__ Pack uniform(Words w)
 {
@@ -51,9 +73,11 @@ __device__ __forceinline__ Pack normal(Words w)
 {
     Pack z = uniform(w);
     for (int k = 0; k < NUMBERS; k += 2) {
-        const REAL radius = sqrt((REAL)-2 * log((REAL)1 - z.at[k])), angle = (REAL)6.283185307179586 * z.at[k + 1];
-        z.at[k] = radius * cos(angle);
-        z.at[k + 1] = radius * sin(angle);
+        const REAL radius = sqrt((REAL)-2 * log((REAL)1 - z.at[k])), turns = z.at[k + 1];
+        REAL sine, cosine;
+        SINCOSPI(2 * turns, &sine, &cosine);  // sin would reduce large angles, in local memory
+        z.at[k] = radius * cosine;
+        z.at[k + 1] = radius * sine;
     }
     return z;
 }
@@ -79,44 +103,39 @@ __device__ __forceinline__ Pack load(const REAL* __restrict__ x, int i, int n)
 
 // out[j] = low + width u_j. Grid ceil(n / (256 NUMBERS)); a thread has one block. Bytes: out once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_uniform(const unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL low, REAL width)
+philox_uniform(unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL low, REAL width)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
+    Pack p = uniform(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
-    Pack p = uniform(philox(state[1] + i, state[0]));
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = low + width * p.at[k];
     store(out, p, i, n);
 }
 
 // out[j] = mean + deviation z_j. Grid and bytes as above.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_normal(const unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL mean, REAL deviation)
+philox_normal(unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL mean, REAL deviation)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
+    Pack p = normal(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
-    Pack p = normal(philox(state[1] + i, state[0]));
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = mean + deviation * p.at[k];
     store(out, p, i, n);
 }
 
 // mask[j] = scale where u_j >= ratio, else 0; y = x mask. Grid as above. Bytes: x once, mask and y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_dropout(const unsigned long long* __restrict__ state, const REAL* __restrict__ x, REAL* __restrict__ mask,
+philox_dropout(unsigned long long* __restrict__ state, const REAL* __restrict__ x, REAL* __restrict__ mask,
                REAL* __restrict__ y, int n, REAL ratio, REAL scale)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
+    Pack p = uniform(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
-    Pack p = uniform(philox(state[1] + i, state[0])), q = load(x, i, n);
+    Pack q = load(x, i, n);
     for (int k = 0; k < NUMBERS; ++k) {
         p.at[k] = p.at[k] >= ratio ? scale : (REAL)0;
         q.at[k] *= p.at[k];
     }
     store(mask, p, i, n);
     store(y, q, i, n);
-}
-
-// The next draw begins `blocks` further on. One thread, in a launch of its own: by then all have read the state.
-extern "C" __global__ void philox_advance(unsigned long long* __restrict__ state, int blocks)
-{
-    state[1] += blocks;
 }

@@ -39,7 +39,7 @@ class Generator:
 
     def __init__(self, xp: Any, seed: int) -> None:
         self.xp = xp
-        self.state = xp.asarray(np.array([seed, 0], np.uint64))
+        self.state = xp.asarray(np.array([seed, 0, 0], np.uint64))
 
     def uniform(self, shape: Any, dtype: Any = np.float32, low: float = 0.0, high: float = 1.0) -> Any:
         """Numbers from [low, high)."""
@@ -74,7 +74,7 @@ class Generator:
         return out
 
     def _words(self, size: int, dtype: np.dtype) -> np.ndarray:
-        key, first = (int(n) for n in self.state)
+        key, first, _ = (int(n) for n in self.state)
         blocks = -(-size // (PACK_BYTES // dtype.itemsize))
         self.state[1] = (first + blocks) % 2**64
         return philox(np.arange(blocks, dtype=np.uint64) + np.uint64(first), key)
@@ -84,8 +84,6 @@ class Generator:
         blocks = -(-n // (PACK_BYTES // dtype.itemsize))
         grid, args = (-(-blocks // THREADS),), (self.state, *arrays, n, *numbers)
         launch(kernel("philox.cu", entry, outputs, **constants), grid, (THREADS,), args)
-        if n:
-            launch(kernel("philox.cu", "philox_advance", **constants), (1,), (1,), (self.state, blocks))
 
 
 def _uniform(words: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -95,8 +93,9 @@ def _uniform(words: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _normal(u: np.ndarray) -> np.ndarray:
-    radius, angle = np.sqrt(-2 * np.log(1 - u[:, ::2])), u.dtype.type(2 * math.pi) * u[:, 1::2]
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2).reshape(u.shape)
+    radius, angle = np.sqrt(-2 * np.log(1 - u[:, ::2])), 2 * math.pi * u[:, 1::2].astype(np.float64)
+    both = (radius * f(angle).astype(u.dtype) for f in (np.cos, np.sin))
+    return np.stack(list(both), axis=2).reshape(u.shape)
 
 
 # One stream for each device, which dropout draws from -----------------------------------------------------------------
@@ -119,4 +118,4 @@ def seed(n: int) -> None:
     _seed = n
     for (xp, device), stream in _generators.items():
         with xp.cuda.Device(device):
-            stream.state[...] = xp.asarray(np.array([n | device << 32, 0], np.uint64))
+            stream.state[...] = xp.asarray(np.array([n | device << 32, 0, 0], np.uint64))

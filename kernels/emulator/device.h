@@ -170,6 +170,7 @@ RAW float rsqrt(float x) { return rsqrtf(x); }
 #define __cosf(x) cosf(x)
 #define __powf(x, y) powf(x, y)
 RAW void sincospif(float x, float* s, float* c) { *s = float(std::sin(M_PI * x)), *c = float(std::cos(M_PI * x)); }
+RAW void sincospi(double x, double* s, double* c) { *s = std::sin(M_PI * x), *c = std::cos(M_PI * x); }
 RAW float __fdividef(float a, float b) { return a / b; }
 RAW float __frcp_rn(float a) { return 1.0f / a; }
 RAW float __saturatef(float a) { return fminf(fmaxf(a, 0.0f), 1.0f); }
