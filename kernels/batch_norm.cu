@@ -6,64 +6,35 @@
 // vectors (N, C) inner = 1. A channel has count = outer inner numbers. Neither the normalised values nor the activation's
 // mask are stored: the backward pass finds both again from x.
 //
-// Compiled for REAL = float or double, what is computed with, and STORE, what x, y and their gradients are in memory: REAL,
-// or with HALF = 1 the 16 bits of a half. VEC = numbers moved at once (16 bytes; it must divide inner), ACT = 0 (none), 1
-// (ReLU) or 2 (LeakyReLU), ROWS = 1 where inner is 1. Blocks have 256 threads.
+// An activation behind a bias instead, y = activation(x + bias), and its gradient are here, too; it may be tanh. A second
+// array may lie otherwise than x, if its numbers of a channel come in the same order: its own inner says how.
+//
+// Compiled for REAL = float or double, what is computed with, and STORE, what x, y and their gradients are in memory: REAL
+// or, beside float, Half. VEC = numbers moved at once (16 bytes; it must divide every inner), ROWS = 1 where inner is 1,
+// TANH = 1 for tanh. Blocks have 256 threads.
 //
 // Grid (splits, C): a channel belongs to `splits` blocks, whose threads run over it side by side. With ROWS the grid is
 // (splits, ceil(C / 32)): lanes are neighbouring channels, warps are rows. Splits are at most 256.
-// variant: REAL=float VEC=1 ACT=1 ROWS=1
-// variant: REAL=double VEC=2 ACT=0 ROWS=0
-// variant: REAL=double VEC=1 ACT=2 ROWS=1
-// variant: REAL=float VEC=8 ACT=2 ROWS=0 HALF=1
+// variant: REAL=float STORE=float VEC=1,4 ROWS=0 TANH=0,1
+// variant: REAL=float STORE=Half VEC=1,8 ROWS=0 TANH=0,1
+// variant: REAL=double STORE=double VEC=1,2 ROWS=0 TANH=0,1
+// variant: REAL=float STORE=float,Half VEC=1 ROWS=1 TANH=0,1
+// variant: REAL=double STORE=double VEC=1 ROWS=1 TANH=0,1
 
-#ifndef VEC
+#ifndef REAL
 #define REAL float
+#define STORE float
 #define VEC 4
-#define ACT 2
 #define ROWS 0
+#define TANH 0
 #endif
-#ifndef HALF
-#define HALF 0
-#endif
-#if HALF
-#undef STORE
-#define STORE unsigned short
-#elif !defined(STORE)
-#define STORE REAL
-#endif
+#include "half.h"
 
 #define THREADS 256
 #define WARPS (THREADS / 32)
 #define ALL 0xffffffffu
 
 struct alignas(sizeof(STORE) * VEC) Pack { STORE at[VEC]; };
-
-#if HALF
-// Without cuda_fp16.h, which is not everywhere. No float here is subnormal, since CuPy compiles with -ftz=true, which makes
-// those 0: a subnormal half is 2^-14 too large, less 2^-14.
-__device__ __forceinline__ REAL get(STORE h)
-{
-    const int sign = (h & 0x8000) << 16, kind = h & 0x7c00, rest = (h & 0x7fff) << 13;
-    const float small = __int_as_float(rest + 0x38800000) - __int_as_float(0x38800000);
-    const int size = kind == 0 ? __float_as_int(small) : kind == 0x7c00 ? rest | 0x7f800000 : rest + 0x38000000;
-    return __int_as_float(sign | size);
-}
-
-// Rounded to the nearest, to the even one of two.
-__device__ __forceinline__ STORE put(REAL f)
-{
-    const int bits = __float_as_int(f), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
-    if (size > 0x7f800000) return (STORE)(sign | 0x7e00);   // NaN
-    if (size >= 0x47800000) return (STORE)(sign | 0x7c00);  // infinity, or too large
-    if (size < 0x38800000)                                  // subnormal: the addition rounds
-        return (STORE)(sign | (__float_as_int(__int_as_float(size) + 0.5f) - 0x3f000000));
-    return (STORE)(sign | ((size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13));
-}
-#else
-__device__ __forceinline__ REAL get(REAL x) { return x; }
-__device__ __forceinline__ REAL put(REAL x) { return x; }
-#endif
 
 // What this thread has to do: channel c, packs first, first + step, ... of its count / VEC.
 struct Part { int c, first, step; bool valid; };
@@ -106,7 +77,7 @@ template <class T> __device__ __forceinline__ T block_total(T a)
 }
 
 // The splits' parts merged by every block, which spares a launch: thread s of a channel begins with split s.
-template <class T> __device__ __forceinline__ T total_of_splits(const T* __restrict__ parts, int channels, Part part)
+template <class T> __device__ __forceinline__ T total_of_splits(const T* parts, int channels, Part part)
 {
     __shared__ T total[ROWS ? 32 : 1];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, splits = gridDim.x;
@@ -162,38 +133,35 @@ __device__ __forceinline__ REAL first_number(const STORE* __restrict__ x, int c,
     return get(x[(long long)c * inner]);
 }
 
-// Not by fmax, which would hide a NaN.
+// h where it is positive, else slope h: slope 1 is no activation, and 0 is max(h, 0), also for -inf. A NaN stays one.
 __device__ __forceinline__ REAL activate(REAL h, REAL slope)
 {
-#if ACT == 1
-    return h < 0 ? 0 : h;
-#elif ACT == 2
-    return h < 0 ? h * slope : h;
+#if TANH
+    return tanh(h);
 #else
-    return h;
+    return h < 0 ? slope == 0 ? 0 : h * slope : h;
 #endif
 }
 
-__device__ __forceinline__ REAL behind(REAL g, REAL h, REAL slope)   // the gradient in front of the activation
+// The gradient in front of the activation, from what goes into it or comes out of it; with TANH, comes out of it.
+__device__ __forceinline__ REAL behind(REAL g, REAL h, REAL slope)
 {
-#if ACT == 1
-    return h > 0 ? g : 0;
-#elif ACT == 2
-    return h > 0 ? g : g * slope;
+#if TANH
+    return (1 - h * h) * g;
 #else
-    return g;
+    return h > 0 ? g : slope == 0 ? 0 : g * slope;
 #endif
 }
 
 // This thread's share of y = activation((x - near) scale + shift).
 __device__ __forceinline__ void normalise(const STORE* __restrict__ x, STORE* __restrict__ y, Part part, REAL near,
-                                          REAL scale, REAL shift, REAL slope, int count, int channels, int inner)
+                                          REAL scale, REAL shift, REAL slope, int count, int channels, int inner,
+                                          int inner_y)
 {
     for (int j = part.first; j < count / VEC; j += part.step) {
-        const long long i = place(j, part.c, channels, inner / VEC);
-        Pack p = ((const Pack*)x)[i];
-        for (int k = 0; k < VEC; ++k) p.at[k] = put(activate((get(p.at[k]) - near) * scale + shift, slope));
-        ((Pack*)y)[i] = p;
+        Pack p = ((const Pack*)x)[place(j, part.c, channels, inner / VEC)];
+        for (int k = 0; k < VEC; ++k) put(p.at[k], activate((get(p.at[k]) - near) * scale + shift, slope));
+        ((Pack*)y)[place(j, part.c, channels, inner_y / VEC)] = p;
     }
 }
 
@@ -204,7 +172,7 @@ __device__ __forceinline__ void normalise(const STORE* __restrict__ x, STORE* __
 // Forward, first half: the moments of each split. Parts are (C, splits), with ROWS (splits, C), and their means distances
 // from the channel's first number. Each thread sums distances from the first number it meets itself, then turns the sums
 // into Moments. Bytes: x once.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 bn_moments(const STORE* __restrict__ x, REAL* __restrict__ parts, int count, int channels, int inner)
 {
     const Part part = my_part(channels);
@@ -222,8 +190,8 @@ bn_moments(const STORE* __restrict__ x, REAL* __restrict__ parts, int count, int
                 squares += d * d;
             }
         }
-        a.mean = origin - first_number(x, part.c, inner) + sum / a.n;
-        const REAL m2 = squares - sum * (sum / a.n);
+        const REAL mean = sum / a.n, m2 = squares - sum * mean;
+        a.mean = origin - first_number(x, part.c, inner) + mean;
         a.m2 = m2 < 0 ? 0 : m2;
     }
     store_part((Moments*)parts, block_total(a), channels, part);
@@ -235,7 +203,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const REAL* __restrict__ gamma,
            const REAL* __restrict__ beta, STORE* __restrict__ y, double* __restrict__ mean, double* __restrict__ var,
            double* __restrict__ inv_std, REAL* __restrict__ running_mean, REAL* __restrict__ running_var, int count,
-           int channels, int inner, REAL eps, REAL decay, REAL slope)
+           int channels, int inner, int inner_y, REAL eps, REAL decay, REAL slope)
 {
     const Part part = my_part(channels);
     const Moments a = total_of_splits((const Moments*)parts, channels, part);
@@ -254,26 +222,27 @@ bn_forward(const STORE* __restrict__ x, const REAL* __restrict__ parts, const RE
             running_var[c] = decay * running_var[c] + (1 - decay) * unbiased;
         }
     }
-    normalise(x, y, part, near, scale, shift, slope, count, channels, inner);
+    normalise(x, y, part, near, scale, shift, slope, count, channels, inner, inner_y);
 }
 
 // Forward with given statistics. Bytes: x once, y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
 bn_fixed(const STORE* __restrict__ x, const REAL* __restrict__ gamma, const REAL* __restrict__ beta,
          const REAL* __restrict__ mean, const REAL* __restrict__ var, STORE* __restrict__ y, int count, int channels,
-         int inner, REAL eps, REAL slope)
+         int inner, int inner_y, REAL eps, REAL slope)
 {
     const Part part = my_part(channels);
     if (!part.valid) return;
     const int c = part.c;
-    normalise(x, y, part, mean[c], gamma[c] / sqrt(var[c] + eps), beta[c], slope, count, channels, inner);
+    const REAL scale = gamma[c] / sqrt(var[c] + eps);
+    normalise(x, y, part, mean[c], scale, beta[c], slope, count, channels, inner, inner_y);
 }
 
 // Backward, first half: per split the sums of g and g xhat, g being gy in front of the activation. Bytes: x, gy once.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 bn_sums(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* __restrict__ gamma,
         const REAL* __restrict__ beta, const double* __restrict__ mean, const double* __restrict__ inv_std,
-        REAL* __restrict__ parts, int count, int channels, int inner, REAL slope)
+        REAL* __restrict__ parts, int count, int channels, int inner, int inner_gy, REAL slope)
 {
     const Part part = my_part(channels);
     Sums a = Sums::zero();
@@ -282,8 +251,8 @@ bn_sums(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* _
         const REAL near = (REAL)mean[c], rest = (REAL)(mean[c] - near), r = (REAL)inv_std[c];
         const REAL scale = gamma[c] * r, shift = beta[c] - rest * scale;
         for (int j = part.first; j < count / VEC; j += part.step) {
-            const long long i = place(j, c, channels, inner / VEC);
-            const Pack p = ((const Pack*)x)[i], q = ((const Pack*)gy)[i];
+            const Pack p = ((const Pack*)x)[place(j, c, channels, inner / VEC)];
+            const Pack q = ((const Pack*)gy)[place(j, c, channels, inner_gy / VEC)];
             for (int k = 0; k < VEC; ++k) {
                 const REAL d = get(p.at[k]) - near, g = behind(get(q.at[k]), d * scale + shift, slope);
                 a.g += g;
@@ -301,7 +270,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 bn_backward(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REAL* __restrict__ parts,
             const REAL* __restrict__ gamma, const REAL* __restrict__ beta, const double* __restrict__ mean,
             const double* __restrict__ inv_std, STORE* __restrict__ gx, REAL* __restrict__ ggamma,
-            REAL* __restrict__ gbeta, int count, int channels, int inner, REAL slope)
+            REAL* __restrict__ gbeta, int count, int channels, int inner, int inner_gy, REAL slope)
 {
     const Part part = my_part(channels);
     const Sums a = total_of_splits((const Sums*)parts, channels, part);
@@ -317,11 +286,62 @@ bn_backward(const STORE* __restrict__ x, const STORE* __restrict__ gy, const REA
     for (int j = part.first; j < count / VEC; j += part.step) {
         const long long i = place(j, c, channels, inner / VEC);
         Pack p = ((const Pack*)x)[i];
-        const Pack q = ((const Pack*)gy)[i];
+        const Pack q = ((const Pack*)gy)[place(j, c, channels, inner_gy / VEC)];
         for (int k = 0; k < VEC; ++k) {
             const REAL d = get(p.at[k]) - near, g = behind(get(q.at[k]), d * scale + shift, slope);
-            p.at[k] = put(scale * (g - base - d * tilt));
+            put(p.at[k], scale * (g - base - d * tilt));
         }
         ((Pack*)gx)[i] = p;
     }
+}
+
+// y = activation(y + bias[c]), in place. Bytes: y twice.
+extern "C" __global__ void __launch_bounds__(THREADS)
+bias_activation(STORE* __restrict__ y, const STORE* __restrict__ bias, int count, int channels, int inner, REAL slope)
+{
+    const Part part = my_part(channels);
+    if (!part.valid) return;
+    const REAL b = get(bias[part.c]);
+    for (int j = part.first; j < count / VEC; j += part.step) {
+        Pack& p = ((Pack*)y)[place(j, part.c, channels, inner / VEC)];
+        Pack q = p;
+        for (int k = 0; k < VEC; ++k) put(q.at[k], activate(get(q.at[k]) + b, slope));
+        p = q;
+    }
+}
+
+// gx, the gradient in front of the activation, from y, and gbias, its sums over channels. The last block of a channel to
+// arrive adds up the splits, in their order; arrivals, one number for each row of the grid, are 0 before and after.
+// Bytes: y, gy and gx once.
+extern "C" __global__ void __launch_bounds__(THREADS)
+bias_activation_grad(const STORE* __restrict__ y, const STORE* __restrict__ gy, STORE* __restrict__ gx,
+                     STORE* __restrict__ gbias, REAL* __restrict__ parts, unsigned* __restrict__ arrivals, int count,
+                     int channels, int inner, int inner_gy, REAL slope)
+{
+    const Part part = my_part(channels);
+    Sums a = Sums::zero();
+    for (int j = part.first; part.valid && j < count / VEC; j += part.step) {
+        const long long i = place(j, part.c, channels, inner / VEC);
+        Pack p = ((const Pack*)y)[i];
+        const Pack q = ((const Pack*)gy)[place(j, part.c, channels, inner_gy / VEC)];
+        for (int k = 0; k < VEC; ++k) {
+            const REAL g = behind(get(q.at[k]), get(p.at[k]), slope);
+            put(p.at[k], g);
+            a.g += g;
+        }
+        ((Pack*)gx)[i] = p;
+    }
+    store_part((Sums*)parts, block_total(a), channels, part);
+    __threadfence();
+    __shared__ bool last;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(&arrivals[blockIdx.y], 1u) == gridDim.x - 1;
+        if (last) arrivals[blockIdx.y] = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last) return;
+    a = total_of_splits((const Sums*)parts, channels, part);
+    if (ROWS ? threadIdx.x < 32 && part.valid : threadIdx.x == 0) put(gbias[part.c], a.g);
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.kernels import batch_norm
+from minigan.kernels import batch_norm, bias_activation
 from minigan.kernels import fused_batch_norm as fused
 from minigan.kernels.emulator import arrays
 
@@ -15,7 +15,7 @@ CASES = [
 
 
 def launches() -> None:
-    """Training, gradient and inference with LeakyReLU, against the formulas."""
+    """Training, gradient and inference with LeakyReLU, and LeakyReLU behind a bias, against the formulas."""
     for shape, by_channel, dtype in CASES:
         random = np.random.RandomState(0)
         x, gy = random.randn(2, *shape).astype(dtype)
@@ -28,12 +28,18 @@ def launches() -> None:
         fixed = fused.forward_fixed(plan, g_x, g_gamma, g_beta, g_mean, g_var, 2e-5)
         y, m, _, inv_std = fused.forward(plan, g_x, g_gamma, g_beta, 2e-5, (g_mean, g_var), 0.9)
         found = [y, fixed, *fused.backward(plan, g_x, g_gamma, g_beta, m, inv_std, g_gy), g_mean]
+        biased, b = g_x.copy(), arrays.asarray(beta.astype(dtype))
+        bias_activation.forward(biased, b, "leaky_relu", SLOPE)
+        found += [biased, *bias_activation.backward(biased, arrays.asarray(gy), "leaky_relu", SLOPE)]
 
         x, gy = x.astype("f"), gy.astype("f")
         h, m, _, inv_std = batch_norm.forward(x, gamma, beta, 2e-5, axis)
         h_fixed = batch_norm.forward_fixed(x, gamma, beta, mean, var, 2e-5, axis)
         gradients = batch_norm.backward(x, gamma, m, inv_std, np.where(h > 0, gy, SLOPE * gy), axis)
         want = [np.where(a > 0, a, SLOPE * a) for a in (h, h_fixed)] + [*gradients, 0.9 * mean + 0.1 * m]
+        h = x + beta.reshape(-1, *(1 for _ in axis[1:]))
+        gh = np.where(h > 0, gy, SLOPE * gy)
+        want += [np.where(h > 0, h, SLOPE * h), gh, gh.sum(axis)]
         for a, expected in zip(found, want):
             tolerance = 1e-3 if a.dtype == np.float16 else 3e-6
             np.testing.assert_allclose(a.get(), expected, rtol=0, atol=tolerance * abs(expected).max())

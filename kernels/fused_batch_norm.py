@@ -29,7 +29,6 @@ from minigan.kernels.launch import (
 )
 from minigan.kernels.workspace import array_module
 
-ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2}
 WARPS = THREADS // 32
 BLOCKS = 4 * 132  # four for each processor of an H100 or H200
 MOST_SPLITS, LEAST_PACKS = 256, 4  # threads of a block that merge them; packs that a thread has at least
@@ -42,22 +41,58 @@ class Plan(NamedTuple):
     outer: int
     channels: int
     inner: int
+    axis: tuple[int, ...]  #: those that are not the channels'
     activation: str | None
-    slope: float
+    slope: float  #: of the activation below 0
+
+    @property
+    def below(self) -> float:
+        """The slope as the kernels take it: 1 where there is no activation, 0 for ReLU."""
+        return {None: 1.0, "relu": 0.0}.get(self.activation, self.slope)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """count, channels, inner, as the kernels take them."""
         return self.outer * self.inner, self.channels, self.inner
 
-    def flat(self, x: Any) -> Any:
-        """The memory of an array that lies like x, as a contiguous array."""
-        flat = x.transpose(self.order)
-        return flat.view(np.uint16) if x.dtype == np.float16 else flat
+    def lay(self, x: Any) -> tuple[Any, int] | None:
+        """The memory of an array of x's shape as a contiguous array, and its inner.
 
-    def pack(self, *arrays: Any) -> int:
+        None unless it has no gaps, and its numbers of a channel come in the order of x's.
+        """
+        layout = _layout(x.shape, x.strides, x.itemsize, self.axis)
+        if layout is None or (layout[3] > 1) != (self.inner > 1):
+            return None
+        orders = [[i for i in order if i in self.axis and x.shape[i] > 1] for order in (layout[0], self.order)]
+        flat = x.transpose(layout[0])
+        if orders[0] != orders[1] or not flat.flags.c_contiguous:
+            return None
+        return self.stored(flat), layout[3]
+
+    def laid(self, x: Any) -> tuple[Any, int]:
+        """The same, of a copy where there is no other way."""
+        if (laid := self.lay(x)) is None:
+            copy = array_module(x).empty([x.shape[i] for i in self.order], x.dtype)
+            copy[...] = x.transpose(self.order)
+            laid = self.stored(copy), self.inner
+        return laid
+
+    @staticmethod
+    def stored(x: Any) -> Any:
+        """x as the kernels take it: halves are their 16 bits."""
+        return x.view(np.uint16) if x.dtype == np.float16 else x
+
+    def empty(self, x: Any) -> Any:
+        """An array for y: images lie channel by channel whatever x does, as a convolution wants them."""
+        xp = array_module(x)
+        if 1 in (self.outer, self.inner):
+            return xp.empty_like(x)
+        order = sorted(self.order, key=lambda i: i in self.axis)
+        return xp.empty([x.shape[i] for i in order], x.dtype).transpose([order.index(i) for i in range(x.ndim)])
+
+    def pack(self, *laid: tuple[Any, int]) -> int:
         """How many numbers of these arrays can be moved at once."""
-        return at_once(self.inner, *arrays)
+        return at_once(math.gcd(*(inner for _, inner in laid)), *(flat for flat, _ in laid))
 
     def grid(self, pack: int) -> tuple[int, int]:
         """(splits, channels or, where inner is 1, groups of 32 channels)."""
@@ -67,16 +102,14 @@ class Plan(NamedTuple):
 
     def kernel(self, entry: str, outputs: tuple[str, ...], x: Any, pack: int) -> Kernel:
         """An entry of batch_norm.cu for this plan."""
-        return _kernel(entry, outputs, x.dtype, pack, self.activation, self.inner == 1)
+        return _kernel(entry, outputs, x.dtype, pack, self.inner == 1, self.activation == "tanh")
 
 
 @cache
-def _kernel(entry: str, outputs: tuple[str, ...], dtype: Any, pack: int, activation: str | None, rows: bool) -> Kernel:
-    half = dtype == np.float16
-    real = "float" if half else REAL[dtype]
-    constants = {"REAL": real, "VEC": pack, "ACT": ACTIVATIONS[activation], "ROWS": int(rows)}
-    constants |= {"HALF": 1, "STORE": "unsigned short"} if half else {"STORE": real}
-    return kernel("batch_norm.cu", entry, outputs, True, **constants)
+def _kernel(entry: str, outputs: tuple[str, ...], dtype: Any, pack: int, rows: bool, tanh: bool) -> Kernel:
+    real = REAL.get(dtype, "float")
+    types = {"REAL": real, "STORE": "Half" if dtype == np.float16 else real}
+    return kernel("batch_norm.cu", entry, outputs, True, **types, VEC=pack, ROWS=int(rows), TANH=int(tanh))
 
 
 def plan(
@@ -89,8 +122,13 @@ def plan(
     wide = gamma.dtype == np.float32 if x.dtype == np.float16 else x.dtype == gamma.dtype
     if not x.size or not wide or not available_for(gamma, beta):
         return None
+    return plan_of(x, axis, activation, slope)
+
+
+def plan_of(x: Any, axis: tuple[int, ...], activation: str | None, slope: float) -> Plan | None:
+    """How x lies in memory; None if the kernels cannot take it so."""
     layout = _layout(x.shape, x.strides, x.itemsize, axis)
-    return layout and Plan(*layout, activation, slope)
+    return layout and Plan(*layout, axis, activation, slope)
 
 
 @lru_cache(maxsize=1024)
@@ -124,20 +162,21 @@ def forward(
     """
     xp = array_module(x)
     x = _dense(plan, x)
-    y = xp.empty_like(x)
-    pack = plan.pack(x, y)
+    y = plan.empty(x)
+    from_x, to_y = plan.laid(x), plan.laid(y)
+    pack = plan.pack(from_x, to_y)
     splits, columns = plan.grid(pack)
     parts = xp.empty((splits * plan.channels, 3), gamma.dtype)
     moments = plan.kernel("bn_moments", ("parts",), x, pack)
-    launch(moments, (splits, columns), (THREADS,), (plan.flat(x), parts, *plan.sizes))
+    launch(moments, (splits, columns), (THREADS,), (from_x[0], parts, *plan.sizes))
     mean, var, inv_std = (xp.empty(gamma.shape, np.float64) for _ in range(3))
     if running is None:  # the kernel wants arrays, which it leaves alone if decay is 1
         running, decay = (xp.zeros_like(gamma), xp.zeros_like(gamma)), 1.0
     result = plan.kernel("bn_forward", ("y", "mean", "var", "inv_std"), x, pack)
     launch(
         result, (splits, columns), (THREADS,),
-        (plan.flat(x), parts, *map(contiguous, (gamma, beta)), plan.flat(y), mean, var, inv_std, *running,
-         *plan.sizes, eps, decay, plan.slope),
+        (from_x[0], parts, *map(contiguous, (gamma, beta)), to_y[0], mean, var, inv_std, *running,
+         *plan.sizes, to_y[1], eps, decay, plan.below),
     )  # fmt: skip
     return y, mean, var, inv_std
 
@@ -145,12 +184,13 @@ def forward(
 def forward_fixed(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, var: Any, eps: float) -> Any:
     """Normalise with a given mean and variance, as ``batch_norm.forward_fixed`` does, y behind the activation."""
     x = _dense(plan, x)
-    y = array_module(x).empty_like(x)
-    pack = plan.pack(x, y)
+    y = plan.empty(x)
+    from_x, to_y = plan.laid(x), plan.laid(y)
+    pack = plan.pack(from_x, to_y)
     parameters = map(contiguous, (gamma, beta, mean, var))
     launch(
         plan.kernel("bn_fixed", ("y",), x, pack), plan.grid(pack), (THREADS,),
-        (plan.flat(x), *parameters, plan.flat(y), *plan.sizes, eps, plan.slope),
+        (from_x[0], *parameters, to_y[0], *plan.sizes, to_y[1], eps, plan.below),
     )  # fmt: skip
     return y
 
@@ -160,22 +200,18 @@ def backward(plan: Plan, x: Any, gamma: Any, beta: Any, mean: Any, inv_std: Any,
     xp = array_module(x)
     x = _dense(plan, x)
     gx = xp.empty_like(x)
-    if gy.strides != x.strides:
-        copy = xp.empty_like(x)
-        copy[...] = gy
-        gy = copy
-    pack = plan.pack(x, gy, gx)
+    from_x, from_gy, to_gx = plan.laid(x), plan.laid(gy), plan.laid(gx)
+    pack = plan.pack(from_x, from_gy)
     splits, columns = plan.grid(pack)
     parts = xp.empty((splits * plan.channels, 2), gamma.dtype)
     parameters = [contiguous(p) for p in (gamma, beta, mean, inv_std)]
-    both = plan.flat(x), plan.flat(gy)
+    both, sizes = (from_x[0], from_gy[0]), (*plan.sizes, from_gy[1], plan.below)
     sums = plan.kernel("bn_sums", ("parts",), x, pack)
-    launch(sums, (splits, columns), (THREADS,), (*both, *parameters, parts, *plan.sizes, plan.slope))
+    launch(sums, (splits, columns), (THREADS,), (*both, *parameters, parts, *sizes))
     ggamma, gbeta = (xp.empty_like(gamma, order="C") for _ in range(2))
     result = plan.kernel("bn_backward", ("gx", "ggamma", "gbeta"), x, pack)
     launch(
-        result, (splits, columns), (THREADS,),
-        (*both, parts, *parameters, plan.flat(gx), ggamma, gbeta, *plan.sizes, plan.slope),
+        result, (splits, columns), (THREADS,), (*both, parts, *parameters, to_gx[0], ggamma, gbeta, *sizes)
     )  # fmt: skip
     return gx, ggamma, gbeta
 

@@ -33,7 +33,7 @@ MOST_THREADS, MOST_SHARED, MOST_BLOCKS, MOST_INDEX = 1024, 48 * 1024, (2**31 - 1
 _TYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
-    "short": np.int16, "unsigned short": np.uint16, "bool": np.bool_, "size_t": np.uint64,
+    "short": np.int16, "unsigned short": np.uint16, "Half": np.uint16, "bool": np.bool_, "size_t": np.uint64,
 }  # fmt: skip
 _enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
 
@@ -60,7 +60,7 @@ class Kernel:
     def __init__(self, file: str, entry: str, outputs: tuple[str, ...], wide: bool, constants: dict[str, Any]) -> None:
         self.file, self.entry, self.outputs, self.wide, self.constants = file, entry, outputs, wide, constants
         self.path = FOLDER / file
-        self.text = self.path.read_text()
+        self.text = source.read(self.path)
         self.parameters = _signature(self.text, file, entry, constants)
         self._loaded: dict[Any, Any] = {}
 

@@ -1,14 +1,17 @@
 """What a kernel file says of itself: its kernels and their parameters, its constants, how it wants to be compiled.
 
 Constants are macros with a default, between `#ifndef NAME` and `#endif`, so that a file compiles as it stands. Comment
-lines `// variant: NAME=VALUE ...` name other values that it must compile with, `// registers: 80` the most that its
-kernels may use.
+lines `// variant: NAME=VALUE,VALUE ...` name other values that it must compile with, in all combinations,
+`// registers: 80` the most that its kernels may use. `#include "half.h"` puts a header in, one beside the file or of
+minigan's own.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 KERNEL = re.compile(
@@ -28,6 +31,25 @@ class Kernel(NamedTuple):
     name: str
     parameters: list[str]
     summary: str
+
+
+def read(path: Path) -> str:
+    """The text of a kernel file; the header of an `#include "NAME.h"` stands in that line, so that lines keep numbers.
+
+    So whoever keeps what is compiled by its text, as CuPy does, sees a header change.
+    """
+
+    def header(m: re.Match[str]) -> str:
+        found = next((f for f in (path.with_name(m[1]), Path(__file__).with_name(m[1])) if f.exists()), None)
+        return " ".join(without_comments(found.read_text("utf-8")).split()) if found else m[0]
+
+    return re.sub(r'^#include "(\w+\.h)"$', header, path.read_text("utf-8"), flags=re.M)
+
+
+def first_error(log: str) -> str:
+    """The first error in what NVRTC says, with file and line as a sentence; empty if there is none."""
+    found = re.search(r"^(.+)\((\d+)\): (?:catastrophic )?error[^:]*: (.*)$", log, re.M)
+    return f"{found[1]} line {found[2]}: {found[3]}" if found else ""
 
 
 def without_comments(text: str) -> str:
@@ -54,9 +76,12 @@ def constants(text: str) -> dict[str, str]:
 
 
 def variants(text: str) -> list[dict[str, str]]:
-    """The sets of constants that a file must compile with: its defaults, and each of its `// variant:` lines."""
-    lines = re.findall(r"^// variant: (.*)$", text, re.M)
-    return [{}, *({n: v for n, _, v in (word.partition("=") for word in line.split())} for line in lines)]
+    """The sets of constants that a file must compile with: its defaults, and all that its `// variant:` lines say."""
+    found: list[dict[str, str]] = [{}]
+    for line in re.findall(r"^// variant: (.*)$", text, re.M):
+        choices = [[(n, v) for v in values.split(",")] for n, _, values in (w.partition("=") for w in line.split())]
+        found += [dict(chosen) for chosen in itertools.product(*choices)]
+    return found
 
 
 def most_registers(text: str) -> int:

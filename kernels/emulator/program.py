@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels.emulator.translate import MODES, build
-from minigan.kernels.source import kernels
+from minigan.kernels.source import kernels, read
 
 ORDERS = ("forward", "reverse", "random")
 GAP = 1 << 20  # bytes between arguments in check mode, never touched, so that what strays is in none of them
@@ -135,7 +135,7 @@ class Program:
             raise ValueError(f"Program: mode is {mode!r}; wanted one of {', '.join(MODES)}")
         is_text = isinstance(source, str) and "\n" in source
         self.name, self.mode = "kernel.cu" if is_text else Path(source).name, mode
-        text = str(source) if is_text else Path(source).read_text()
+        text = str(source) if is_text else read(Path(source))
         self._path = build(text, self.name, constants, mode)
         try:
             self._library = ctypes.CDLL(str(self._path))

@@ -51,7 +51,7 @@ def kernels() -> None:
 def list_(files: tuple[Path, ...]) -> None:
     """Say which kernels there are, what they do and the constants that they are compiled with."""
     for file in files or _own():
-        text = file.read_text("utf-8")
+        text = source.read(file)
         given = ", ".join(f"{name} = {value}" for name, value in source.constants(text).items())
         click.echo(f"{file.name}{f' ({given})' if given else ''}")
         for kernel in source.kernels(text):
@@ -74,7 +74,7 @@ def compile_(files: tuple[Path, ...], architectures: tuple[str, ...], constants:
     faults: list[str] = []
     rows: list[list[str]] = []
     for file in files or _own():
-        text = file.read_text("utf-8")
+        text = source.read(file)
         given = [dict(c.partition("=")[::2] for c in constants)] if constants else source.variants(text)
         for variant in given:
             for architecture in architectures or compiler.ARCHITECTURES:
@@ -112,7 +112,7 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
         except (HarnessError, RuntimeError) as error:
             raise click.ClickException(str(error).splitlines()[0]) from error
         faults += checked.faults
-        declared = {k.name: k.parameters for k in source.kernels(file.read_text("utf-8"))}
+        declared = {k.name: k.parameters for k in source.kernels(source.read(file))}
         sums: dict[tuple[str, ...], list[float]] = {}
         for entry, accesses in checked.accesses:
             for a in accesses:

@@ -18,7 +18,7 @@ HEAD = 'extern "C" __global__ void __launch_bounds__(256) f(float* x)\n'
 @needs_nvrtc
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
 def test_our_kernels_compile_for_every_architecture_within_their_budget(path):
-    text = path.read_text()
+    text = source.read(path)
     first, *others = source.variants(text)
     jobs = [(a, first) for a in compiler.ARCHITECTURES] + [("sm_90", v) for v in others]
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -26,6 +26,7 @@ def test_our_kernels_compile_for_every_architecture_within_their_budget(path):
     declared = sorted(k.name for k in source.kernels(text))
     assert all([r.kernel for r in found] == declared for found in results)
     assert [fault for found in results for r in found for fault in r.faults(source.most_registers(text))] == []
+    assert [r for found in results for r in found if r.stack] == []  # no local memory
 
 
 @needs_nvrtc

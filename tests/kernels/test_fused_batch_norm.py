@@ -122,7 +122,7 @@ def test_sectors():
 def test_plans():
     x, gamma, beta = emulated(floats(4, 6, 2, 2)), *(emulated(floats(6)) for _ in range(2))
     plan = fused.plan(x, gamma, beta, (0, 2, 3))
-    assert (plan.outer, plan.channels, plan.inner, plan.pack(x)) == (4, 6, 4, 4)
+    assert (plan.outer, plan.channels, plan.inner, plan.pack(plan.lay(x))) == (4, 6, 4, 4)
     assert fused.plan(emulated(floats(4, 6, 2, 2), True), gamma, beta, (0, 2, 3)).inner == 16
     last = emulated(floats(4, 2, 2, 6)).transpose(0, 3, 1, 2)
     assert fused.plan(last, gamma, beta, (0, 2, 3))[1:4] == (16, 6, 1)
@@ -135,7 +135,8 @@ def test_plans():
     want, *_ = batch_norm.forward(gaps.get(), gamma.get(), beta.get())
     np.testing.assert_allclose(found.get(), want, rtol=1e-5, atol=1e-5)
     odd = emulated(floats(4 * 6 * 4 + 1))[1:].reshape(4, 6, 2, 2)
-    assert fused.plan(odd, gamma, beta, (0, 2, 3)).pack(odd) == 1
+    plan = fused.plan(odd, gamma, beta, (0, 2, 3))
+    assert plan.pack(plan.lay(odd)) == 1
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu"])
