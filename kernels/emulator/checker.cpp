@@ -8,11 +8,12 @@
 #include <unordered_map>
 #include <vector>
 
-extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start;  // the linker's: where this library begins
+extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start, _end;  // the linker's: from where to where
+                                                                               // this library lies
 
 namespace emu {
 // Who touched a word last, and behind which barriers; mapped memory starts as zeros, so block 0 is stored as 1.
-struct Touch { int block1; uint32_t site; uint16_t thread, barriers, syncs, atomic; };
+struct Touch { int block1; uint32_t site; uint16_t thread, barriers, syncs, fences : 15, atomic : 1; };
 struct Word { Touch write, read[2]; };
 struct Region {
     char* begin;
@@ -34,14 +35,14 @@ struct Site {                        // one load or store of the kernel's code
     std::vector<unsigned> times;                   // by thread: how often it came here
     std::vector<std::vector<Request>> requests;    // by warp: what its lanes asked for the first time, the second ...
 };
-// An atomic operation behind a __threadfence: what its thread did, and others of its block before a barrier, is seen by
-// the threads that come to the same address by an atomic operation later ("the last block to arrive adds up").
-struct Signal { const char* address; int thread, barriers; };
+// An atomic operation behind a __threadfence: what its thread did before the fence, and others of its block before a
+// barrier, is seen by those who come to the same address by an atomic operation later ("the last block adds up").
+struct Signal { const char* address; int thread, barriers, fences; };
 struct Access { const char* p; size_t bytes; bool write; Place here; Region* region; Touch mine; };  // the present one
 
 static const unsigned MOST_ACCESSES = 1 << 25;     // of one thread: so many would take seconds anyway
 static const unsigned MOST_TIMES = 1024;           // that a thread's coming to one site is counted in a block: memory
-static bool checking;
+bool checking;
 static std::vector<Region> regions;
 static std::unordered_map<uint64_t, Site> sites;
 static std::vector<Traffic> traffic;
@@ -56,9 +57,9 @@ static void add_region(Region r)
     regions.push_back(r);
 }
 
-void checker_shared(char* begin, size_t bytes, const char* name)
+void checker_shared(char* begin, size_t bytes, int unit, const char* name)
 {
-    if (checking) add_region({begin, bytes, 4, true, false, false, name, nullptr});
+    if (checking) add_region({begin, bytes, unit, true, false, false, name, nullptr});
 }
 
 static Region* find(const char* p)
@@ -92,13 +93,13 @@ static bool ordered(const Touch& t)
     if (!t.block1) return true;
     const Thread& me = *running;
     if (t.block1 == block_number + 1) {
-        if (t.thread == me.number || t.barriers != me.barriers) return true;
-        if (t.thread / 32 == me.number / 32 && me.syncs[t.thread % 32] > t.syncs) return true;
+        if (t.thread == me.number || t.barriers != me.past.barriers) return true;
+        if (t.thread / 32 == me.number / 32 && me.past.syncs[t.thread % 32] > t.syncs) return true;
     }
     for (const Signal& a : acquired)
-        if (me.number == a.thread || me.barriers != uint16_t(a.barriers))
+        if (me.number == a.thread || me.past.barriers != uint16_t(a.barriers))
             for (const Signal& s : released[a.address][t.block1])
-                if (t.thread == s.thread || t.barriers < s.barriers) return true;
+                if (t.thread == s.thread ? t.fences < s.fences : t.barriers < s.barriers) return true;
     return false;
 }
 
@@ -197,13 +198,15 @@ static void access(void* pointer, size_t bytes, void* return_address, bool write
     if (!checking || !running) return;
     Place here = place(0);
     here.site = site_of(return_address);
-    if (++running->accesses > MOST_ACCESSES) {
+    if (++running->past.accesses > MOST_ACCESSES) {
         report("endless loop", here);
         stop();
     }
-    if (on_stack(*running, p)) return;
+    const bool constant = !write && p >= &__ehdr_start && p < &_end;  // a table of the kernel's file
+    if (constant || on_stack(*running, p)) return;
     const int n = running->number;
-    const Touch mine{block_number + 1, here.site, uint16_t(n), running->barriers, running->syncs[n % 32], atomic};
+    const Touch mine{block_number + 1, here.site, uint16_t(n), running->past.barriers, running->past.syncs[n % 32],
+                     running->past.fences, atomic};
     Access a{p, bytes, write, here, find(p), mine};
     if (!a.region || p + bytes > a.region->begin + a.region->bytes) {
         if (!a.region) a.region = nearest(p);
@@ -221,9 +224,9 @@ void atomic_access(void* p, size_t bytes, void* return_address)
 {
     if (!checking || !running) return;
     access(p, bytes, return_address, true, true);
-    const Signal mine{(char*)p, running->number, running->barriers};
+    const Signal mine{(char*)p, running->number, running->past.barriers, running->past.fences};
     if (released.count(mine.address)) acquired.push_back(mine);
-    if (running->fenced) released[mine.address][block_number + 1].push_back(mine);
+    if (running->past.fences) released[mine.address][block_number + 1].push_back(mine);
 }
 }  // namespace emu
 
@@ -271,8 +274,20 @@ HOOK(1) HOOK(2) HOOK(4) HOOK(8) HOOK(16)
 void __tsan_read_range(void* p, size_t n) { access(p, n, HERE, false); }
 void __tsan_write_range(void* p, size_t n) { access(p, n, HERE, true); }
 void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
+void __tsan_func_entry(void* caller)
+{
+    if (!running) return;
+    if (running->past.depth < MOST_CALLS) running->past.calls[running->past.depth] = site_of(caller);
+    running->past.depth++;
+    if (!on_stack(*running, (char*)__builtin_frame_address(0) - (64 << 10))) {
+        report("stack overflow", {site_of(caller), 0, block_number, running->number});
+        stop();
+    }
+}
+void __tsan_func_exit()
+{
+    if (running && --running->past.depth < MOST_CALLS) running->past.calls[running->past.depth] = 0;
+}
 
 struct Location { const char* file; unsigned line, column; };
 #define UNDEFINED(HANDLER, KIND, NOTE, THEN) \
@@ -282,9 +297,14 @@ UNDEFINED(sub_overflow, "integer overflow", "in a subtraction", )
 UNDEFINED(mul_overflow, "integer overflow", "in a multiplication", )
 UNDEFINED(negate_overflow, "integer overflow", "in a negation", )
 UNDEFINED(divrem_overflow, "division by zero", nullptr, stop())
-UNDEFINED(shift_out_of_bounds, "integer overflow", "in a shift by more bits than there are", )
 UNDEFINED(float_cast_overflow, "integer overflow", "in a conversion from a float", )
 UNDEFINED(out_of_bounds, "array overrun", nullptr, stop())
+
+void __ubsan_handle_shift_out_of_bounds(Location* l, int64_t value, uint64_t by)
+{
+    const bool fits = by < 32 && int32_t(uint64_t(value) << by) >> by == value;  // C++17 has no ~0 << by, CUDA does
+    if (running && !fits) report("integer overflow", place(l->line), "in a shift");
+}
 
 void __ubsan_handle_type_mismatch_v1(Location* l, char* p)  // the address is not a multiple of what the type needs
 {

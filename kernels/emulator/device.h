@@ -11,7 +11,7 @@
 #define __device__
 #define __host__
 #define __constant__ static const
-#define __forceinline__ inline __attribute__((always_inline))
+#define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
 #define RAW static inline __attribute__((no_sanitize("thread", "undefined")))  // the checker does not look inside
@@ -44,8 +44,8 @@ namespace emu {
 enum Collective { SHUFFLE, SHUFFLE_UP, SHUFFLE_DOWN, SHUFFLE_XOR, VOTE, SYNC };
 int block_barrier(bool predicate, int line);  // returns how many threads' predicates held
 uint64_t warp_collective(Collective, unsigned mask, uint64_t value, int argument, int width, int line);
-void* shared_array(size_t bytes, const char* name, const char* function, int line);
-void* dynamic_shared();
+void* shared_array(size_t bytes, int unit, const char* name, const char* function, int line);
+void* dynamic_shared(int unit);
 void fence();
 void atomic_access(void*, size_t bytes, void* return_address);
 [[noreturn]] void trap(const char* what, int line);
@@ -55,6 +55,15 @@ template <class T> RAW T copied(const void* from, size_t bytes)  // wherever it 
     T value{};
     __builtin_memcpy(&value, from, bytes);
     return value;
+}
+
+// Where a __shared__ array lies; threads may share its memory by numbers of 1 or 2 bytes if it consists of such.
+template <class T> RAW T& shared(const char* name, const char* function, int line)
+{
+    constexpr size_t element = sizeof(typename Element<std::remove_cv_t<std::remove_all_extents_t<T>>>::type);
+    constexpr int unit = element < 3 ? element : 4;
+    if constexpr (std::is_array<T>::value && !std::extent<T>::value) return *(T*)dynamic_shared(unit);
+    else return *(T*)shared_array(sizeof(T), unit, name, function, line);
 }
 
 // A kernel's parameters and how to call it: what Python checks its arguments against, as NumPy's kinds of dtype.
@@ -142,6 +151,7 @@ ATOMIC(atomicMin, old < v ? old : v, VALUE v)
 ATOMIC(atomicMax, old > v ? old : v, VALUE v)
 ATOMIC(atomicExch, v, VALUE v)
 ATOMIC(atomicInc, old >= v ? 0 : old + 1, VALUE v)
+ATOMIC(atomicDec, old == 0 || old > v ? v : old - 1, VALUE v)
 ATOMIC(atomicAnd, old & v, VALUE v)
 ATOMIC(atomicOr, old | v, VALUE v)
 ATOMIC(atomicXor, old ^ v, VALUE v)
@@ -155,7 +165,7 @@ ATOMIC(atomicCAS, old == compare ? v : old, VALUE compare, VALUE v)
 #define __stcs(p, v) ((void)(*(p) = (v)))
 
 #define MINMAX(T) RAW T min(T a, T b) { return b < a ? b : a; } RAW T max(T a, T b) { return a < b ? b : a; }
-MINMAX(int) MINMAX(unsigned) MINMAX(long long) MINMAX(unsigned long long)
+MINMAX(int) MINMAX(unsigned) MINMAX(long) MINMAX(unsigned long) MINMAX(long long) MINMAX(unsigned long long)
 RAW float min(float a, float b) { return fminf(a, b); }
 RAW float max(float a, float b) { return fmaxf(a, b); }
 RAW double min(double a, double b) { return fmin(a, b); }

@@ -5,7 +5,15 @@
 
 namespace emu {
 struct Fiber;
+const int MOST_CALLS = 8;            // of functions within functions, that are told apart
 enum State { FRESH, READY, AT_BARRIER, AT_COLLECTIVE, DONE };
+struct Past {                        // what the checker knows of a thread
+    uint16_t barriers, fences;       // passed so far
+    uint16_t syncs[32];              // how many __syncwarp of each lane lie before this thread's next access
+    unsigned accesses;               // so far
+    int depth;
+    uint32_t calls[MOST_CALLS];      // where the functions were called that it is in; zeros in fast mode
+};
 struct Thread {
     State state;
     int number;                      // in its block
@@ -13,11 +21,8 @@ struct Thread {
     int line;                        // of the barrier or collective at which it waits
     bool predicate;
     uint64_t result;                 // of the barrier or collective
-    uint16_t barriers;               // passed so far
-    uint16_t syncs[32];              // how many __syncwarp of each lane lie before this thread's next access
-    bool fenced;
-    unsigned accesses;               // so far
     Fiber* fiber;
+    Past past;
 };
 struct Place { uint32_t site; int line, block, thread; };  // site: return address from the start of the library, or 0
 const Place NOBODY{0, 0, -1, -1};
@@ -30,6 +35,7 @@ struct Fault {
 };
 extern Thread* running;              // null outside of a kernel
 extern int block_number;
+extern bool checking;
 
 Place place(int line);
 void report(const Fault&);            // the same kind in the same place is counted, not repeated
@@ -39,6 +45,6 @@ inline void report(const char* kind, Place here, const char* note = nullptr, Pla
 }
 [[noreturn]] void stop();             // ends the launch: no further thread runs
 bool on_stack(const Thread&, const char*);
-void checker_shared(char* begin, size_t bytes, const char* name);
+void checker_shared(char* begin, size_t bytes, int unit, const char* name);
 void checker_block_ends();
 }  // namespace emu

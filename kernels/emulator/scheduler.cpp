@@ -14,12 +14,12 @@
 uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emu {
-static const size_t STACK = 256 << 10, SHARED_GAP = 4096, SHARED_SPACE = 8 << 20;
+static const size_t STACK = 1 << 20, SHARED_GAP = 4096, SHARED_SPACE = 8 << 20;
 struct Fiber { jmp_buf context; char* stack; bool started; };
 struct Collection {                  // lanes of one warp that have come to one collective
     unsigned mask, arrived;
     Collective kind;
-    int line, width;
+    int width;
     uint64_t value[32];
     int argument[32];
 };
@@ -42,6 +42,7 @@ static std::vector<Fault> faults;
 static std::vector<SharedArray> shared_arrays;
 static char* shared_space;
 static size_t shared_used, dynamic_bytes;
+static bool dynamic_declared;
 
 Place place(int line) { return {0, line, block_number, running ? running->number : 0}; }
 
@@ -140,7 +141,7 @@ int block_barrier(bool predicate, int line)
 {
     running->predicate = predicate;
     wait(AT_BARRIER, line);
-    running->barriers++;
+    running->past.barriers++;
     return int(running->result);
 }
 
@@ -163,11 +164,24 @@ static void join(unsigned mask, Thread* warp)
     uint16_t seen[32] = {};
     for (int lane = 0; lane < 32; ++lane) {
         if (!(mask >> lane & 1)) continue;
-        warp[lane].syncs[lane]++;
-        for (int l = 0; l < 32; ++l) seen[l] = std::max(seen[l], warp[lane].syncs[l]);
+        warp[lane].past.syncs[lane]++;
+        for (int l = 0; l < 32; ++l) seen[l] = std::max(seen[l], warp[lane].past.syncs[l]);
     }
     for (int lane = 0; lane < 32; ++lane)
-        if (mask >> lane & 1) memcpy(warp[lane].syncs, seen, sizeof seen);
+        if (mask >> lane & 1) memcpy(warp[lane].past.syncs, seen, sizeof seen);
+}
+
+static Place waiting(const Thread& t) { return {0, t.line, block_number, t.number}; }
+
+// Whether two threads wait in the same line, to which the same calls have led; in fast mode only lines are known.
+static bool together(const Thread& a, const Thread& b)
+{
+    return a.line == b.line && !memcmp(a.past.calls, b.past.calls, sizeof a.past.calls);
+}
+
+static void report_diverged(const char* kind, const Thread& a, const Thread& b)
+{
+    report(kind, waiting(a), a.line == b.line ? "of a function that was called in different lines" : nullptr, waiting(b));
 }
 
 static void complete(const Collection& c, Thread* warp)
@@ -179,7 +193,7 @@ static void complete(const Collection& c, Thread* warp)
         if (!(c.mask >> lane & 1)) continue;
         const int64_t source = source_lane(c, lane);
         if (!(c.mask >> source & 1))
-            report("shuffle from an inactive lane", {0, c.line, block_number, warp[lane].number});
+            report("shuffle from an inactive lane", waiting(warp[lane]));
         warp[lane].result = c.kind == VOTE ? ballot : c.mask >> source & 1 ? c.value[source] : ~uint64_t(0);
         warp[lane].state = READY;
     }
@@ -198,9 +212,11 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
     auto& open = collections[first / 32];
     const auto awaits_me = [=](const Collection& c) { return c.mask == mask && !(c.arrived >> lane & 1); };
     auto c = std::find_if(open.begin(), open.end(), awaits_me);
-    if (c == open.end()) c = open.insert(c, Collection{mask, 0, kind, line, width, {}, {}});
-    if (c->line != line || c->kind != kind) {
-        report("divergent warp", place(line), nullptr, {0, c->line, block_number, first + __builtin_ctz(c->arrived)});
+    if (c == open.end()) c = open.insert(c, Collection{mask, 1u << lane, kind, width, {}, {}});
+    const Thread& came_first = threads[first + __builtin_ctz(c->arrived)];
+    running->line = line;
+    if (c->kind != kind || !together(came_first, *running)) {
+        report_diverged("divergent warp", *running, came_first);
         stop();
     }
     c->arrived |= 1u << lane;
@@ -216,13 +232,19 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
     return running->result;
 }
 
-void fence() { running->fenced = true; }
+void fence() { running->past.fences++; }
 
 // ---- shared memory: arrays with a gap between them, so that what strays is in none ----
 
-void* dynamic_shared() { return shared_space + SHARED_GAP; }
+void* dynamic_shared(int unit)
+{
+    char* begin = shared_space + SHARED_GAP;
+    if (!dynamic_declared) checker_shared(begin, dynamic_bytes, unit, "dynamic");
+    dynamic_declared = true;
+    return begin;
+}
 
-void* shared_array(size_t bytes, const char* name, const char* function, int line)
+void* shared_array(size_t bytes, int unit, const char* name, const char* function, int line)
 {
     for (const SharedArray& a : shared_arrays)
         if (a.function == function && a.line == line && !strcmp(a.name, name)) return a.begin;
@@ -237,13 +259,11 @@ void* shared_array(size_t bytes, const char* name, const char* function, int lin
     }
     memset(begin, 0xff, bytes);  // NaN, or -1: what is read before it is written shows
     shared_arrays.push_back({name, function, line, begin, bytes});
-    checker_shared(begin, bytes, name);
+    checker_shared(begin, bytes, unit, name);
     return begin;
 }
 
 // ---- a launch ----
-
-static Place waiting(const Thread& t) { return {0, t.line, block_number, t.number}; }
 
 // Nobody is ready: all wait at one barrier, which opens, or something is wrong. False: the launch cannot go on.
 static bool open_barrier()
@@ -255,20 +275,20 @@ static bool open_barrier()
         if (t.state != AT_BARRIER) continue;
         holding += t.predicate;
         if (!at) at = &t;
-        else if (t.line != at->line) other = &t;
+        else if (!together(*at, t)) other = &t;
     }
     for (size_t warp = 0; warp < collections.size(); ++warp)
         for (const Collection& c : collections[warp]) {
             const Thread* lanes = &threads[warp * 32];
             bool left = false;
             for (int l = 0; l < 32; ++l) left |= (c.mask & ~c.arrived) >> l & 1 && lanes[l].state == DONE;
-            const Place there{0, c.line, block_number, lanes[__builtin_ctz(c.arrived)].number};
+            const Place there = waiting(lanes[__builtin_ctz(c.arrived)]);
             if (left) report("shuffle from an inactive lane", there, "a lane of the mask has returned");
             else report("deadlock", there, "a lane of the mask waits elsewhere");
             return false;
         }
     if (other) {
-        report("divergent barrier", waiting(*at), nullptr, waiting(*other));
+        report_diverged("divergent barrier", *at, *other);
         return false;
     }
     if (done) report("barrier after exit", waiting(*at), nullptr, {0, 0, block_number, done->number});
@@ -280,11 +300,14 @@ static bool open_barrier()
 static void run_block(int schedule, std::mt19937& random)
 {
     const int count = int(threads.size());
-    memset(dynamic_shared(), 0xff, dynamic_bytes);
+    memset(shared_space + SHARED_GAP, 0xff, dynamic_bytes);
     for (SharedArray& a : shared_arrays) memset(a.begin, 0xff, a.bytes);
     for (int i = 0; i < count; ++i) {
         const unsigned n = i;
-        threads[i] = {FRESH, i, {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y}};
+        Thread& t = threads[i];
+        t.state = FRESH, t.number = i;
+        t.index = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
+        if (checking) t.past = {};
         order[i] = schedule == 1 ? count - 1 - i : i;
     }
     if (schedule == 2) std::shuffle(order.begin(), order.end(), random);
@@ -328,10 +351,10 @@ int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size
     collections.assign((threads.size() + 31) / 32, {});
     if (!shared_space) shared_space = reserve(SHARED_SPACE);
     dynamic_bytes = shared;
+    dynamic_declared = false;
     shared_used = (SHARED_GAP + shared + SHARED_GAP + 255) / 256 * 256;
     shared_arrays.clear();
     faults.clear();
-    if (shared) checker_shared((char*)dynamic_shared(), shared, "dynamic");
     std::mt19937 random(seed);
     std::vector<int> blocks(size_t(grid[0]) * grid[1] * grid[2]);
     for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = int(schedule == 1 ? blocks.size() - 1 - i : i);

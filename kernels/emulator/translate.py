@@ -30,19 +30,14 @@ MODES = {
     ],
 }
 
-_DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
-_SHARED = re.compile(r"(?:\bvolatile\s+)?__shared__\s+[^;]*;")
+_ALIGNMENT = r"(?:alignas|__align__)\s*\([^()]*\)"
+_SHARED = re.compile(rf"(?:\b(?:extern|static|volatile|{_ALIGNMENT})\s*)*__shared__\s+[^;]*;")
 
 
 def translate(text: str, name: str) -> str:
     """C++ of the kernel file `name`: kernels register themselves, shared arrays live in the emulator's own memory."""
     text = KERNEL.sub(_register, without_comments(text))
-    text = _DYNAMIC.sub(lambda m: _on_one_line(f"{m[1]}* {m[2]} = ({m[1]}*)emu::dynamic_shared();", m[0]), text)
     return f'#line 1 "{name}"\n' + _SHARED.sub(_place, text) + "\n"
-
-
-def _on_one_line(new: str, old: str) -> str:
-    return " ".join(new.split()) + "\n" * old.count("\n")
 
 
 def _register(m: re.Match[str]) -> str:
@@ -54,16 +49,16 @@ def _register(m: re.Match[str]) -> str:
 
 
 def _place(m: re.Match[str]) -> str:
-    """`__shared__ float a[8], b;` as types a_type and b_type, and references to memory of these types."""
-    declaration = m[0].replace("__shared__", "typedef")
+    """`__shared__ float a[8], b;` as types a_type and b_type, and references to memory of these types.
+
+    A type without a size, `a[]`, has dynamic memory. All memory is aligned for whatever a kernel can ask.
+    """
+    declaration = re.sub(rf"\bextern\b|\bstatic\b|{_ALIGNMENT}", "", m[0]).replace("__shared__", "typedef")
     plain = re.sub(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)", "", declaration.rstrip(";"))
     names = [part.split()[-1].lstrip("*&") for part in plain.split(",")]
     for name in names:
         declaration = re.sub(rf"\b{name}\b(?=\s*[\[,;])", f"{name}_type", declaration)
-        declaration += (
-            f' {name}_type& {name} = *({name}_type*)emu::shared_array(sizeof({name}_type), "{name}", '
-            "__PRETTY_FUNCTION__, __LINE__);"
-        )
+        declaration += f' auto& {name} = emu::shared<{name}_type>("{name}", __PRETTY_FUNCTION__, __LINE__);'
     return declaration
 
 

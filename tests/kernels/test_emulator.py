@@ -39,13 +39,18 @@ def faulty():
 
 
 def marked():
-    """{kernel: (kind, line)} of faults.cu: the first comment behind code in each kernel."""
-    found, kernel = {}, None
+    """{kernel: (kind, line)} of faults.cu: the first comment behind code in each kernel or in the function before it."""
+    found, above, kernel = {}, None, None
     for number, line in enumerate((PLANTED / "faults.cu").read_text().splitlines(), 1):
-        kernel = m[1] if (m := re.search(r"__global__ void (\w+)", line)) else kernel
-        kernel = "overruns_by_a_pointer" if "void fill" in line else kernel
-        if kernel and (m := re.search(r"[;)}]  // ([\w -]+)", line)):
-            found.setdefault(kernel, (m[1], number))
+        if "__device__" in line:
+            kernel = None
+        if m := re.search(r"__global__ void (\w+)", line):
+            kernel, above = m[1], found.update({m[1]: above} if above else {})
+        if m := re.search(r"[;)}]  // ([\w -]+)", line):
+            if kernel:
+                found.setdefault(kernel, (m[1], number))
+            else:
+                above = m[1], number
     return found
 
 
@@ -78,7 +83,7 @@ def test_the_readme_explains_every_kind():
 
 def test_all_planted_kernels_are_tested(faulty):
     assert set(faulty.entries) == {*MARKED, "leaves_a_gap"}
-    assert len({kind for kind, _ in MARKED.values()}) == 17
+    assert len({kind for kind, _ in MARKED.values()}) == 18
 
 
 def faults_of(program, entry, **how):
@@ -185,6 +190,16 @@ class TestCleanKernels:
         x = np.arange(N, dtype=np.float32)
         clean.launch("add_four", 1, 32, [x, x, np.int32(25)], order=order)
         assert (x == 2 * np.arange(N)).all()
+
+    def test_bytes_of_shared_memory(self, clean, order):
+        x, y, i = np.arange(64).astype(np.uint8), np.empty(64, np.uint8), np.arange(64)
+        clean.launch("turn_bytes", 1, 64, [In(x), Out(y)], shared=64, order=order)
+        assert (y == 63 - i + 2 * (1 - i % 2) + 1).all()
+
+    def test_tables_and_masks(self, clean, order):
+        y, turns, i = np.empty(32, np.int32), np.full(1, 3, np.uint32), np.arange(32)
+        clean.launch("tables_and_masks", 1, 32, [Out(y), turns, np.uint64(32)], order=order)
+        assert (y == 14 * i & (-1 << i % 4)).all() and turns[0] == 1
 
     def test_tables_of_addresses(self, clean, order):
         arrays = [np.zeros(n, np.float32) for n in (5, 100, 33)]

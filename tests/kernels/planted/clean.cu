@@ -155,3 +155,31 @@ extern "C" __global__ void last_thread(const int* x, int* copy, int* arrived, in
     *out = 0;
     for (int j = 0; j < n; ++j) *out += copy[j];
 }
+
+// Neighbours write bytes of one word of shared memory, declared in every way there is.
+extern "C" __global__ void turn_bytes(const unsigned char* x, unsigned char* y)
+{
+    extern __shared__ unsigned char given[];
+    static __shared__ alignas(16) short pairs[64];
+    volatile __align__(8) __shared__ bool odd[64];
+    given[threadIdx.x] = x[threadIdx.x];
+    pairs[threadIdx.x] = 256 + threadIdx.x;
+    odd[threadIdx.x] = threadIdx.x % 2;
+    __syncthreads();
+    y[threadIdx.x] = given[63 - threadIdx.x] + 2 * odd[threadIdx.x ^ 1] + pairs[threadIdx.x ^ 3] / 256;
+}
+
+// Constants are read by a pointer; ones are shifted out of a number, which C++ forbids and CUDA does not.
+__constant__ int taps[3] = {1, 2, 4};
+__device__ __forceinline__ int weighted(const int* weights, int v)
+{
+    int sum = 0;
+    for (int k = 0; k < 3; ++k) sum += weights[k] * v;
+    return sum;
+}
+extern "C" __global__ void tables_and_masks(int* y, unsigned* turns, size_t n)
+{
+    const size_t i = min(size_t(threadIdx.x), n - 1);
+    y[i] = (weighted(taps, int(i)) << 1) & (~0 << threadIdx.x % 4);
+    atomicDec(turns, 5u);
+}

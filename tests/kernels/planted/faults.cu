@@ -118,12 +118,33 @@ extern "C" __global__ void last_block_without_fence(const float* x, float* y, in
     if (last && threadIdx.x < gridDim.x) y[8 + threadIdx.x] = y[1 + threadIdx.x];  // race
 }
 
+extern "C" __global__ void fences_too_early(const float* x, float* y, int n)
+{
+    if (threadIdx.x > 0) return;
+    __threadfence();
+    y[1 + blockIdx.x] = x[blockIdx.x];
+    if (atomicAdd(y, 1.0f) == gridDim.x - 1) y[8] = y[1] + y[2];  // race
+}
+
 extern "C" __global__ void diverges_at_a_barrier(const float* x, float* y, int n)
 {
     if (threadIdx.x < 32)
         __syncthreads();  // divergent barrier
     else
         __syncthreads();
+    if (INDEX < n) y[INDEX] = x[INDEX];
+}
+
+__device__ __forceinline__ void meet()
+{
+    __syncthreads();  // divergent barrier
+}
+extern "C" __global__ void meets_in_two_places(const float* x, float* y, int n)
+{
+    if (threadIdx.x < 32)
+        meet();
+    else
+        meet();
     if (INDEX < n) y[INDEX] = x[INDEX];
 }
 
@@ -225,6 +246,18 @@ extern "C" __global__ void diverges_in_a_warp(const float* x, float* y, int n)
     if (INDEX < n) y[INDEX] = v;
 }
 
+__device__ float twice_sum(float v)
+{
+    return 2 * __shfl_xor_sync(FULL, v, 16);  // divergent warp
+}
+extern "C" __global__ void shuffles_in_two_places(const float* x, float* y, int n)
+{
+    float v = x[min(INDEX, n - 1)];
+    if (threadIdx.x % 32 < 16) v += twice_sum(v);
+    else v -= twice_sum(v);
+    if (INDEX < n) y[INDEX] = v;
+}
+
 extern "C" __global__ void asserts(const float* x, float* y, int n)
 {
     assert(n < 10);  // trap
@@ -233,4 +266,13 @@ extern "C" __global__ void asserts(const float* x, float* y, int n)
 extern "C" __global__ void spins(const float* x, float* y, int n)
 {
     while (*(volatile const float*)x < n) {}  // endless loop
+}
+
+__device__ float falls(const float* x, int n)
+{
+    return n < 0 ? 0 : x[0] + falls(x, n + 1);  // stack overflow
+}
+extern "C" __global__ void recurses(const float* x, float* y, int n)
+{
+    if (INDEX < n) y[INDEX] = falls(x, n);
 }
