@@ -39,7 +39,7 @@ def faulty():
 
 
 def marked():
-    """{kernel: (kind, line)} of faults.cu: the first comment behind code in each kernel or in the function before it."""
+    """{kernel: (kind, line)} of faults.cu: the first comment behind code in a kernel or in the function before it."""
     found, above, kernel = {}, None, None
     for number, line in enumerate((PLANTED / "faults.cu").read_text().splitlines(), 1):
         if "__device__" in line:
