@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minigan.kernels.gemm import product
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, image_chunks
 from minigan.kernels.workspace import array_module
@@ -21,14 +23,11 @@ def convolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> An
     """y = x * W + b, (N, O, oh, ow)."""
     xp = array_module(x)
     matrix = W.reshape(groups, W.shape[0] // groups, math.prod(W.shape[1:]))
-    y = xp.empty((W.shape[0], x.shape[0], *windows.out_size), x.dtype)
+    y, pixels = xp.empty((W.shape[0], x.shape[0], *windows.out_size), x.dtype), math.prod(windows.out_size)
+    rows = y.reshape(groups, matrix.shape[1], x.shape[0] * pixels)
     for images in _pieces(x, windows):
         col = _columns(x, images).reshape(groups, matrix.shape[2], -1)
-        target = _part(y, images)
-        if target.flags.c_contiguous:
-            product(matrix, col, out=target.reshape(groups, matrix.shape[1], -1))
-        else:
-            target[...] = product(matrix, col).reshape(target.shape)
+        product(matrix, col, out=rows[..., images.first * pixels : (images.first + images.count) * pixels])
     if b is not None:
         y += b.reshape(-1, *(1 for _ in y.shape[1:]))
     return y.swapaxes(0, 1)
@@ -53,15 +52,15 @@ def weight_gradient(x: Any, gy: Any, windows: Windows, groups: int) -> Any:
     xp = array_module(x)
     out_channels, channels = gy.shape[1], x.shape[1] // groups
     shape = (groups, out_channels // groups, channels * math.prod(windows.ksize))
-    gW: Any = None
+    pieces = _pieces(x, windows)
+    if not pieces:
+        return xp.zeros((out_channels, channels, *windows.ksize), x.dtype)
+    gW = xp.empty(shape, x.dtype if len(pieces) == 1 else np.promote_types(x.dtype, np.float32))
     gy = gy.swapaxes(0, 1)
-    for images in _pieces(x, windows):
+    for images in pieces:
         rows, col = _part(gy, images).reshape(*shape[:2], -1), _columns(x, images).reshape(groups, shape[2], -1)
-        part = product(rows, col.swapaxes(1, 2))
-        gW = part if gW is None else xp.add(gW, part, out=gW)
-    if gW is None:  # there are no images
-        gW = xp.zeros(shape, x.dtype)
-    return gW.reshape(out_channels, channels, *windows.ksize)
+        product(rows, col.swapaxes(1, 2), out=gW, add=images.first > 0)
+    return gW.reshape(out_channels, channels, *windows.ksize).astype(x.dtype, copy=False)
 
 
 def _pieces(x: Any, windows: Windows) -> list[Images]:

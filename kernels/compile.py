@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minigan.kernels.source import CompileError, defines
+from minigan.kernels.source import CompileError, defines, first_error
 
 OPTIONS = ("-std=c++17", "-ftz=true", "--device-as-default-execution-space", "-Xptxas=-v")  # CuPy's, and a report
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
@@ -90,9 +90,7 @@ def compile_source(
     resources = _resources(report, architecture)
     if failed:
         faults = [f"{name}: {fault}" for r in resources for fault in r.faults()] or [f"{name} does not compile"]
-        found = re.search(r"^(.+)\((\d+)\): (?:catastrophic )?error[^:]*: (.*)$", report, re.M)
-        first = f"{found[1]} line {found[2]}: {found[3]}" if found else faults[0]
-        raise CompileError(f"{first}\n{report.strip()}")
+        raise CompileError(f"{first_error(report) or faults[0]}\n{report.strip()}")
     return resources
 
 

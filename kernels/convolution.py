@@ -2,8 +2,8 @@
 
 The three are derivatives of each other, so these few functions serve every order. Shapes are Chainer's, (N, C, H, W),
 where H, W stand for any number of axes, but the memory of a result is channels-last, on a GPU channel by channel:
-(C, N, H, W). float16 is computed in float32, mixed types in the wider one. Results are the same to the last bit every
-time: the order of all sums is fixed.
+(C, N, H, W). float16 is computed in float32, on a GPU only added up in it; mixed types are computed in the wider one.
+Results are the same to the last bit every time: the order of all sums is fixed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ SUMS = 8
 def _in_one_type(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let arrays of mixed types be computed in the wider one, at least float32; the result is rounded once, at the end.
 
-    It has the dtype of the first array unless `dtype` is given.
+    It has the dtype of the first array unless `dtype` is given. On a GPU, halves alone remain what they are.
     """
 
     @wraps(function)
     def compute(x: Any, other: Any, *args: Any, b: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
-        if x.dtype == other.dtype != np.float16 and (dtype is None or dtype == x.dtype):
+        half = x.dtype == np.float16 and (isinstance(x, np.ndarray) or b is not None and b.dtype != np.float16)
+        if x.dtype == other.dtype and not half and (dtype is None or dtype == x.dtype):
             return function(x, other, *args, **kwargs) if b is None else function(x, other, *args, b=b, **kwargs)
         wide = np.result_type(x.dtype, other.dtype, np.float32)
         if b is not None:

@@ -2,25 +2,29 @@
 
 CuPy refuses its own calls of cuBLAS while a graph is captured, copies what is merely transposed, and takes a shared
 matrix in a stack by pointers. Here a whole training step can be captured, a transposed or sliced matrix is a flag and a
-leading dimension, and one that all products of a stack share has stride 0. cuBLAS counts columns first: what lies in
-memory as C = A B by rows is C^T = B^T A^T to it, so the operands change places and nothing else does.
+leading dimension, and one that all products of a stack share has stride 0. Halves are summed in float32. cuBLAS counts
+columns first: what lies in memory as C = A B by rows is C^T = B^T A^T to it, so the operands change places and nothing
+else does.
 ``MINIGAN_CUBLAS=0`` in the environment goes back to ``cupy.matmul``; the emulator and NumPy have their own.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
+import importlib.util
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.kernels.launch import address
+from minigan.kernels.launch import address, on_device_of
 from minigan.kernels.workspace import array_module
 
 enabled = os.environ.get("MINIGAN_CUBLAS", "1") != "0"
@@ -29,6 +33,8 @@ allows_tf32: Callable[[], bool] = bool  #: asked at each product of float32; the
 MOST = 2**31 - 1  # sizes are C's int
 WORKSPACE_HOPPER, WORKSPACE = 32 << 20, 4 << 20  # bytes, as NVIDIA advises: compute capability 9.0 and above, below
 _COMPUTE_32F, _COMPUTE_64F, _COMPUTE_32F_FAST_TF32, _DEFAULT_ALGORITHM, _HOST_POINTERS = 68, 70, 77, -1, 0
+_NO_SUMS_OF_HALVES = 16  # not even of a few parts of a long sum
+_HALF, _FLOAT = np.dtype("f2"), np.dtype("f4")
 _TYPES = {np.dtype("f4"): (0, _COMPUTE_32F), np.dtype("f8"): (1, _COMPUTE_64F), np.dtype("f2"): (2, _COMPUTE_32F)}
 # alpha and beta, read on the host at the call; doubles for float64, floats for all else
 _ONE = {_COMPUTE_64F: ctypes.c_double(1), _COMPUTE_32F: ctypes.c_float(1), _COMPUTE_32F_FAST_TF32: ctypes.c_float(1)}
@@ -42,7 +48,9 @@ _STATUS = {
 _int, _long, _pointer = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
 _PROTOTYPES: dict[str, list[Any]] = {
     "cublasCreate_v2": [_pointer],
+    "cublasDestroy_v2": [_pointer],
     "cublasSetPointerMode_v2": [_pointer, _int],
+    "cublasSetMathMode": [_pointer, _int],
     "cublasSetStream_v2": [_pointer, _pointer],
     "cublasSetWorkspace_v2": [_pointer, _pointer, ctypes.c_size_t],
     "cublasGemmEx": [_pointer, *[_int] * 5, _pointer, *[_pointer, _int, _int] * 2, _pointer, _pointer, *[_int] * 4],
@@ -66,18 +74,26 @@ class _Matrix(NamedTuple):
     stride: int  #: elements from one matrix to the next, 0 for one that all share
 
 
-def product(a: Any, b: Any, out: Any = None) -> Any:
+def product(a: Any, b: Any, out: Any = None, add: bool = False) -> Any:
     """a @ b as ``numpy.matmul`` does it: vectors are allowed, the axes before the last two broadcast.
 
-    ``out``, of the result's shape and dtype, is filled and returned. Raises ``ValueError`` for shapes that do not fit
-    and `CublasError` with cuBLAS's reason.
+    ``out``, of the result's shape and dtype, is filled and returned; with ``add``, added to. Of halves it may be
+    float32. Runs on the device of a. Raises ``ValueError`` for shapes that do not fit and `CublasError` with cuBLAS's
+    reason.
     """
     xp = array_module(a)
-    cublas = _current(xp, a)
-    if cublas is None or a.dtype not in _TYPES or not a.dtype == b.dtype == (a if out is None else out).dtype:
-        return _fallback(xp, a, b, out)
+    with on_device_of(xp, a):
+        return _product(xp, a, b, out, add)
+
+
+def _product(xp: Any, a: Any, b: Any, out: Any, add: bool) -> Any:
+    cublas = handle(xp)
+    into = a.dtype if out is None else out.dtype
+    fits = a.dtype == b.dtype and (into == a.dtype or (a.dtype, into) == (_HALF, _FLOAT))
+    if cublas is None or a.dtype not in _TYPES or not fits:
+        return _fallback(xp, a, b, out, add)
     if a.ndim < 2 or b.ndim < 2:
-        return _of_vectors(a, b, out)
+        return _of_vectors(a, b, out, add)
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"product: shapes {a.shape} and {b.shape} do not fit; wanted (..., M, K) and (..., K, N)")
     batch = () if a.ndim == b.ndim == 2 else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -87,18 +103,16 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
     elif out.shape != shape:
         raise ValueError(f"product: out has shape {out.shape}; wanted {shape}")
     if 0 in (*shape, a.shape[-1]):
-        out[...] = 0
-        return out
+        return out if add else _put(out, 0, add)
     if max(*shape[-2:], a.shape[-1], math.prod(batch)) > MOST:
-        return _fallback(xp, a, b, out)
+        return _fallback(xp, a, b, out, add)
     target = _matrix(out, batch)
     if target is None:  # its rows lie apart: a product of its own, then a copy
-        out[...] = product(a, b)
-        return out
+        return _put(out, product(a, b, xp.empty(shape, out.dtype)), add)
     if target.transposed:
         a, b = b.swapaxes(-1, -2), a.swapaxes(-1, -2)
     sizes = b.shape[-1], a.shape[-2], a.shape[-1]
-    cublas.multiply(_readable(xp, b, batch), _readable(xp, a, batch), target, sizes, math.prod(batch))
+    cublas.multiply(_readable(xp, b, batch), _readable(xp, a, batch), target, sizes, math.prod(batch), add)
     return out
 
 
@@ -107,23 +121,36 @@ def unavailable_reason() -> str:
     return _library()[1] if enabled else "MINIGAN_CUBLAS=0 is set in the environment"
 
 
-def _fallback(xp: Any, a: Any, b: Any, out: Any) -> Any:
-    multiply = getattr(xp, "gemm", xp.matmul) if enabled else xp.matmul  # the emulator's stands for cuBLAS
+def _put(out: Any, result: Any, add: bool) -> Any:
+    if add:
+        out += result
+    else:
+        out[...] = result
+    return out
+
+
+def _fallback(xp: Any, a: Any, b: Any, out: Any, add: bool) -> Any:
+    if enabled and hasattr(xp, "gemm"):  # the emulator's stands for cuBLAS
+        return xp.gemm(a, b, out, add)
+    dtype = a.dtype if out is None else out.dtype
+    if half := a.dtype == b.dtype == _HALF:
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    if add or half and out is not None:
+        return _put(out, _fallback(xp, a, b, None, False), add)
     if a.ndim == b.ndim == 3 and len(a) == len(b) == 1:  # CuPy multiplies two matrices without detours
-        return multiply(a[0], b[0], out=None if out is None else out[0])[None]
-    return multiply(a, b, out=out)
+        y = xp.matmul(a[0], b[0], out=None if out is None else out[0])[None]
+    else:
+        y = xp.matmul(a, b, out=out)
+    return y.astype(dtype) if half else y
 
 
-def _of_vectors(a: Any, b: Any, out: Any) -> Any:
+def _of_vectors(a: Any, b: Any, out: Any, add: bool) -> Any:
     if not a.ndim or not b.ndim:
         raise ValueError(f"product: shapes {a.shape} and {b.shape}; wanted one axis or more in each; use * for numbers")
     y = product(a[None] if a.ndim < 2 else a, b[:, None] if b.ndim < 2 else b)
     y = y[..., 0] if b.ndim < 2 else y
     y = y[..., 0] if a.ndim < 2 and b.ndim < 2 else y[..., 0, :] if a.ndim < 2 else y
-    if out is None:
-        return y
-    out[...] = y
-    return out
+    return y if out is None else _put(out, y, add)
 
 
 def _matrix(x: Any, batch: tuple[int, ...]) -> _Matrix | None:
@@ -167,21 +194,28 @@ def _readable(xp: Any, x: Any, batch: tuple[int, ...]) -> _Matrix:
 
 
 class Cublas:
-    """A handle of cuBLAS for one thread and device; ``allocate(bytes)`` gives memory that lives as long as it is held.
+    """A handle of cuBLAS for one thread and ``device``; ``allocate(bytes)`` gives memory that lives while it is held.
 
-    Every stream has a workspace of its own: a captured graph keeps the address, and products on two streams may run at
-    the same time.
+    Every stream has a workspace of its own: a captured graph keeps the address, and must therefore hold this object;
+    and products on two streams may run at the same time. When nobody holds it any more, the thread having ended, the
+    handle is destroyed.
     """
 
-    def __init__(self, library: Any, allocate: Callable[[int], Any], workspace: int) -> None:
-        self._library, self._allocate, self._bytes = library, allocate, workspace
+    def __init__(self, library: Any, device: Any, allocate: Callable[[int], Any], workspace: int) -> None:
+        self._library, self._device, self._allocate, self._bytes = library, device, allocate, workspace
+        self._handle = ctypes.c_void_p()
         for name, types in _PROTOTYPES.items():
             getattr(library, name).argtypes = types
-        self._handle = ctypes.c_void_p()
         self._stream: int | None = None
         self._workspaces: dict[int, Any] = {}
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         self._call("cublasSetPointerMode_v2", self._handle, _HOST_POINTERS)
+        self._call("cublasSetMathMode", self._handle, _NO_SUMS_OF_HALVES)
+
+    def __del__(self) -> None:
+        if self._handle and not sys.is_finalizing():  # CUDA itself may be gone by then
+            with self._device:
+                self._library.cublasDestroy_v2(self._handle)
 
     def use_stream(self, stream: int) -> Cublas:
         """Launch on that stream, an address; cuBLAS then forgets the workspace, so that it is named anew."""
@@ -194,19 +228,21 @@ class Cublas:
             self._stream = stream
         return self
 
-    def multiply(self, a: _Matrix, b: _Matrix, c: _Matrix, sizes: tuple[int, int, int], count: int) -> None:
-        """c (m, n) = a (m, k) b (k, n) in cuBLAS's order, ``count`` times; sizes are m, n, k."""
-        kind, compute = _TYPES[c.array.dtype]
+    def multiply(
+        self, a: _Matrix, b: _Matrix, c: _Matrix, sizes: tuple[int, int, int], count: int, add: bool = False
+    ) -> None:
+        """c (m, n) = a (m, k) b (k, n), or that added to c, in cuBLAS's order, ``count`` times; sizes are m, n, k."""
+        kind, compute = _TYPES[a.array.dtype]
         if compute == _COMPUTE_32F and kind == 0 and allows_tf32():
             compute = _COMPUTE_32F_FAST_TF32
-        one, zero = ctypes.addressof(_ONE[compute]), ctypes.addressof(_ZERO[compute])
-        A, B, C = ((address(x.array), kind, x.lead) for x in (a, b, c))
+        one, beta = (ctypes.addressof(numbers[compute]) for numbers in (_ONE, _ONE if add else _ZERO))
+        A, B, C = ((address(x.array), _TYPES[x.array.dtype][0], x.lead) for x in (a, b, c))
         head = (self._handle, int(a.transposed), int(b.transposed), *sizes, one)
         tail = (compute, _DEFAULT_ALGORITHM)
         if count == 1:
-            self._call("cublasGemmEx", *head, *A, *B, zero, *C, *tail)
+            self._call("cublasGemmEx", *head, *A, *B, beta, *C, *tail)
         else:
-            stacks = (*A, a.stride, *B, b.stride, zero, *C, c.stride)
+            stacks = (*A, a.stride, *B, b.stride, beta, *C, c.stride)
             self._call("cublasGemmStridedBatchedEx", *head, *stacks, count, *tail)
 
     def _call(self, name: str, *args: Any) -> None:
@@ -217,30 +253,33 @@ class Cublas:
 _local = threading.local()
 
 
-def _current(xp: Any, a: Any) -> Cublas | None:
+def handle(xp: Any) -> Cublas | None:
     """The handle of this thread for the current device and stream; None where cuBLAS is not to be used."""
     if xp.__name__ != "cupy" or unavailable_reason():
         return None
-    device = a.data.device_id
-    if device != xp.cuda.runtime.getDevice():
-        return None
     handles = _local.__dict__.setdefault("handles", {})
-    if device not in handles:
-        hopper = int(xp.cuda.Device(device).compute_capability) >= 90
-        handles[device] = Cublas(_library()[0], xp.cuda.alloc, WORKSPACE_HOPPER if hopper else WORKSPACE)
-    return handles[device].use_stream(xp.cuda.get_current_stream().ptr)
+    number = xp.cuda.runtime.getDevice()
+    if number not in handles:
+        device = xp.cuda.Device(number)
+        workspace = WORKSPACE_HOPPER if int(device.compute_capability) >= 90 else WORKSPACE
+        handles[number] = Cublas(_library()[0], device, xp.cuda.alloc, workspace)
+    return handles[number].use_stream(xp.cuda.get_current_stream().ptr)
 
 
 @cache
 def _library() -> tuple[Any, str]:
-    """The library, the one that CuPy would load or the system's, and an empty string; or None and the reason."""
-    try:
-        pathfinder = importlib.import_module("cuda.pathfinder")
-        return ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path), ""
-    except Exception:  # no pathfinder, or it found none and has errors of its own
-        for name in ("libcublas.so.13", "libcublas.so.12", "libcublas.so"):
-            try:
-                return ctypes.CDLL(name), ""
-            except OSError as error:
-                reason = error
-    return None, f"the library cuBLAS was not found ({reason}); install minigan[cuda12] or minigan[cuda13]"
+    """cuBLAS of the CUDA that CuPy runs, and an empty string; or None and the reason."""
+    major = importlib.import_module("cupy").cuda.runtime.runtimeGetVersion() // 1000
+    name = f"libcublas.so.{major}"
+    spec = importlib.util.find_spec("nvidia")  # NVIDIA's packages; those of another CUDA may be there, too, for PyTorch
+    folders = spec.submodule_search_locations or () if spec else ()
+    places = [str(path) for folder in folders for path in Path(folder).glob(f"*/lib/{name}")]
+    if not places:
+        with suppress(Exception):  # no pathfinder, or it found none; it knows conda, and loads what CuPy would
+            importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublas")
+    for place in [*places, name]:
+        try:
+            return ctypes.CDLL(place), ""
+        except OSError as error:
+            reason = error
+    return None, f"cuBLAS for CuPy's CUDA {major} was not found ({reason}); install minigan[cuda{major}]"

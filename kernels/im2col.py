@@ -7,7 +7,7 @@ matrix lives in a borrowed buffer.
 
 On a GPU the images lie channel by channel, (C, N, H, W), and the windows are the columns of the matrix: then the whole
 batch is one matrix product, and its result lies channel by channel again. ``columns`` and ``add_columns`` are written
-twice, in array operations and as the kernels of im2col.cu; the two give the same bits.
+twice, in array operations and as the kernels of im2col.cu; the two give the same bits. Halves are added up in float32.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from minigan.kernels.launch import MOST_BLOCKS, REAL, THREADS, Kernel, available_for, contiguous, kernel, launch
+import numpy as np
+
+from minigan.kernels.launch import (
+    MOST_BLOCKS,
+    MOST_INDEX,
+    REAL,
+    THREADS,
+    Kernel,
+    available_for,
+    contiguous,
+    kernel,
+    launch,
+)
 from minigan.kernels.workspace import array_module, borrow
 
 Lengths = tuple[int, ...]  # one for each axis of the image
@@ -198,14 +210,14 @@ def columns(x: Any, images: Images) -> Any:
     """
     windows = images.windows
     col_shape = (x.shape[1], math.prod(windows.ksize), images.count, *windows.out_size)
-    if available_for(x) and len(windows.ksize) <= 2 and col_shape[0] <= MOST_BLOCKS[1]:
+    if _has_kernel(x, images, col_shape[0]):
         x, by_channel = (x, False) if x.flags.c_contiguous else (contiguous(x.swapaxes(0, 1)), True)
         col = array_module(x).empty(col_shape, x.dtype)
         plane = math.prod(windows.size)
         image, channel = (plane, x.shape[1] * plane) if by_channel else (x.shape[1] * plane, plane)
-        entry = _window_kernel("im2col", ("col",), REAL[x.dtype], windows)
+        entry = _window_kernel("im2col", ("col",), x.dtype, windows)
         grid = -(-images.count * math.prod(windows.out_size) // THREADS), len(col)
-        launch(entry, grid, (THREADS,), (x, col, images.first, *_sizes(images), image, channel))
+        launch(entry, grid, (THREADS,), (_bits(x), _bits(col), images.first, *_sizes(images), image, channel))
         return col
     xp = array_module(x)
     part = x.swapaxes(0, 1)[:, images.first : images.first + images.count]
@@ -222,19 +234,34 @@ def add_columns(col: Any, y: Any, images: Images, b: Any = None) -> None:
     The taps are added in ascending order, so the result is the same to the last bit every time.
     """
     windows = images.windows
-    if available_for(col) and len(windows.ksize) <= 2 and len(col) <= MOST_BLOCKS[1]:
+    if _has_kernel(col, images, len(col)):
         filled = ("y",) if images.count == y.shape[1] else ()
-        entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, REAL[col.dtype], windows)
+        entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, col.dtype, windows)
         grid = -(-images.count * math.prod(windows.size) // THREADS), len(col)
-        bias = () if b is None else (contiguous(b),)
-        launch(entry, grid, (THREADS,), (col, *bias, y, images.first, y.shape[1], *_sizes(images)))
+        bias = () if b is None else (_bits(contiguous(b)),)
+        launch(entry, grid, (THREADS,), (_bits(col), *bias, _bits(y), images.first, y.shape[1], *_sizes(images)))
         return
     part = y[:, images.first : images.first + images.count]
-    part[...] = 0
+    sums = array_module(y).zeros(part.shape, np.promote_types(y.dtype, np.float32))
     for number, here, there in windows.offsets():
-        part[there] += col[:, number][here]
+        sums[there] += col[:, number][here]
     if b is not None:
-        part += b.reshape(-1, *(1 for _ in part.shape[1:]))
+        sums += b.reshape(-1, *(1 for _ in part.shape[1:]))
+    part[...] = sums
+
+
+def _has_kernel(x: Any, images: Images, channels: int) -> bool:
+    """Whether im2col.cu does it: up to two axes, float16, 32 or 64, pixels and windows that an int can count."""
+    windows, most = images.windows, MOST_INDEX - THREADS
+    return (
+        available_for(x, halves=True) and len(windows.ksize) <= 2 and channels <= MOST_BLOCKS[1]
+        and images.count * max(math.prod(windows.size), math.prod(windows.out_size)) <= most
+    )  # fmt: skip
+
+
+def _bits(x: Any) -> Any:
+    """Halves as the kernels take them, 16 bits each; anything else as it is."""
+    return x.view(np.uint16) if x.dtype == np.float16 else x
 
 
 def _sizes(images: Images) -> tuple[int, ...]:
@@ -248,10 +275,11 @@ def _pair(lengths: Lengths, other: int) -> Lengths:
 
 
 @lru_cache(maxsize=256)
-def _window_kernel(entry: str, outputs: tuple[str, ...], real: str, windows: Windows) -> Kernel:
+def _window_kernel(entry: str, outputs: tuple[str, ...], dtype: Any, windows: Windows) -> Kernel:
+    real = REAL.get(dtype, "float")
     k, s, d = (_pair(lengths, 1) for lengths in (windows.ksize, windows.stride, windows.dilate))
     steps = [length // math.gcd(length, dilate) for length, dilate in zip(s, d)]
     return kernel(
-        "im2col.cu", entry, outputs, wide=True, REAL=real, KH=k[0], KW=k[1], SH=s[0], SW=s[1], DH=d[0], DW=d[1],
-        STEPH=steps[0], STEPW=steps[1],
+        "im2col.cu", entry, outputs, wide=True, REAL=real, STORE="Half" if dtype == np.float16 else real,
+        KH=k[0], KW=k[1], SH=s[0], SW=s[1], DH=d[0], DW=d[1], STEPH=steps[0], STEPW=steps[1],
     )  # fmt: skip

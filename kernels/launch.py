@@ -13,7 +13,7 @@ import importlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,7 +77,9 @@ class Kernel:
                 module.compile()  # now, where the error is ours; CuPy would wait for the launch
                 self._loaded[device] = module.get_function(self.entry)
             except cupy.cuda.compiler.CompileException as error:
-                raise CompileError(f"{self!r} does not compile for device {device}: {error}") from error
+                log = str(error)
+                place = source.first_error(log) or "without a message"
+                raise CompileError(f"{self!r} does not compile for device {device}: {place}\n{log}") from error
             except Exception as error:  # the compiler is missing, or newer than the driver
                 raise CompileError(f"{self!r} cannot be built: {error}; {_versions(cupy)}") from error
         return self._loaded[device]
@@ -106,12 +108,14 @@ def kernel(file: str, entry: str, outputs: tuple[str, ...] = (), wide: bool = Fa
     return Kernel(file, entry, outputs, wide, constants)
 
 
-def available_for(*arrays: Any) -> bool:
-    """Whether kernels may run on these arrays: on a GPU or emulated, float32 or float64 all alike, not turned off."""
+def available_for(*arrays: Any, halves: bool = False) -> bool:
+    """Whether kernels may run on these arrays: on a GPU or emulated, not turned off, all alike float32 or float64.
+
+    Or float16, for kernels that take ``halves``.
+    """
     dtype = arrays[0].dtype
-    return (
-        _enabled and not isinstance(arrays[0], np.ndarray) and dtype in REAL and all(a.dtype == dtype for a in arrays)
-    )
+    known = dtype in REAL or halves and dtype == np.float16
+    return _enabled and known and not isinstance(arrays[0], np.ndarray) and all(a.dtype == dtype for a in arrays)
 
 
 def address(array: Any) -> int:
@@ -134,16 +138,23 @@ def contiguous(x: Any) -> Any:
     return x if x.flags.c_contiguous else array_module(x).ascontiguousarray(x)
 
 
+def on_device_of(xp: Any, array: Any) -> AbstractContextManager[Any]:
+    """A block in which the current device is that of the array, one of the library xp; new arrays are made there."""
+    if xp.__name__ != "cupy" or array.data.device_id == xp.cuda.runtime.getDevice():
+        return nullcontext()
+    return xp.cuda.Device(array.data.device_id)
+
+
 def _host(array: Any) -> Any:
     """The NumPy array in one of the emulator's; any other as it is."""
     return getattr(array, "_array", array)
 
 
 @contextmanager
-def turned_off() -> Iterator[None]:
-    """Use plain array formulas inside the ``with`` block, as ``MINIGAN_KERNELS=0`` does everywhere."""
+def turned_off(off: bool = True) -> Iterator[None]:
+    """Use plain array formulas inside the ``with`` block, as ``MINIGAN_KERNELS=0`` does; or kernels again."""
     global _enabled
-    before, _enabled = _enabled, False
+    before, _enabled = _enabled, not off
     try:
         yield
     finally:
@@ -209,7 +220,8 @@ def launch(
     xp = array_module(first)
     if xp.__name__ == "cupy":
         _check_device(kernel, args, first.data.device_id)
-        kernel.on_gpu(xp, first.data.device_id)(grid, block, tuple(checked), shared_mem=shared)
+        with on_device_of(xp, first):
+            kernel.on_gpu(xp, first.data.device_id)(grid, block, tuple(checked), shared_mem=shared)
         report = None
     else:
         if xp is not np:

@@ -354,11 +354,18 @@ def asnumpy(a, stream=None, order="C", out=None):
     return a.get() if isinstance(a, ndarray) else numpy.asarray(a)
 
 
-def gemm(a, b, out=None):
-    """The product of matrices as cuBLAS computes it for `minigan.kernels.gemm`."""
-    noted("gemm", a, b, out)
-    result = numpy.matmul(a._array, b._array, out=None if out is None else out._array)
-    return _outside(result) if out is None else out
+def gemm(a, b, out=None, add=False):
+    """The product of matrices as cuBLAS computes it for `minigan.kernels.gemm`: the sums of halves are floats."""
+    noted("gemm", a, b, out, add)
+    half = a.dtype == b.dtype == numpy.float16
+    x, y = (m._array.astype(numpy.float32) if half else m._array for m in (a, b))
+    if out is None:
+        return _outside(numpy.matmul(x, y).astype(a.dtype) if half else numpy.matmul(x, y))
+    if add:
+        out._array += numpy.matmul(x, y)
+    else:
+        numpy.matmul(x, y, out=out._array, casting="same_kind")
+    return out
 
 
 def get_array_module(*args):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigan.kernels.emulator.program import ORDERS, Access, KernelFault, Program
-from minigan.kernels.launch import emulation
+from minigan.kernels.launch import emulation, turned_off
 
 
 class Launch(NamedTuple):
@@ -92,7 +92,7 @@ def _run(
     file: Path, launches: Callable[[], Iterable[Any] | None], order: str, seen: list[tuple[str, list[Access]]]
 ) -> None:
     programs: dict[tuple[tuple[str, Any], ...], Program] = {}
-    with emulation("check", order, instead=file) as own:
+    with turned_off(False), emulation("check", order, instead=file) as own:
         try:
             for item in launches() or ():
                 launch = Launch(*item)

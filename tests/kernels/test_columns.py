@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from emulated import arrays, emulated, floats, needs_compiler, needs_emulator, sectors
 
+from minigan.functions import linear
 from minigan.kernels import by_channel, convolution
 from minigan.kernels import im2col as module
 from minigan.kernels.im2col import Images, Windows, add_columns, columns, get_conv_outsize
@@ -59,7 +60,7 @@ def test_twin_is_right():
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_kernels_give_the_bits_of_the_twin(geometry):
     w = windows(*geometry)
-    dtype = np.float64 if geometry is GEOMETRIES[1] else np.float32
+    dtype = {1: np.float64, 2: np.float16}.get(GEOMETRIES.index(geometry), np.float32)
     b = arrays.asarray(floats(3, dtype=dtype))
     for lies_by_channel in (False, True):
         x = emulated(floats(5, 3, *w.size, dtype=dtype), lies_by_channel)
@@ -71,6 +72,36 @@ def test_kernels_give_the_bits_of_the_twin(geometry):
                 want = all_three(x, images, b)
             for a, other in zip(found, want):
                 np.testing.assert_array_equal(a, other)
+
+
+@needs_compiler
+def test_halves_move_as_they_are_and_are_summed_in_float32():
+    shapes = [(5, 4, 8, 8), (6, 4, 4, 4), (6,), (5, 6, 4, 4)]
+    given = [floats(*shape, dtype=np.float16, seed=i) for i, shape in enumerate(shapes)]
+
+    def all_of(x, W, b, gy):
+        rest = (2, 2), (1, 1), (1, 1), 1
+        return [
+            convolution.convolve(x, W, *rest, (4, 4), b=b), convolution.deconvolve(gy, W, *rest, (8, 8), b=b[:4]),
+            convolution.convolution_weight_gradient(x, gy, (4, 4), *rest),
+            linear(x[:, :, 0, 0], W[:, :, 0, 0], b).array,
+        ]  # fmt: skip
+
+    on_device = [arrays.asarray(a) for a in given]
+    with emulation() as launches, arrays.recording() as operations:
+        found = all_of(*on_device)
+    assert len(launches) == 3 and all("STORE=Half" in repr(launch.kernel) for launch in launches)
+    assert "float32" not in str(operations) and "<f4" not in str(operations)
+    for a, want in zip(found, all_of(*given)):
+        assert a.dtype == np.float16
+        np.testing.assert_allclose(a.get(), want, rtol=2e-3, atol=2e-2)
+
+
+def test_images_that_an_int_cannot_count_go_the_plain_way():
+    x = emulated(floats(1))
+    assert module._has_kernel(x, Images(0, 1, windows((40000, 40000), (1, 1), (1, 1), (0, 0), (1, 1))), 1)
+    assert not module._has_kernel(x, Images(0, 2, windows((40000, 40000), (1, 1), (1, 1), (0, 0), (1, 1))), 1)
+    assert not module._has_kernel(x, Images(0, 1, windows((9, 9), (1, 1), (1, 1), (30000, 30000), (1, 1))), 1)
 
 
 @needs_compiler

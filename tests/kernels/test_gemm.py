@@ -1,7 +1,11 @@
 """What is asked of cuBLAS, against a library in its place that does on the host what its documentation says."""
 
+import contextlib
 import ctypes
+import gc
 import itertools
+import sys
+import threading
 import types
 
 import numpy as np
@@ -14,7 +18,9 @@ INT, LONG, POINTER, SIZE = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p, cty
 # cublas_api.h, once more and by hand: handle, op(A), op(B), m, n, k, alpha, A, its type, lda, ...
 PROTOTYPES = {
     "cublasCreate_v2": [ctypes.POINTER(POINTER)],
+    "cublasDestroy_v2": [POINTER],
     "cublasSetPointerMode_v2": [POINTER, INT],
+    "cublasSetMathMode": [POINTER, INT],
     "cublasSetStream_v2": [POINTER, POINTER],
     "cublasSetWorkspace_v2": [POINTER, POINTER, SIZE],
     "cublasGemmEx": [POINTER, INT, INT, INT, INT, INT, POINTER, POINTER, INT, INT, POINTER, INT, INT, POINTER, POINTER,
@@ -48,8 +54,14 @@ class FakeLibrary:
         handle[0] = 77
         return 0
 
+    def Destroy(self, handle):
+        return 0 if handle == 77 else INVALID
+
     def SetPointerMode(self, handle, mode):
         return 0 if (handle, mode) == (77, 0) else INVALID
+
+    def SetMathMode(self, handle, mode):
+        return 0 if (handle, mode) == (77, 16) else INVALID  # sums are of the compute type
 
     def SetStream(self, handle, stream):
         return 0
@@ -67,7 +79,9 @@ class FakeLibrary:
         shapes = (k, m) if ta else (m, k), (n, k) if tb else (k, n), (m, n)
         if any(ld < max(1, rows) for ld, (rows, _) in zip((lda, ldb, ldc), shapes)) or min(m, n, k, count) < 1:
             return INVALID
-        if not kind_a == kind_b == kind_c or handle != 77 or algorithm != -1:
+        if not kind_a == kind_b or (kind_a, kind_c) not in [(0, 0), (1, 1), (2, 2), (2, 0)]:
+            return 15
+        if handle != 77 or algorithm != -1:
             return INVALID
         wide = COMPUTE[compute]
         if (wide is np.float64) != (kind_a == 1):
@@ -75,8 +89,10 @@ class FakeLibrary:
         alpha, beta = (np.ctypeslib.as_array((ctypes.c_byte * 8).from_address(p)).view(wide)[0] for p in (alpha, beta))
         for i in range(count):
             a, b, c = (
-                columns_first(p, DTYPES[kind_c], shape, ld, i * step)
-                for p, shape, ld, step in zip((A, B, C), shapes, (lda, ldb, ldc), (step_a, step_b, step_c))
+                columns_first(p, DTYPES[kind], shape, ld, i * step)
+                for p, kind, shape, ld, step in zip(
+                    (A, B, C), (kind_a, kind_b, kind_c), shapes, (lda, ldb, ldc), (step_a, step_b, step_c)
+                )
             )
             result = alpha * ((a.T if ta else a).astype(wide) @ (b.T if tb else b).astype(wide))
             c[...] = result if beta == 0 else result + beta * c
@@ -98,8 +114,8 @@ def allocate(size):
 @pytest.fixture
 def library(monkeypatch):
     library = FakeLibrary()
-    cublas = gemm.Cublas(library, allocate, 4 << 20).use_stream(5)
-    monkeypatch.setattr(gemm, "_current", lambda xp, a: cublas)
+    cublas = gemm.Cublas(library, contextlib.nullcontext(), allocate, 4 << 20).use_stream(5)
+    monkeypatch.setattr(gemm, "handle", lambda xp: cublas)
     return library
 
 
@@ -144,6 +160,25 @@ def test_all_layouts(library, batch_a, batch_b, dtype):
             out = view(rng, want.shape, dtype, kind)
             assert gemm.product(a, b, out=out) is out
             np.testing.assert_allclose(out, want, precise, precise)
+            assert gemm.product(a, b, out=out, add=True) is out
+            np.testing.assert_allclose(out, want + want, precise, precise)
+
+
+@pytest.mark.parametrize("by_library", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_halves_are_summed_in_float32_and_may_stay_there(library, monkeypatch, kind, by_library):
+    if not by_library:
+        monkeypatch.setattr(gemm, "handle", lambda xp: None)
+    rng = np.random.default_rng(5)
+    a, b = np.ones((2, 3, 4096), np.float16), np.full((4096, 3), 2**-11, np.float16)  # a sum of halves would stay at 1
+    for dtype in (np.float16, np.float32):
+        out = view(rng, (2, 3, 3), dtype, kind)
+        np.testing.assert_array_equal(gemm.product(a, b, out=out), 2)
+        np.testing.assert_array_equal(gemm.product(a, b, out=out, add=True), 4)
+    fine = view(rng, (2, 3, 3), np.float32, kind)
+    a[..., 0] = 1 + 2**-10
+    assert gemm.product(a, b, out=fine).ravel()[0] == 2 + 2**-21 and gemm.product(a, b).dtype == np.float16
+    assert {args[-2] for name, *args in library.calls if "Gemm" in name} == ({68} if by_library else set())
 
 
 def test_random_shapes(library):
@@ -238,7 +273,7 @@ def test_tf32_only_if_asked_for(library, monkeypatch):
 
 def test_stream_then_workspace_and_only_when_the_stream_changes():
     library = FakeLibrary()
-    cublas = gemm.Cublas(library, allocate, gemm.WORKSPACE_HOPPER)
+    cublas = gemm.Cublas(library, contextlib.nullcontext(), allocate, gemm.WORKSPACE_HOPPER)
     for stream in (5, 5, 6, 5):
         cublas.use_stream(stream)
     names = [(name, args[1]) for name, *args in library.calls if "SetStream" in name or "Workspace" in name]
@@ -259,7 +294,7 @@ def test_an_error_is_a_sentence(library, status, text):
 
 def test_a_stream_that_was_refused_is_set_anew():
     library = FakeLibrary()
-    cublas = gemm.Cublas(library, allocate, 4096).use_stream(5)
+    cublas = gemm.Cublas(library, contextlib.nullcontext(), allocate, 4096).use_stream(5)
     library.answer["cublasSetWorkspace_v2"] = 7
     with pytest.raises(gemm.CublasError, match="cublasSetWorkspace_v2: an argument is wrong"):
         cublas.use_stream(6)
@@ -291,39 +326,112 @@ def test_numpy_and_what_cublas_cannot_do_go_the_old_way(library, monkeypatch):
     np.testing.assert_array_equal(gemm.product(a.astype("f")[None], b.astype("f")[None]), (a @ b)[None])
 
 
-def cupy(device=0, current=0):
-    """As much of CuPy as the choice of the handle asks for."""
-    stream = types.SimpleNamespace(ptr=9)
-    return types.SimpleNamespace(
-        __name__="cupy",
-        cuda=types.SimpleNamespace(
-            runtime=types.SimpleNamespace(getDevice=lambda: current), alloc=allocate,
-            Device=lambda n: types.SimpleNamespace(compute_capability="90"), get_current_stream=lambda: stream,
-        ),
-    ), types.SimpleNamespace(data=types.SimpleNamespace(device_id=device))  # fmt: skip
+class Cupy:
+    """As much of CuPy as the choice of the library and the handle asks for: two devices, one of which is current."""
+
+    __name__ = "cupy"
+
+    def __init__(self, monkeypatch, version=13010):
+        self.current, self.empty, self.cuda = 0, np.empty, self
+        self.runtime = types.SimpleNamespace(getDevice=lambda: self.current, runtimeGetVersion=lambda: version)
+        monkeypatch.setitem(sys.modules, "cupy", self)
+        monkeypatch.setattr(gemm, "_local", threading.local())
+
+    alloc = staticmethod(allocate)
+
+    def get_current_stream(self):
+        return types.SimpleNamespace(ptr=9)
+
+    def Device(self, number):
+        @contextlib.contextmanager
+        def device():
+            self.current, before = number, self.current
+            yield
+            self.current = before
+
+        context = device()
+        context.compute_capability = "90"
+        return context
 
 
-def test_one_handle_for_each_device(monkeypatch):
-    library = FakeLibrary()
+def test_one_handle_for_each_device_and_thread(monkeypatch):
+    library, cupy = FakeLibrary(), Cupy(monkeypatch)
     monkeypatch.setattr(gemm, "_library", lambda: (library, ""))
-    monkeypatch.setattr(gemm, "_local", types.SimpleNamespace())
-    first, again = gemm._current(*cupy()), gemm._current(*cupy())
-    assert first is again is not gemm._current(*cupy(1, 1))
-    assert gemm._current(*cupy(1, 0)) is None  # an array of another device than the current one
-    assert [args[-1] for name, *args in library.calls if "Workspace" in name] == [32 << 20] * 2
+    first = gemm.handle(cupy)
+    assert gemm.handle(cupy) is first
+    cupy.current = 1
+    assert gemm.handle(cupy) is not first
+    workspaces = [args[-1] for name, *args in library.calls if "Workspace" in name]
+    assert workspaces == [32 << 20] * 2
+
+
+def test_the_handle_of_a_thread_that_has_ended_is_destroyed_on_its_device(monkeypatch):
+    library, cupy = FakeLibrary(), Cupy(monkeypatch)
+    monkeypatch.setattr(gemm, "_library", lambda: (library, ""))
+    devices, held = [], []
+    destroy = library.cublasDestroy_v2
+    library.cublasDestroy_v2 = lambda handle: devices.append(cupy.current) or destroy(handle)
+
+    def work():
+        cupy.current = 1
+        held.append(gemm.handle(cupy))
+        cupy.current = 0
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert gemm.handle(cupy) is not held[0] and not devices  # a graph may hold it, and so its workspace
+    del held[:], thread
+    gc.collect()
+    assert devices == [1]
+
+
+def test_a_product_runs_on_the_device_of_its_arrays(monkeypatch):
+    library, cupy = FakeLibrary(), Cupy(monkeypatch)
+    used = []
+    monkeypatch.setattr(gemm, "_library", lambda: (library, ""))
+    monkeypatch.setattr(gemm, "array_module", lambda x: cupy)
+    monkeypatch.setattr(cupy, "empty", lambda *args: used.append(cupy.current) or np.empty(*args))
+
+    class Array(np.ndarray):
+        data = types.SimpleNamespace(device_id=1)
+
+    a = np.ones((2, 2), "f").view(Array)
+    monkeypatch.setattr(gemm, "address", lambda x: used.append(cupy.current) or x.ctypes.data)
+    np.testing.assert_array_equal(gemm.product(a, a), 2)
+    assert used == [1] * 4 and cupy.current == 0
 
 
 def test_the_switch(monkeypatch):
     monkeypatch.setattr(gemm, "enabled", False)
     assert "MINIGAN_CUBLAS=0" in gemm.unavailable_reason()
-    assert gemm._current(*cupy()) is None
+    assert gemm.handle(Cupy(monkeypatch)) is None
 
 
-def test_no_library(monkeypatch):
-    monkeypatch.setattr(gemm.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(f"{name}: not there")))
+@pytest.fixture
+def fresh():
     gemm._library.cache_clear()
-    try:
-        reason = gemm.unavailable_reason()
-    finally:
-        gemm._library.cache_clear()
-    assert "cuBLAS was not found (libcublas.so: not there); install minigan[cuda12]" in reason
+    yield
+    gemm._library.cache_clear()
+
+
+@pytest.mark.parametrize("version, major", [(12090, 12), (13020, 13)])
+def test_the_library_of_the_cuda_that_cupy_runs(monkeypatch, tmp_path, fresh, version, major):
+    """Packages for both are there, as PyTorch's and CuPy's may be."""
+    for folder, name in (("cublas", "libcublas.so.12"), ("cu13", "libcublas.so.13")):
+        (tmp_path / folder / "lib").mkdir(parents=True)
+        (tmp_path / folder / "lib" / name).touch()
+    Cupy(monkeypatch, version)
+    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(gemm.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(gemm.ctypes, "CDLL", lambda path: path)
+    path, reason = gemm._library()
+    assert path.endswith(f"lib/libcublas.so.{major}") and reason == ""
+
+
+def test_no_library(monkeypatch, fresh):
+    Cupy(monkeypatch, 12090)
+    monkeypatch.setattr(gemm.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(gemm.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(f"{name}: not there")))
+    reason = gemm.unavailable_reason()
+    assert reason == "cuBLAS for CuPy's CUDA 12 was not found (libcublas.so.12: not there); install minigan[cuda12]"

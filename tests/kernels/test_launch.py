@@ -1,21 +1,22 @@
 """The launcher: what it refuses, in which words, and that nothing is launched then."""
 
+import contextlib
 import types
 
 import numpy as np
 import pytest
-from emulated import emulated, floats, needs_compiler
+from emulated import emulated, floats, needs_compiler, needs_emulator
 
 import minigan
 from minigan.kernels import batch_norm, fused_batch_norm, im2col, launch
-from minigan.kernels.emulator import CompileError
+from minigan.kernels.emulator import CompileError, check
 
 WINDOWS = im2col.Windows((3, 3), (2, 2), (1, 1), (1, 1), (5, 5), (3, 3))
 SIZES = (0, 2, 5, 5, 3, 3, 1, 1)
 
 
 def kernel():
-    return im2col._window_kernel("im2col", ("col",), "float", WINDOWS)
+    return im2col._window_kernel("im2col", ("col",), np.dtype(np.float32), WINDOWS)
 
 
 def arguments():
@@ -106,10 +107,26 @@ def gpu(failing=False):
                 raise CompileException("im2col.cu(7): error: expected a ';'")
 
         def get_function(self, name):
-            return lambda *args, **kwargs: calls.append((name, args, kwargs))
+            built_for = current[-1]
 
-    runtime = types.SimpleNamespace(runtimeGetVersion=lambda: 13010, driverGetVersion=lambda: 12080)
-    cuda = types.SimpleNamespace(compiler=types.SimpleNamespace(CompileException=CompileException), runtime=runtime)
+            def function(*args, **kwargs):
+                assert current[-1] == built_for  # as on a GPU, where another device does not know it
+                calls.append((name, args, kwargs))
+
+            return function
+
+    @contextlib.contextmanager
+    def device(number):
+        current.append(number)
+        yield
+        current.pop()
+
+    current = [0]
+    runtime = types.SimpleNamespace(
+        runtimeGetVersion=lambda: 13010, driverGetVersion=lambda: 12080, getDevice=lambda: current[-1]
+    )
+    compiler = types.SimpleNamespace(CompileException=CompileException)
+    cuda = types.SimpleNamespace(compiler=compiler, runtime=runtime, Device=device)
     return types.SimpleNamespace(__name__="cupy", __version__="14.2", RawModule=RawModule, cuda=cuda), calls
 
 
@@ -132,6 +149,9 @@ def test_cupy_gets_numbers_of_the_declared_types_and_compiles_once(monkeypatch):
     grid, block, given = runs[0][1]
     assert (grid, block) == ((1, 4), (256,)) and runs[0][2] == {"shared_mem": 0}
     assert [type(a) for a in given[2:]] == [np.int32] * 8 + [np.int64] * 2
+    other = [GpuArray(a, device=1) if isinstance(a, np.ndarray) else a for a in arguments()]
+    launch.launch(fresh, (1, 4), (256,), other)  # built and run on the arrays' device, which is not the current one
+    assert len(calls) == 5 and cupy.cuda.runtime.getDevice() == 0
     args[1] = GpuArray(args[1].array, device=1)
     with pytest.raises(ValueError, match="col is on GPU 1, another argument on GPU 0"):
         launch.launch(fresh, (1, 4), (256,), args)
@@ -152,7 +172,8 @@ def test_a_kernel_that_does_not_compile_for_cupy_says_where(monkeypatch):
     monkeypatch.setattr(launch, "array_module", lambda x: cupy)
     args = [GpuArray(a) if isinstance(a, np.ndarray) else a for a in arguments()]
     fresh = launch.Kernel("im2col.cu", "im2col", (), True, {"REAL": "float"})
-    with pytest.raises(CompileError, match=r"im2col.cu: im2col with REAL=float does not compile.*\(7\): error"):
+    wanted = r"im2col.cu: im2col with REAL=float does not compile for device 0: im2col.cu line 7: expected a ';'\n"
+    with pytest.raises(CompileError, match=wanted):
         launch.launch(fresh, (1, 4), (256,), args)
 
 
@@ -178,6 +199,20 @@ def test_one_switch_turns_the_kernels_off():
         im2col.columns(x, im2col.Images(0, 2, WINDOWS))
     assert not launches and abs(y.get().mean() - 1) < 1e-6
     assert launch.available_for(x) and not launch.available_for(emulated(floats(2).astype(np.float16)))
+
+
+@needs_emulator
+def test_kernels_are_checked_where_they_are_turned_off(tmp_path):
+    harness = tmp_path / "harness.py"
+    harness.write_text(
+        "import numpy as np\nfrom minigan.kernels import im2col\nfrom minigan.kernels.emulator import arrays\n"
+        "def launches():\n    w = im2col.Windows((1,), (1,), (0,), (1,), (4,), (4,))\n"
+        "    im2col.columns(arrays.asarray(np.ones((1, 1, 4), 'f')), im2col.Images(0, 1, w))\n"
+    )
+    with launch.turned_off():
+        checked = check(launch.FOLDER / "im2col.cu", harness)
+        assert not launch.available_for(emulated(floats(1)))
+    assert not checked.faults and {entry for entry, _ in checked.accesses} == {"im2col"}
 
 
 @needs_compiler
