@@ -30,6 +30,7 @@ from minigan.backends import cuda
 from minigan.configuration import config
 from minigan.kernels import gemm
 
+MOST_GRAPHS = 8  #: of one step; each holds the memory of a whole step, and the one not used for longest goes first
 WARM_UP = 2  #: calls before the capture: compilation, cuBLAS's beginnings, states of optimizers
 _LIBRARY = [Path(__file__).parent, Path(gemm.__file__).parent]
 _CURE = (
@@ -121,13 +122,14 @@ class _CupyGraph:
         if reason := gemm.unavailable_reason():
             raise CaptureError(f"cuda_graph: CuPy's own matrix products cannot be captured, and {reason}")
         self.xp = xp
-        self.tape = _Tape(self)
+        self.tape: Any = _Tape(self)
         device = int(xp.cuda.Device().id)
         if device not in _thread.streams:
             _thread.streams[device] = xp.cuda.Stream(non_blocking=True)
         self._stream = _thread.streams[device]
         self._pool = xp.cuda.MemoryPool()
         self._graph: Any = None
+        self._cublas: Any = None  #: whose workspace the graph writes to
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -150,6 +152,7 @@ class _CupyGraph:
         gc.disable()  # a collection could free memory, or destroy an event, in the middle
         try:
             with self._aside(), self.tape.capturing():
+                self._cublas = gemm.handle(self.xp)
                 self._stream.begin_capture()
                 try:
                     result = step()
@@ -169,6 +172,12 @@ class _CupyGraph:
         self.tape.run()
         self._graph.launch()
 
+    def close(self) -> None:
+        """Destroy the graph once it has run, and give its memory back."""
+        self.xp.cuda.Device().synchronize()
+        self.tape = self._graph = self._cublas = None
+        self._pool.free_all_blocks()
+
     def at_capture(self, action: Callable[[], Any]) -> None:
         """Nothing is computed while a graph is captured; the action comes before the first launch."""
 
@@ -181,7 +190,7 @@ class _EmulatedGraph:
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
-        self.tape = _Tape(self)
+        self.tape: Any = _Tape(self)
         self._recorded: list[Any] = []
 
     def warm_up(self, step: Callable[[], Any], number: int) -> Any:
@@ -206,6 +215,10 @@ class _EmulatedGraph:
                 )
         for target, source in zip(_arrays(result), _arrays(again), strict=True):
             copyto(target, source)
+
+    def close(self) -> None:
+        """Forget what was recorded."""
+        self.tape, self._recorded = None, []
 
     def at_capture(self, action: Callable[[], Any]) -> None:
         with self.xp.recording(pause=True):
@@ -238,13 +251,19 @@ class _Plan:
             self.graph.launch(lambda: step(*self.args), self.result)
         return self.result
 
+    def close(self) -> None:
+        """Give the memory back at once; not that of results which somebody holds."""
+        self.args, self.result = (), None
+        self.graph.close()
+
 
 class CapturedStep:
     """``step`` as one launch.
 
     The first calls (`WARM_UP`) run as usual, the next one is captured, those after it are replays. For arguments of
-    other shapes or dtypes, other numbers, another `config.train` and the like it does all that anew, and keeps both.
-    What the step returns, arrays or Variables in lists and dicts, is overwritten by the next call.
+    other shapes or dtypes, other numbers, another `config.train` and the like it does all that anew, and keeps both,
+    but not more than `MOST_GRAPHS`. What the step returns, arrays or Variables in lists and dicts, is overwritten by
+    the next call.
 
     Args:
         step: takes arrays (on the GPU, or to be sent there) and numbers; all else that it needs it finds for itself, in
@@ -271,14 +290,21 @@ class CapturedStep:
                 )
         modes = config.train, config.enable_backprop, config.debug, str(config.dtype), config.tf32
         key = (device, modes, *((x.shape, x.dtype.str) if is_array(x) else x for x in args))
-        plan = self._plans.get(key)
         with device:
-            if plan is None or plan.calls > self.warm_up and not plan.graph.tape.fits():
-                plan = self._plans[key] = _Plan(device, args)
+            plan = self._plans.pop(key, None)
+            if plan is not None and plan.calls > self.warm_up and not plan.graph.tape.fits():
+                plan.close()
+                plan = None
+            if plan is None:
+                while len(self._plans) >= MOST_GRAPHS:
+                    self._plans.pop(next(iter(self._plans))).close()
+                plan = _Plan(device, args)
             try:
-                return plan(self.step, args, self.warm_up)
+                result = plan(self.step, args, self.warm_up)
+                self._plans[key] = plan  # the newest last
+                return result
             except BaseException as error:
-                del self._plans[key]
+                plan.graph.tape = None  # without this circle the memory is free as soon as nobody looks at the error
                 capturing = plan.calls == self.warm_up + 1 and isinstance(error, RuntimeError)
                 if isinstance(error, CaptureError) or not (capturing or isinstance(error, _refusals(device.xp))):
                     raise

@@ -4,6 +4,7 @@ said with the line."""
 import contextlib
 import gc
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -368,9 +369,11 @@ class FakeGPU(minigan.backend.Device):
         self.xp = types.SimpleNamespace(
             __name__="cupy", empty=np.empty,
             cuda=types.SimpleNamespace(
-                Device=lambda: types.SimpleNamespace(id=0),
+                Device=lambda: types.SimpleNamespace(id=0, synchronize=lambda: self.asked.append("synchronize")),
                 Stream=lambda non_blocking: FakeStream(self, f"non_blocking={non_blocking}"),
-                MemoryPool=lambda: types.SimpleNamespace(malloc="private"), get_current_stream=lambda: self.current,
+                MemoryPool=lambda: types.SimpleNamespace(
+                    malloc="private", free_all_blocks=lambda: self.asked.append("free")
+                ), get_current_stream=lambda: self.current,
                 using_allocator=lambda malloc: contextlib.nullcontext(self.asked.append(f"memory {malloc}")),
             ),
         )  # fmt: skip
@@ -406,9 +409,14 @@ class FakeStream:
         self.gpu.current = self.before
 
 
+class FakeHandle:
+    """That of cuBLAS, whose workspace must live as long as the graph."""
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     monkeypatch.setattr(cuda_graph.gemm, "unavailable_reason", lambda: "")
+    monkeypatch.setattr(cuda_graph.gemm, "handle", lambda xp: FakeHandle())
     monkeypatch.setattr(cuda_graph._thread, "streams", {})
     return FakeGPU()
 
@@ -455,6 +463,32 @@ def test_a_capture_that_fails_on_a_gpu(gpu):
     assert times == [2] and not cuda_graph.is_capturing() and not captured._plans
     gpu.asked.clear()
     captured(np.zeros(2))  # begins anew
+
+
+def test_only_so_many_graphs_are_kept_and_the_memory_of_others_is_given_back(gpu, monkeypatch):
+    monkeypatch.setattr(cuda_graph, "MOST_GRAPHS", 2)
+    captured = cuda_graph.capture(lambda x: x + 1, gpu)
+
+    def run(size):
+        for _ in range(4):
+            captured(np.zeros(size))
+        return weakref.ref(captured._plans[[*captured._plans][-1]].graph)
+
+    gc.disable()  # nothing is left for it
+    try:
+        first, second = run(1), run(2)
+        handle = weakref.ref(first()._cublas)
+        run(1), gpu.asked.clear(), run(3)
+        assert gpu.asked[:2] == ["synchronize", "free"] and len(captured._plans) == 2
+        assert first() and handle() and second() is None  # that of size 1 was used after that of size 2
+        run(2)
+        assert first() is None is handle()
+        captured.step = lambda x: cuda_graph.host(lambda: None, fits=lambda: x.size > 9) or x  # captured anew each time
+        third = run(4)
+        captured(np.zeros(4)), captured(np.zeros(4)), captured(np.zeros(4))
+        assert third() is None
+    finally:
+        gc.enable()
 
 
 def test_other_errors_of_a_step_stay_what_they_are(gpu):
