@@ -152,3 +152,14 @@ def test_why_there_is_no_gpu(answer, text, monkeypatch):
             backend.get_device("@cupy:0")
     finally:
         cuda._gpu_state.cache_clear()
+
+
+def test_memory_that_is_left(monkeypatch):
+    asked = []
+    runtime = types.SimpleNamespace(memGetInfo=lambda: (2**28, 8 * 2**30))
+    pool = types.SimpleNamespace(free_all_blocks=lambda: asked.append("free"))
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime), get_default_memory_pool=lambda: pool)
+    monkeypatch.setattr(cuda, "_gpu_state", lambda: (cupy, ""))
+    assert cuda.memory_left() == "0.2 of the GPU's 8.0 GB are free" and asked == ["free"]
+    monkeypatch.setattr(cuda, "_gpu_state", lambda: (None, "CuPy is not installed"))
+    assert cuda.memory_left() == ""

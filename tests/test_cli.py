@@ -22,6 +22,8 @@ from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import draw
 from minigan.cli.watch import Stop
 from minigan.gans import ARCHITECTURES, GANUpdater
+from minigan.kernels.gemm import CublasError
+from minigan.kernels.source import CompileError
 from minigan.reporter import report
 
 TINY = "--width 4 --z-dim 5 --batch-size 8 --sample-every 2 --snapshot-every 3 --log-every 2".split()
@@ -448,6 +450,12 @@ def test_more_samples_than_the_memory_holds(run, tmp_path, monkeypatch):
     monkeypatch.setattr(numpy, "empty", full)
     assert "--n" in sentence(call("sample", run, "--n", 10**9, "--out", tmp_path / "s.npz", code=1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [CompileError("k.cu line 7: expected a ';'"), CublasError("cublasCreate_v2: no")])
+def test_a_gpu_that_cannot_draw_says_why(run, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(sys.modules["minigan.cli.sample"], "draw", lambda *args: (_ for _ in ()).throw(error))
+    assert sentence(call("sample", run, "--out", tmp_path / "s.npz", code=1)) == f"Error: {error}"
 
 
 def test_samples_are_those_of_the_averaged_generator(run):

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from minigan._version import __version__
+from minigan.backends.cuda import memory_left
 from minigan.cli.data import data
 from minigan.cli.info import info
 from minigan.cli.kernels import kernels
@@ -21,6 +22,8 @@ from minigan.cli.run_folder import RunError, explained
 from minigan.cli.sample import sample
 from minigan.cli.train import train
 from minigan.dataset.errors import DataError
+from minigan.kernels.gemm import CublasError
+from minigan.kernels.source import CompileError
 
 
 class _Sentences(click.Group):
@@ -29,11 +32,11 @@ class _Sentences(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (DataError, RunError) as error:
+        except (DataError, RunError, CompileError, CublasError) as error:
             raise click.ClickException(str(error)) from error
         except MemoryError as error:
-            less = "ask for less: a smaller --batch-size, --width or --n"
-            raise click.ClickException(f"out of memory ({error}); {less}") from error
+            cure = "; ".join(filter(None, (memory_left(), "ask for less: a smaller --batch-size, --width or --n")))
+            raise click.ClickException(f"out of memory ({error}); {cure}") from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
