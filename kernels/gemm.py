@@ -271,13 +271,12 @@ def _library() -> tuple[Any, str]:
     """cuBLAS of the CUDA that CuPy runs, and an empty string; or None and the reason."""
     major = importlib.import_module("cupy").cuda.runtime.runtimeGetVersion() // 1000
     name = f"libcublas.so.{major}"
+    with suppress(Exception):  # there may be no pathfinder; what it loads is what CuPy does, or of another CUDA
+        importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublas")
     spec = importlib.util.find_spec("nvidia")  # NVIDIA's packages; those of another CUDA may be there, too, for PyTorch
     folders = spec.submodule_search_locations or () if spec else ()
     places = [str(path) for folder in folders for path in Path(folder).glob(f"*/lib/{name}")]
-    if not places:
-        with suppress(Exception):  # no pathfinder, or it found none; it knows conda, and loads what CuPy would
-            importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublas")
-    for place in [*places, name]:
+    for place in [name, *places]:  # the name alone is what is loaded already, else the system's
         try:
             return ctypes.CDLL(place), ""
         except OSError as error:

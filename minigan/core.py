@@ -18,6 +18,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy
@@ -27,6 +28,7 @@ from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_dev
 from minigan.configuration import config, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.kernels import gemm
+from minigan.kernels.launch import on_device_of
 from minigan.utils import type_check
 from minigan.utils.type_check import InvalidType
 
@@ -772,7 +774,11 @@ class FunctionNode:
         hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
         for hook in hooks:
             hook.forward_preprocess(self, arrays)
-        outputs = self.forward(arrays)
+        if not arrays or type(arrays[0]) is numpy.ndarray:
+            outputs = self.forward(arrays)
+        else:
+            with _device_of(arrays[0]):
+                outputs = self.forward(arrays)
         for hook in hooks:
             hook.forward_postprocess(self, arrays)
         if type(outputs) is not tuple:
@@ -969,6 +975,11 @@ class FunctionNode:
                 )
 
 
+def _device_of(x: Any) -> AbstractContextManager[Any]:
+    """A block in which the GPU of the array x is the current one, where new arrays are made."""
+    return on_device_of(get_array_module(x), x)
+
+
 def _without_axes(y: numpy.generic, dtype: numpy.dtype) -> numpy.ndarray:
     """Return the array without axes for which NumPy gives a number; NumPy 1 also widened it to float64."""
     widened = numpy.__version__.startswith("1.") and dtype.kind == "f" == y.dtype.kind
@@ -1054,7 +1065,8 @@ def _first_gradient(variable: Variable) -> Variable:
                 f"backward: starting from shape {variable.shape} is deprecated; make it a number by F.squeeze, "
                 "or set its grad", DeprecationWarning, 3,
             )  # fmt: skip
-        gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
+        with _device_of(variable._array):
+            gradient = Variable(variable.xp.ones_like(variable._array), requires_grad=False)
     return gradient
 
 
@@ -1168,7 +1180,8 @@ def grad(
         start: dict[VariableNode, Variable] = {}
         for i, y in enumerate(outputs):
             gy = None if grad_outputs is None else grad_outputs[i]
-            gradient = Variable(y.xp.ones_like(y._array), requires_grad=False) if gy is None else as_variable(gy)
+            with _device_of(y._array):
+                gradient = Variable(y.xp.ones_like(y._array), requires_grad=False) if gy is None else as_variable(gy)
             if gradient.shape != y.shape:
                 raise ValueError(f"grad: grad_outputs[{i}] has shape {gradient.shape}, but outputs[{i}] has {y.shape}")
             if loss_scale is not None:

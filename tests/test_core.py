@@ -1,8 +1,10 @@
 """The core: graphs, gradients of any order, what is kept and what is freed."""
 
+import contextlib
 import copy
 import gc
 import pickle
+import types
 import weakref
 
 import numpy as np
@@ -858,3 +860,40 @@ def test_a_leaf_remembers_the_loss_scale_of_its_gradient():
     assert (x._loss_scale, y._loss_scale, x.grad.tolist()) == (4.0, None, [8.0] * 3)  # as Chainer 7.8.1
     core.sum(x * 2).backward()
     assert x._loss_scale is None
+
+
+def test_functions_run_on_the_device_of_their_arrays(monkeypatch):
+    """Of two pretended GPUs number 0 is current, and the arrays lie on number 1."""
+    current, used = [0], []
+
+    class Array(np.ndarray):
+        data = types.SimpleNamespace(device_id=1)
+
+    @contextlib.contextmanager
+    def device(number):
+        current.append(number)
+        yield
+        current.pop()
+
+    def ones_like(x):
+        used.append(current[-1])
+        return np.ones_like(x)
+
+    runtime = types.SimpleNamespace(getDevice=lambda: current[-1])
+    cupy = types.SimpleNamespace(__name__="cupy", cuda=types.SimpleNamespace(Device=device, runtime=runtime))
+    cupy.ones_like = ones_like
+    monkeypatch.setattr(core, "get_array_module", lambda *arrays: cupy)
+
+    class Twice(FunctionNode):
+        def forward(self, inputs):
+            used.append(current[-1])
+            return (inputs[0] * 2,)
+
+        def backward(self, indexes, grad_outputs):
+            return Twice().apply(grad_outputs)
+
+    x = Variable(np.ones(()).view(Array))
+    y = Twice().apply((x,))[0]
+    y.backward()
+    assert x.grad.tolist() == 2 and grad([y], [x])[0].array.tolist() == 2
+    assert used == [1] * 5 and current == [0]

@@ -416,17 +416,25 @@ def fresh():
 
 
 @pytest.mark.parametrize("version, major", [(12090, 12), (13020, 13)])
-def test_the_library_of_the_cuda_that_cupy_runs(monkeypatch, tmp_path, fresh, version, major):
+@pytest.mark.parametrize("loaded", [True, False])
+def test_the_library_of_the_cuda_that_cupy_runs(monkeypatch, tmp_path, fresh, version, major, loaded):
     """Packages for both are there, as PyTorch's and CuPy's may be."""
     for folder, name in (("cublas", "libcublas.so.12"), ("cu13", "libcublas.so.13")):
         (tmp_path / folder / "lib").mkdir(parents=True)
         (tmp_path / folder / "lib" / name).touch()
+
+    def load(path):
+        if not loaded and "/" not in path:
+            raise OSError("not there")
+        return path
+
     Cupy(monkeypatch, version)
     spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(gemm.importlib.util, "find_spec", lambda name: spec)
-    monkeypatch.setattr(gemm.ctypes, "CDLL", lambda path: path)
+    monkeypatch.setattr(gemm.ctypes, "CDLL", load)
     path, reason = gemm._library()
-    assert path.endswith(f"lib/libcublas.so.{major}") and reason == ""
+    name = f"libcublas.so.{major}"
+    assert reason == "" and (path == name if loaded else path.endswith(f"/lib/{name}"))
 
 
 def test_no_library(monkeypatch, fresh):
