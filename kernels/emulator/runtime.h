@@ -5,20 +5,18 @@
 
 namespace emu {
 struct Fiber;
-const int MOST_CALLS = 8;            // of functions within functions, that are told apart
 enum State { FRESH, READY, AT_BARRIER, AT_COLLECTIVE, DONE };
 struct Past {                        // what the checker knows of a thread
     uint16_t barriers, fences;       // passed so far
     uint16_t syncs[32];              // how many __syncwarp of each lane lie before this thread's next access
     unsigned accesses;               // so far
-    int depth;
-    uint32_t calls[MOST_CALLS];      // where the functions were called that it is in; zeros in fast mode
 };
 struct Thread {
     State state;
     int number;                      // in its block
     uint3 index;
     int line;                        // of the barrier or collective at which it waits
+    uint32_t site;                   // in check mode, where functions are inlined: which of them
     bool predicate;
     uint64_t result;                 // of the barrier or collective
     Fiber* fiber;
@@ -44,6 +42,7 @@ inline void report(const char* kind, Place here, const char* note = nullptr, Pla
     report({kind, note, nullptr, NOWHERE, 0, 0, 1, here, other});
 }
 [[noreturn]] void stop();             // ends the launch: no further thread runs
+uint32_t site_of(void* return_address);
 bool on_stack(const Thread&, const char*);
 void checker_shared(char* begin, size_t bytes, int unit, const char* name);
 void checker_block_ends();

@@ -113,12 +113,10 @@ static void start_threads()
     if (!_setjmp(main_fiber.context)) setcontext(&fresh);
 }
 
-static void wait(State state, int line)
+static void wait(State state)
 {
-    Thread& t = *running;
-    t.state = state;
-    t.line = line;
-    switch_to(*t.fiber, main_fiber);
+    running->state = state;
+    switch_to(*running->fiber, main_fiber);
 }
 
 void stop()
@@ -137,10 +135,14 @@ bool on_stack(const Thread& t, const char* p) { return p >= t.fiber->stack && p 
 
 // ---- barriers and collectives ----
 
+// Where the kernel calls the function of device.h that is running; only in check mode it is one call in the code.
+#define SITE (checking ? site_of(__builtin_return_address(1)) : 0)
+
 int block_barrier(bool predicate, int line)
 {
     running->predicate = predicate;
-    wait(AT_BARRIER, line);
+    running->line = line, running->site = SITE;
+    wait(AT_BARRIER);
     running->past.barriers++;
     return int(running->result);
 }
@@ -173,15 +175,9 @@ static void join(unsigned mask, Thread* warp)
 
 static Place waiting(const Thread& t) { return {0, t.line, block_number, t.number}; }
 
-// Whether two threads wait in the same line, to which the same calls have led; in fast mode only lines are known.
-static bool together(const Thread& a, const Thread& b)
-{
-    return a.line == b.line && !memcmp(a.past.calls, b.past.calls, sizeof a.past.calls);
-}
-
 static void report_diverged(const char* kind, const Thread& a, const Thread& b)
 {
-    report(kind, waiting(a), a.line == b.line ? "of a function that was called in different lines" : nullptr, waiting(b));
+    report(kind, waiting(a), a.line == b.line ? "the line is reached by different ways" : nullptr, waiting(b));
 }
 
 static void complete(const Collection& c, Thread* warp)
@@ -214,8 +210,8 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
     auto c = std::find_if(open.begin(), open.end(), awaits_me);
     if (c == open.end()) c = open.insert(c, Collection{mask, 1u << lane, kind, width, {}, {}});
     const Thread& came_first = threads[first + __builtin_ctz(c->arrived)];
-    running->line = line;
-    if (c->kind != kind || !together(came_first, *running)) {
+    running->line = line, running->site = SITE;
+    if (c->kind != kind || came_first.line != line || came_first.site != running->site) {
         report_diverged("divergent warp", *running, came_first);
         stop();
     }
@@ -227,7 +223,7 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, int arg
         open.erase(c);
         complete(whole, &threads[first]);
     } else {
-        wait(AT_COLLECTIVE, line);
+        wait(AT_COLLECTIVE);
     }
     return running->result;
 }
@@ -275,7 +271,7 @@ static bool open_barrier()
         if (t.state != AT_BARRIER) continue;
         holding += t.predicate;
         if (!at) at = &t;
-        else if (!together(*at, t)) other = &t;
+        else if (t.line != at->line || t.site != at->site) other = &t;
     }
     for (size_t warp = 0; warp < collections.size(); ++warp)
         for (const Collection& c : collections[warp]) {

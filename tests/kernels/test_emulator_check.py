@@ -101,7 +101,7 @@ def test_a_changed_copy_of_our_kernel_is_checked_by_our_harness(tmp_path):
     own = Path(kernels.__file__).with_name("batch_norm.cu")
     for name, before, after, fault in [
         ("race", "    __syncthreads();\n    if (warp == 0", "    if (warp == 0", "uninitialised read"),
-        ("wrong", "scale * (g - base - d * tilt)", "scale * (g - base)", "wrong result after launch 5, bn_backward"),
+        ("wrong", "scale * (g - base - d * tilt)", "scale * (g - base)", "wrong result after launch"),
     ]:
         (tmp_path / name).mkdir()
         (tmp_path / name / own.name).write_text(own.read_text().replace(before, after))

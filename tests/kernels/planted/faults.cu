@@ -24,6 +24,13 @@ extern "C" __global__ void half_past(const float* x, float* y, int n)
     if (INDEX == n / 2) ((float2*)y)[INDEX] = {x[0], 1};  // out-of-bounds write
 }
 
+struct Pair { float a, b; };
+__device__ float sum(Pair p) { return p.a + p.b; }
+extern "C" __global__ void hands_over_what_is_not_there(const float* x, float* y, int n)
+{
+    if (INDEX <= n / 2) y[INDEX] = sum(((const Pair*)x)[INDEX]);  // out-of-bounds read
+}
+
 extern "C" __global__ void follows_null(const float* x, float* y, int n)
 {
     const float* none = n > 0 ? nullptr : x;
@@ -266,13 +273,4 @@ extern "C" __global__ void asserts(const float* x, float* y, int n)
 extern "C" __global__ void spins(const float* x, float* y, int n)
 {
     while (*(volatile const float*)x < n) {}  // endless loop
-}
-
-__device__ float falls(const float* x, int n)
-{
-    return n < 0 ? 0 : x[0] + falls(x, n + 1);  // stack overflow
-}
-extern "C" __global__ void recurses(const float* x, float* y, int n)
-{
-    if (INDEX < n) y[INDEX] = falls(x, n);
 }
