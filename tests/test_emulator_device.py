@@ -42,7 +42,7 @@ def test_losses_and_gradients(arch):
     with emulation() as launches:
         found = losses_and_gradients(arch, "@emulator")
     entries = {launch.kernel.entry for launch in launches}
-    assert "leaky_relu_grad" in entries and ({"im2col", "col2im", "bn_backward"} <= entries) == (arch == "small")
+    assert "bias_activation_grad" in entries and ({"im2col", "col2im", "bn_backward"} <= entries) == (arch == "small")
     assert found.keys() == want.keys() and len(found) > 10
     for name, value in want.items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5 * max(abs(value).max(), 1e-3), err_msg=name)

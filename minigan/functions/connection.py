@@ -3,7 +3,8 @@
 `linear` is a matrix product, `embed_id` picks rows of a matrix. `convolution_nd` slides a small matrix product over
 images of any number of axes, `deconvolution_nd` is its transpose, and with the gradient of the weight they form a
 closed triangle: the derivative of each is made of the other two, so three nodes serve every order of differentiation.
-The arithmetic itself is in `minigan.kernels.convolution`.
+The arithmetic itself is in `minigan.kernels.convolution`. An `activation` behind them is part of the node on a GPU,
+where one kernel does it together with the bias.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 
 from minigan.backend import get_array_module
 from minigan.configuration import config
-from minigan.core import FunctionNode, Variable, as_variable, cast, reshape, sum, transpose
+from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, cast, reshape, sum, transpose
+from minigan.functions.activation import LeakyReLUGrad, TanhGrad, leaky_relu, relu, tanh
+from minigan.kernels import bias_activation
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 from minigan.kernels.im2col import get_conv_outsize, get_deconv_outsize
 from minigan.kernels.parallel import product
@@ -29,6 +32,10 @@ __all__ = [
     "deconvolution_2d", "deconvolution_3d", "deconvolution_nd", "embed_id", "linear",
 ]  # fmt: skip
 
+_ACTIVATIONS: dict[str, Callable[[Any, float], Variable]] = {
+    "relu": lambda x, slope: relu(x), "leaky_relu": leaky_relu, "tanh": lambda x, slope: tanh(x),
+}  # fmt: skip
+
 
 class _Weighted(FunctionNode):
     """A function of x, W and perhaps b. Their floating types may differ; the result has that of x, or `dtype`."""
@@ -36,6 +43,44 @@ class _Weighted(FunctionNode):
     #: Whether the type of b must be that of x.
     one_type_with_bias = True
     dtype: Any = None
+    activation: str | None = None
+    slope = 0.0
+    #: Whether bias and activation are done together, by a kernel; otherwise the activation is another node.
+    fused = False
+
+    def and_activation(self, inputs: Sequence[Any], activation: str | None, slope: float) -> Variable:
+        """Apply the node, and the activation unless that is part of it."""
+        if activation is None:
+            return self.apply(inputs)[0]
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"{self._title()}: activation is {activation!r}; wanted None or one of {[*_ACTIVATIONS]}")
+        self.activation, self.slope = activation, 0.0 if activation == "relu" else float(slope)
+        (y,) = self.apply(inputs)
+        return y if self.fused else _ACTIVATIONS[activation](y, slope)
+
+    def _bias_of_product(self, x: Any, W: Any, b: list[Any]) -> Any:
+        """The bias that is to be added to the product; None if there is none, or it comes with the activation."""
+        self.fused = (
+            self.activation is not None and self.slope >= 0 and len(b) == 1 and bias_activation.available_for(x, W, *b)
+        )
+        return None if self.fused or not b else b[0]
+
+    def _activated(self, y: Any, b: list[Any]) -> tuple:
+        """The output: y or, behind bias and activation, in place, y."""
+        if self.fused:
+            self.retain_outputs((0,))
+            bias_activation.forward(y, b[0], str(self.activation), self.slope)
+        return (y,)
+
+    def _in_front(self, gy: Variable, with_bias: bool) -> tuple[Variable, Variable | None]:
+        """The gradient in front of the activation and, where it is found by the way, that of the bias."""
+        if not self.fused:
+            return gy, None
+        (y,) = self.get_retained_outputs()
+        if with_bias:
+            gx, gb = BiasActivationGrad(str(self.activation), self.slope).apply((y, gy))
+            return gx, gb
+        return _in_front(str(self.activation), self.slope, y, gy), None
 
     def _argument(self, index: int) -> str:
         return ("x", "W", "b")[index] if index < 3 else f"input {index}"
@@ -58,6 +103,36 @@ class _Weighted(FunctionNode):
             )
 
 
+class BiasActivationGrad(FunctionNode):
+    """(y, gy) -> (gx, gb) for y = activation(x + b), one kernel; differentiated as the plain gradients are."""
+
+    name = "gradient of bias and activation"
+    arguments = ("y", "gy")
+
+    def __init__(self, activation: str, slope: float) -> None:
+        self.activation, self.slope = activation, slope
+
+    def forward(self, inputs: tuple) -> tuple:
+        """Compute gx, and its sum over all axes but that of the channels."""
+        self.retain_inputs((0, 1))
+        return bias_activation.backward(*inputs, self.activation, self.slope)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        """gb is a sum of gx, and gx that of the activation's own gradient."""
+        y, gy = self.get_retained_inputs()
+        ggx, ggb = grad_outputs
+        if ggb is not None:
+            each = broadcast_to(reshape(ggb, (1, -1, *(1 for _ in y.shape[2:]))), y.shape)
+            ggx = each if ggx is None else ggx + each
+        of_y = ggx * gy * y * -2 if 0 in indexes and self.activation == "tanh" else None
+        return tuple(_in_front(self.activation, self.slope, y, ggx) if i else of_y for i in indexes)
+
+
+def _in_front(activation: str, slope: float, y: Variable, gy: Variable) -> Variable:
+    """The gradient in front of an activation whose output is y."""
+    return (TanhGrad().apply((y, gy)) if activation == "tanh" else LeakyReLUGrad(y.array, slope).apply((gy,)))[0]
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # linear, bilinear, embed_id
 # --------------------------------------------------------------------------------------------------------------------
@@ -72,7 +147,7 @@ class LinearFunction(_Weighted):
         self.dtype = dtype
 
     def forward(self, inputs: tuple) -> tuple:
-        """Compute y, the bias added in place; halves in float32: their sums would be rough, and no faster."""
+        """Compute y, the bias added in place; halves in float32, on a GPU only their sums: cuBLAS does so."""
         self.check(inputs)
         x, W, *b = inputs
         if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[1]:
@@ -83,33 +158,37 @@ class LinearFunction(_Weighted):
         self.check_bias(inputs, W.shape[0])
         self.retain_inputs((0, 1))
         dtype = self.dtype or x.dtype
-        if x.dtype == W.dtype == dtype != np.float16:
+        if x.dtype == W.dtype == dtype and (dtype != np.float16 or not isinstance(x, np.ndarray)):
             y = product(x, W.T)
         else:
             wide = np.result_type(x.dtype, W.dtype, np.float32)
             y = product(x.astype(wide, copy=False), W.T.astype(wide, copy=False)).astype(dtype, copy=False)
-        if b:
-            y += b[0]
-        return (y,)
+        bias = self._bias_of_product(x, W, b)
+        if bias is not None:
+            y += bias
+        return self._activated(y, b)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """gx = gy W and gW = gy^T x, which are linear functions, too; gb = the sum of gy over the batch."""
         x, W = self.get_retained_inputs()
-        (gy,) = grad_outputs
+        gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
         gradients = (
             lambda: LinearFunction(x.dtype).apply((gy, transpose(W)))[0],
             lambda: LinearFunction(W.dtype).apply((transpose(gy), transpose(x)))[0],
-            lambda: sum(gy, axis=0),
+            lambda: sum(gy, axis=0) if gb is None else gb,
         )
         return tuple(gradients[i]() for i in indexes)
 
 
-def linear(x: Any, W: Any, b: Any = None, n_batch_axes: int = 1) -> Variable:
+def linear(
+    x: Any, W: Any, b: Any = None, n_batch_axes: int = 1, *, activation: str | None = None, slope: float = 0.2
+) -> Variable:
     """Return x W^T + b.
 
     x: (N, ...), whose axes from `n_batch_axes` on are read as one of length K; W: (O, K); b: (O,) of the dtype of x, or
-    None; floating. Returns (N, O), or the first `n_batch_axes` axes of x and O, in the dtype of x. Raises `InvalidType`
-    for shapes and dtypes that do not fit, `ValueError` for an `n_batch_axes` below 1.
+    None; floating. `activation`, "relu", "leaky_relu" with that `slope` or "tanh", follows at once: on a GPU in one
+    kernel with the bias; not in Chainer. Returns (N, O), or the first `n_batch_axes` axes of x and O, in the dtype of
+    x. Raises `InvalidType` for shapes and dtypes that do not fit, `ValueError` for an `n_batch_axes` below 1.
     """
     if n_batch_axes < 1:
         raise ValueError(f"linear: n_batch_axes is {n_batch_axes}; wanted 1 or more, the number of leading batch axes")
@@ -117,7 +196,7 @@ def linear(x: Any, W: Any, b: Any = None, n_batch_axes: int = 1) -> Variable:
     batch = x.shape[:n_batch_axes]
     if x.ndim != 2 or n_batch_axes != 1:
         x = reshape(x, (math.prod(batch), math.prod(x.shape[n_batch_axes:])))
-    (y,) = LinearFunction().apply((x, W) if b is None else (x, W, b))
+    y = LinearFunction().and_activation((x, W) if b is None else (x, W, b), activation, slope)
     return y if n_batch_axes == 1 else reshape(y, (*batch, y.shape[1]))
 
 
@@ -312,16 +391,17 @@ class ConvolutionND(_Convolution):
             self.outs = tuple(get_conv_outsize(n, k, s, p, self.cover_all, d) for n, k, s, p, d in sizes)
         self._check_outs(x, W, self.outs)
         self.retain_inputs((0, 1))
-        return (convolve(x, W, *self.geometry, self.outs, b=b[0] if b else None),)
+        y = convolve(x, W, *self.geometry, self.outs, b=self._bias_of_product(x, W, b))
+        return self._activated(y, b)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """gx is the transposed convolution of gy with W, gb the sum of gy for each channel."""
         x, W = self.get_retained_inputs()
-        (gy,) = grad_outputs
+        gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
         gradients = (
             lambda: self._other(DeconvolutionND, gy, W, x.shape[2:]),
             lambda: self._other(ConvolutionNDGradW, x, gy, W.shape[2:], W.dtype),
-            lambda: self._sum(gy),
+            lambda: self._sum(gy) if gb is None else gb,
         )
         return tuple(gradients[i]() for i in indexes)
 
@@ -357,16 +437,17 @@ class DeconvolutionND(_Convolution):
                     "lengths whose convolution gives x's back"
                 )
         self.retain_inputs((0, 1))
-        return (deconvolve(x, W, *self.geometry, self.outs, b=b[0] if b else None),)
+        y = deconvolve(x, W, *self.geometry, self.outs, b=self._bias_of_product(x, W, b))
+        return self._activated(y, b)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """gx is the convolution of gy with W; for gW, gy and x change places."""
         x, W = self.get_retained_inputs()
-        (gy,) = grad_outputs
+        gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
         gradients = (
             lambda: self._other(ConvolutionND, gy, W, x.shape[2:]),
             lambda: self._other(ConvolutionNDGradW, gy, x, W.shape[2:], W.dtype),
-            lambda: self._sum(gy),
+            lambda: self._sum(gy) if gb is None else gb,
         )
         return tuple(gradients[i]() for i in indexes)
 
@@ -416,7 +497,7 @@ class Deconvolution2DFunction(NamesOfAxes, DeconvolutionND):
 
 def convolution_2d(
     x: Any, W: Any, b: Any = None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, *,
-    dilate: Any = 1, groups: int = 1,
+    dilate: Any = 1, groups: int = 1, activation: str | None = None, slope: float = 0.2,
 ) -> Variable:  # fmt: skip
     """Return y[n, o, i, j] = b[o] + sum_{c,u,v} W[o, c, u, v] x[n, c, i sy + u dy - py, j sx + v dx - px].
 
@@ -424,32 +505,33 @@ def convolution_2d(
 
     x: (N, C, H, W); W: (O, C / groups, kh, kw); b: (O,) of the dtype of x, or None; floating. `stride`, `pad`, `dilate`
     are numbers or pairs (vertical, horizontal). With `groups` the channels are split, and each group of outputs sees
-    its own group of inputs. Returns (N, O, oh, ow) of the length floor((H + 2 p - d (k - 1) - 1) / s) + 1, with ceil
-    if `cover_all`, so that every pixel is seen; in the dtype of x. Raises `InvalidType` for shapes and dtypes that do
-    not fit.
+    its own group of inputs. `activation` and `slope` as for `linear`. Returns (N, O, oh, ow) of the length
+    floor((H + 2 p - d (k - 1) - 1) / s) + 1, with ceil if `cover_all`, so that every pixel is seen; in the dtype of x.
+    Raises `InvalidType` for shapes and dtypes that do not fit.
     """
     node = Convolution2DFunction(stride, pad, cover_all, dilate=dilate, groups=groups)
-    return node.apply((x, W) if b is None else (x, W, b))[0]
+    return node.and_activation((x, W) if b is None else (x, W, b), activation, slope)
 
 
 def deconvolution_2d(
     x: Any, W: Any, b: Any = None, stride: Any = 1, pad: Any = 0, outsize: Any = None, *,
-    dilate: Any = 1, groups: int = 1,
+    dilate: Any = 1, groups: int = 1, activation: str | None = None, slope: float = 0.2,
 ) -> Variable:  # fmt: skip
     """Return the transpose of `convolution_2d`: every x[n, c, i, j] adds W[c] times itself to a window of y.
 
     x: (N, C, H, W); W: (C, O / groups, kh, kw); b: (O,) of the dtype of x, or None; floating. `stride`, `pad`,
-    `dilate`, `groups` are those of the convolution whose transpose this is. Returns (N, O, oh, ow) of the length
+    `dilate`, `groups` are those of the convolution whose transpose this is; `activation` and `slope` as for `linear`.
+    Returns (N, O, oh, ow) of the length
     s (H - 1) + d (k - 1) + 1 - 2 p, or of `outsize` (oh, ow), from which the convolution must lead back to H; in the
     dtype of x. Raises `InvalidType` for shapes and dtypes that do not fit.
     """
     node = Deconvolution2DFunction(stride, pad, outsize, dilate=dilate, groups=groups)
-    return node.apply((x, W) if b is None else (x, W, b))[0]
+    return node.and_activation((x, W) if b is None else (x, W, b), activation, slope)
 
 
 def convolution_nd(
     x: Any, W: Any, b: Any = None, stride: Any = 1, pad: Any = 0, cover_all: bool = False, dilate: Any = 1,
-    groups: int = 1,
+    groups: int = 1, *, activation: str | None = None, slope: float = 0.2,
 ) -> Variable:  # fmt: skip
     """`convolution_2d` over any number of axes: x (N, C, size...), W (O, C / groups, ksize...), b (O,) or None.
 
@@ -457,12 +539,12 @@ def convolution_nd(
     """
     x = as_variable(x)
     node = ConvolutionND(x.ndim - 2, stride, pad, cover_all, dilate, groups)
-    return node.apply((x, W) if b is None else (x, W, b))[0]
+    return node.and_activation((x, W) if b is None else (x, W, b), activation, slope)
 
 
 def deconvolution_nd(
     x: Any, W: Any, b: Any = None, stride: Any = 1, pad: Any = 0, outsize: Any = None, dilate: Any = 1,
-    groups: int = 1,
+    groups: int = 1, *, activation: str | None = None, slope: float = 0.2,
 ) -> Variable:  # fmt: skip
     """`deconvolution_2d` over any number of axes: x (N, C, size...), W (C, O / groups, ksize...), b (O,) or None.
 
@@ -470,7 +552,7 @@ def deconvolution_nd(
     """
     x = as_variable(x)
     node = DeconvolutionND(x.ndim - 2, stride, pad, outsize, dilate, groups)
-    return node.apply((x, W) if b is None else (x, W, b))[0]
+    return node.and_activation((x, W) if b is None else (x, W, b), activation, slope)
 
 
 def fixed_axes(function: Callable[..., Any], ndim: int) -> Callable[..., Any]:

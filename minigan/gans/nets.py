@@ -61,9 +61,9 @@ class MLPGenerator(Generator):
             self.fc3 = L.Linear(2 * width, channels * size * size)
 
     def forward(self, z: Any) -> Variable:
-        h = F.relu(self.fc1(z))
-        h = F.relu(self.fc2(h))
-        return F.reshape(F.tanh(self.fc3(h)), (len(z), *self.image_shape))
+        h = self.fc1(z, activation="relu")
+        h = self.fc2(h, activation="relu")
+        return F.reshape(self.fc3(h, activation="tanh"), (len(z), *self.image_shape))
 
 
 class MLPDiscriminator(Chain):
@@ -77,8 +77,8 @@ class MLPDiscriminator(Chain):
             self.fc3 = L.Linear(width, 1)
 
     def forward(self, x: Any) -> Variable:
-        h = F.leaky_relu(self.fc1(F.reshape(x, (len(x), -1))), SLOPE)
-        h = F.leaky_relu(self.fc2(h), SLOPE)
+        h = self.fc1(F.reshape(x, (len(x), -1)), activation="leaky_relu", slope=SLOPE)
+        h = self.fc2(h, activation="leaky_relu", slope=SLOPE)
         return self.fc3(h)
 
 
@@ -104,7 +104,7 @@ class SmallGenerator(Generator):
         h = F.reshape(self.fc1(z), (len(z), 2 * self.width, self.bottom, self.bottom))
         h = self.bn1(h, activation="relu")
         h = self.bn2(self.dc2(h), activation="relu")
-        return F.tanh(self.dc3(h))
+        return self.dc3(h, activation="tanh")
 
 
 class SmallDiscriminator(Chain):
@@ -127,7 +127,7 @@ class SmallDiscriminator(Chain):
             self.fc3 = L.Linear(2 * width * bottom**2, 1, initialW=w)
 
     def forward(self, x: Any) -> Variable:
-        h = F.leaky_relu(self.c1(x), SLOPE)
+        h = self.c1(x, activation="leaky_relu", slope=SLOPE)
         h = self.bn2(self.c2(h), activation="leaky_relu", slope=SLOPE)
         return self.fc3(h)
 
@@ -158,7 +158,7 @@ class BookGenerator(Generator):
         h = self.bn1(h, activation="leaky_relu", slope=BOOK_SLOPE)
         h = self.bn2(self.dc2(h), activation="leaky_relu", slope=BOOK_SLOPE)
         h = self.bn3(self.dc3(h), activation="leaky_relu", slope=BOOK_SLOPE)
-        return F.tanh(self.dc4(h))
+        return self.dc4(h, activation="tanh")
 
 
 class BookDiscriminator(Chain):
@@ -184,7 +184,7 @@ class BookDiscriminator(Chain):
             self.fc4 = L.Linear(2 * width * top**2, 1, initialW=w)
 
     def forward(self, x: Any) -> Variable:
-        h = F.leaky_relu(self.c1(x), BOOK_SLOPE)
+        h = self.c1(x, activation="leaky_relu", slope=BOOK_SLOPE)
         h = self.bn2(self.c2(h), activation="leaky_relu", slope=BOOK_SLOPE)
         h = self.bn3(self.c3(h), activation="leaky_relu", slope=BOOK_SLOPE)
         return self.fc4(h)

@@ -71,8 +71,8 @@ class Linear(Link):
         out_size, in_size = W.shape
         return cls(in_size, out_size, nobias, as_array(W), as_array(b))
 
-    def forward(self, x: Any, n_batch_axes: int = 1) -> Variable:
-        """x (N, ...) to (N, O); with `n_batch_axes` more leading axes stay as they are."""
+    def forward(self, x: Any, n_batch_axes: int = 1, **behind: Any) -> Variable:
+        """x (N, ...) to (N, O); with `n_batch_axes` more leading axes stay; `behind`: `activation` and its `slope`."""
         x = as_variable(x)
         size = math.prod(x.shape[n_batch_axes:])
         if not self.W.is_initialized:
@@ -82,7 +82,7 @@ class Linear(Link):
                 f"Linear: in_size is {self.W.shape[1]} but x has {size} values per sample (shape {x.shape}, "
                 f"n_batch_axes={n_batch_axes}); build the layer with in_size={size}, or None to take it from x"
             )
-        return linear(x, self.W, self.b, n_batch_axes)
+        return linear(x, self.W, self.b, n_batch_axes, **behind)
 
     @property
     def printable_specs(self) -> Iterable[tuple[str, Any]]:
@@ -239,10 +239,11 @@ class Convolution2D(_Convolution):
         super().__init__(2, in_channels, out_channels, ksize, nobias, initialW, initial_bias, groups)
         self.stride, self.pad, self.dilate = as_tuple(stride, 2), as_tuple(pad, 2), as_tuple(dilate, 2)
 
-    def forward(self, x: Any) -> Variable:
-        """x (N, C, H, W) to (N, O, oh, ow)."""
+    def forward(self, x: Any, **behind: Any) -> Variable:
+        """x (N, C, H, W) to (N, O, oh, ow); `behind`: `activation` and its `slope`."""
         x = self._prepare(x)
-        return convolution_2d(x, self.W, self.b, self.stride, self.pad, dilate=self.dilate, groups=self.groups)
+        behind |= {"dilate": self.dilate, "groups": self.groups}
+        return convolution_2d(x, self.W, self.b, self.stride, self.pad, **behind)
 
     @property
     def printable_specs(self) -> Iterable[tuple[str, Any]]:
@@ -285,12 +286,11 @@ class Deconvolution2D(_Convolution):
         self.stride, self.pad, self.dilate = as_tuple(stride, 2), as_tuple(pad, 2), as_tuple(dilate, 2)
         self.outsize = as_tuple(outsize, 2)
 
-    def forward(self, x: Any) -> Variable:
-        """x (N, C, H, W) to (N, O, oh, ow)."""
+    def forward(self, x: Any, **behind: Any) -> Variable:
+        """x (N, C, H, W) to (N, O, oh, ow); `behind`: `activation` and its `slope`."""
         x = self._prepare(x)
-        return deconvolution_2d(
-            x, self.W, self.b, self.stride, self.pad, self.outsize, dilate=self.dilate, groups=self.groups
-        )
+        behind |= {"dilate": self.dilate, "groups": self.groups}
+        return deconvolution_2d(x, self.W, self.b, self.stride, self.pad, self.outsize, **behind)
 
 
 class ConvolutionND(_Convolution):
@@ -305,10 +305,11 @@ class ConvolutionND(_Convolution):
         self.ksize, self.dilate = self._lengths, as_tuple(dilate, ndim)
         self.stride, self.pad, self.cover_all = stride, pad, cover_all
 
-    def forward(self, x: Any) -> Variable:
-        """x (N, C, size...) to (N, O, out...)."""
+    def forward(self, x: Any, **behind: Any) -> Variable:
+        """x (N, C, size...) to (N, O, out...); `behind`: `activation` and its `slope`."""
         x = self._prepare(x)
-        return convolution_nd(x, self.W, self.b, self.stride, self.pad, self.cover_all, self.dilate, self.groups)
+        behind |= {"dilate": self.dilate, "groups": self.groups}
+        return convolution_nd(x, self.W, self.b, self.stride, self.pad, self.cover_all, **behind)
 
 
 class DeconvolutionND(_Convolution):
@@ -325,10 +326,11 @@ class DeconvolutionND(_Convolution):
         self.ksize, self.dilate = self._lengths, as_tuple(dilate, ndim)
         self.stride, self.pad, self.outsize = stride, pad, outsize
 
-    def forward(self, x: Any) -> Variable:
-        """x (N, C, size...) to (N, O, out...)."""
+    def forward(self, x: Any, **behind: Any) -> Variable:
+        """x (N, C, size...) to (N, O, out...); `behind`: `activation` and its `slope`."""
         x = self._prepare(x)
-        return deconvolution_nd(x, self.W, self.b, self.stride, self.pad, self.outsize, self.dilate, self.groups)
+        behind |= {"dilate": self.dilate, "groups": self.groups}
+        return deconvolution_nd(x, self.W, self.b, self.stride, self.pad, self.outsize, **behind)
 
 
 class Convolution1D(ConvolutionND):
