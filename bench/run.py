@@ -1,177 +1,188 @@
-"""``python bench/run.py``: verify, then time; print a table and write JSON.
+"""``python bench/run.py``: verify, then time; print a table, write JSON, draw plots.
 
-Layers run in this process, whole training steps in a process per library. ``--peer torch=PYTHON`` names an
-interpreter that has the other library.
+A run is two walks over the same rows. The first asks every variant of every library for its results and compares them;
+if one differs, that is the end, and nothing is timed. The second takes their times, in turn. Each library computes in a
+process of its own (``workers.py``); this one only asks, so that it disturbs nobody.
 """
 
+from __future__ import annotations
+
 import json
-import os
-import platform
-import subprocess
 import sys
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cases import gan_step, gpu_step, kernels, layers  # noqa: E402
-from timing import measure, summary  # noqa: E402
+import plots  # noqa: E402
+from cases import Row, find  # noqa: E402
+from compare import compared  # noqa: E402
+from machine import Watch, clocks, cores, facts  # noqa: E402
+from report import HEAD, rated, table  # noqa: E402
+from timing import PAUSE, summary  # noqa: E402
+from verify import verify  # noqa: E402
+from workers import BenchError, Missing, Setting, Worker, parse_peers, team  # noqa: E402
 
-from minigan.backend import get_device  # noqa: E402
-from minigan.backends import cuda  # noqa: E402
-from minigan.configuration import config  # noqa: E402
+CASES = find()
+LEAST_REPEATS, BUDGET = 5, 20.0  # a row ends after so many seconds, but not before so many repeats
 
-CASES = "layers", "kernels", "gan_step", "gpu_step"
+
+def names(context: Any, parameter: Any, text: str) -> list[str]:
+    chosen = [name for name in text.split(",") if name]
+    if wrong := [name for name in chosen if name not in [*CASES, "all"]]:
+        raise click.BadParameter(f"there is no {wrong[0]!r}; there are {', '.join(CASES)}, or all")
+    return list(CASES) if "all" in chosen else chosen
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--case", "chosen", type=click.Choice(["all", *CASES]), default="all")
-@click.option("--device", default="@numpy", help="Where all but gan_step runs: @numpy (no kernels), @cupy:0.")
-@click.option("--peer", "peers", multiple=True, metavar="NAME=PYTHON", help="torch or chainer; repeatable.")
-@click.option("--repeats", type=click.IntRange(1), default=10)
-@click.option("--quick", is_flag=True, help="Two repeats: to see that everything works.")
-@click.option("--tf32", is_flag=True, help="Let products of float32 round their factors, in all libraries.")
-@click.option("--compiled", is_flag=True, help="gpu_step by torch.compile, too.")
+@click.option("--case", "chosen", default="all", callback=names, metavar="CASE,...", help="What to measure.")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "emulator"]), default="cpu", help="emulator: to see it work.")
+@click.option("--peers", default="", metavar="NAME[=PYTHON],...", help="Libraries to compare with, and their Pythons.")
+@click.option("--quick", is_flag=True, help="Small arrays, two repeats: to see that everything works.")
+@click.option("--repeats", type=click.IntRange(1), default=20, help="Measurements of each variant.")
+@click.option("--threads", type=click.IntRange(1), default=cores(), help="Of every library.")
+@click.option("--tf32", is_flag=True, help="Let a GPU's products of float32 round their factors, in all libraries.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the results there.")
-def main(chosen, device, peers, repeats, quick, tf32, compiled, out):
-    """Verify the variants against each other, then time them."""
-    repeats = 2 if quick else repeats
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw NAME_bars.png, NAME_roofline.png, NAME_scaling.png.")
+@click.option("--compare", "old", type=click.Path(exists=True, path_type=Path), help="Mark what changed since this JSON.")
+def main(chosen, device, peers, quick, repeats, threads, tf32, out, plot, old):
+    """Verify that all variants compute the same, then time them in turn.
+
+    Ctrl-C keeps what is done (exit status 130).
+    """
+    emulated = device == "emulator"
+    before = json.loads(old.read_text()) if old else None
+    bench = Bench(Setting(device, threads, tf32), quick or emulated, 2 if quick or emulated else repeats)
+    status = 0
     try:
-        device = get_device(device)
-        interpreters = dict(parse_peer(peer) for peer in peers)
-        results = {"machine": machine(device) | {"tf32": tf32}}
-        config.tf32 = tf32
-        if chosen in ("all", "layers"):
-            results["layers"] = run_layers(device, repeats)
-        if chosen == "kernels" or (chosen == "all" and device.id >= 0):
-            results["kernels"] = run_kernels(device, repeats, quick)
-        if chosen == "gpu_step" or (chosen == "all" and device.id >= 0):
-            results["gpu_step"] = run_gpu_step(device, repeats, quick, tf32, compiled)
-        if chosen in ("all", "gan_step"):
-            results["gan_step"] = run_gan_step(repeats, interpreters)
-    except (RuntimeError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    if str(device).startswith("@cupy"):
-        results["machine"]["clocks_after"] = gpu_says("clocks.sm,clocks.mem,temperature.gpu", device)
+        libraries = parse_peers(peers)
+        if emulated and libraries:
+            raise BenchError("--peers: the emulator is minigan's own; leave out --peers, or take another --device")
+        bench.run(["roofs", *(name for name in chosen if name != "roofs")], libraries)
+    except KeyboardInterrupt:
+        click.echo("\nstopped; what is done is kept", err=True)
+        bench.results["interrupted"], status = True, 130
+    except BenchError as error:
+        if not bench.results["cases"]:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}; what is done is kept", err=True)
+        status = 1
+    results = bench.finished()
+    for reason in results["quiet"]["reasons"]:
+        click.echo(f"this machine is too noisy for these figures to be trusted: {reason}")
     if out:
         out.write_text(json.dumps(results, indent=1) + "\n")
-    if wrong := [name for name, row in results.get("gpu_step", {}).items() if "median_ms" not in row]:
-        raise click.ClickException(f"gpu_step: not timed, as their losses are not minigan's: {', '.join(wrong)}")
+    if plot:
+        for path in plots.draw(results, plot):
+            click.echo(f"drew {path}")
+    if before:
+        click.echo("\n".join(compared(before, results)))
+    sys.exit(status)
 
 
-def parse_peer(text):
-    name, _, python = text.partition("=")
-    if name not in gan_step.SCRIPTS or not python:
-        raise click.BadParameter(f"--peer {text}: wanted NAME=PYTHON with NAME one of {', '.join(gan_step.SCRIPTS)}")
-    return name, python
+class Bench:
+    """One run: what was found so far is in ``results`` at any time."""
 
-
-def machine(device):
-    commit = said("git", "rev-parse", "HEAD") or os.environ.get("MINIGAN_COMMIT", "unknown")  # where no .git came along
-    facts = {
-        "device": str(device), "processor": platform.machine(), "cores": os.cpu_count(),
-        "python": platform.python_version(), "numpy": np.__version__, "commit": commit,
-    }  # fmt: skip
-    if str(device).startswith("@cupy"):
-        runtime = cuda.cupy.cuda.runtime
-        facts |= {
-            "gpu": runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cuda.cupy.__version__,
-            "driver": gpu_says("driver_version", device), "cuda_of_driver": runtime.driverGetVersion(),
-            "cuda": runtime.runtimeGetVersion(), "power_limit": gpu_says("power.limit", device),
+    def __init__(self, setting: Setting, quick: bool, repeats: int) -> None:
+        self.setting, self.quick, self.repeats = setting, quick, repeats
+        self.watch = Watch()
+        self.results: dict[str, Any] = {
+            "machine": facts(*setting), "command": " ".join(["python", "bench/run.py", *sys.argv[1:]]),
+            "versions": {}, "left_out": [], "cases": {},
         }  # fmt: skip
-        with suppress(PackageNotFoundError):
-            facts["torch"] = version("torch")
-    return facts
+
+    def run(self, chosen: list[str], peers: list[tuple[str, str]]) -> None:
+        rows = [(name, row) for name in chosen for row in CASES[name].rows(self.setting.device, self.quick)]
+        with ExitStack() as stack:
+            workers = [stack.enter_context(Worker("minigan", sys.executable, self.setting))]
+            for name, python in peers:
+                try:
+                    workers.append(stack.enter_context(Worker(name, python, self.setting)))
+                except Missing as error:
+                    click.echo(str(error))
+                    self.results["left_out"].append(str(error))
+            self.results["versions"] = {worker.name: worker.hello for worker in workers}
+            found = [self.verify(name, row, workers) for name, row in rows]
+            for (name, row), seen in zip(rows, found):
+                self.measure(name, row, workers, seen)
+
+    def verify(self, name: str, row: Row, workers: list[Worker]) -> Any:
+        """Compare what all variants of a row compute; return what the case finds worth telling."""
+        variants = [pair for worker in workers for pair in prepared(name, row, worker)]
+        answers = {variant: worker.answer(variant) for worker, variant in variants}
+        return verify(f"{name}, {row.name}", CASES[name], answers, 10 if self.setting.tf32 else 1)
+
+    def measure(self, name: str, row: Row, workers: list[Worker], found: Any) -> None:
+        """Time all variants of a row in turn, keep the figures and print them."""
+        case = CASES[name]
+        kept = {"shapes": row.shapes, "bytes": row.bytes, "flops": row.flops, "arguments": row.arguments, "variants": {}}
+        if found is not None:
+            kept["found"] = found
+        if getattr(case, "TIMED", True):
+            if getattr(case, "FRESH", False):
+                with team([(worker.name, worker.python) for worker in workers], self.setting) as fresh:
+                    kept["variants"] = self.times(name, row, fresh)
+            else:
+                kept["variants"] = self.times(name, row, workers)
+            rated(kept["variants"], kept, self.roofs(name))
+        rows = self.results["cases"].setdefault(name, {"about": about(case), "rows": {}})["rows"]
+        if not rows:
+            click.echo(f"\n{name}: {about(case)}\n{HEAD}")
+        rows[row.name] = kept
+        click.echo(table(row.name, kept))
+
+    def times(self, name: str, row: Row, workers: list[Worker]) -> dict[str, dict]:
+        """Variant -> figures: every measurement of one is followed by one of the next, so that all see the same machine."""
+        variants = [pair for worker in workers for pair in prepared(name, row, worker)]
+        for worker, variant in variants:
+            worker.ask("warm", variant=variant, quick=self.quick)
+        readings: dict[str, list[float]] = {variant: [] for _, variant in variants}
+        start = time.perf_counter()
+        for done in range(self.repeats):
+            if done >= LEAST_REPEATS and time.perf_counter() - start > BUDGET:
+                break
+            self.watch.calibrate()
+            for worker, variant in variants:
+                time.sleep(PAUSE)
+                readings[variant].append(worker.ask("time", variant=variant)["ms"])
+        figures = {variant: summary(times) for variant, times in readings.items()}
+        if getattr(CASES[name], "FRESH", False):
+            for worker, variant in variants:
+                figures[variant] |= worker.ask("peak")
+        return figures
+
+    def roofs(self, name: str) -> dict[str, float]:
+        """The best of what was measured first: GB/s of a copy, GFLOP/s of a product."""
+        if name == "roofs":
+            return {}
+        rows = self.results["cases"]["roofs"]["rows"].values()
+        best = {
+            rate: max((v[rate] for row in rows for v in row["variants"].values() if rate in v), default=0.0)
+            for rate in ("GB/s", "GFLOP/s")
+        }
+        self.results["roofs"] = best
+        return best
+
+    def finished(self) -> dict[str, Any]:
+        """The results, with what is known only at the end."""
+        if self.setting.device == "cuda":
+            self.results["machine"]["clocks_after"] = clocks()
+        self.results["quiet"] = self.watch.verdict()
+        return self.results
 
 
-def gpu_says(what, device):
-    return said("nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader", f"--id={device.id}")
+def prepared(name: str, row: Row, worker: Worker) -> list[tuple[Worker, str]]:
+    """A worker and each of its variants of a row."""
+    return [(worker, variant) for variant in worker.ask("prepare", case=name, arguments=row.arguments)["variants"]]
 
 
-def said(*command):
-    """What a command prints; nothing where there is no such command, or it fails."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
-    except OSError:
-        return ""
-
-
-def run_layers(device, repeats):
-    results = {}
-    click.echo(f"{'layer':<34}{'variant':<10}{'ms':>9}{'min':>9}{'max':>9}{'GFLOP/s':>10}")
-    for name, variants, gflop in layers.cases(device.xp):
-        verify(name, variants)
-        results[name] = {}
-        for variant, times in measure(variants, device.xp, repeats).items():
-            row = results[name][variant] = summary(times)
-            rate = f"{1e3 * gflop / row['median_ms']:10.1f}" if gflop else ""
-            click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.2f}{row['min_ms']:9.2f}{row['max_ms']:9.2f}{rate}")
-    return results
-
-
-LOOPS = 10  # calls in one measurement: the wait for the GPU is then a small part
-
-
-def run_kernels(device, repeats, quick):
-    if device.id < 0:
-        raise ValueError(f"--case kernels: {device} has none; wanted --device @cupy:0, or @emulator --quick")
-    results, loops = {}, 1 if quick else LOOPS
-    click.echo(f"{'kernel':<34}{'variant':<10}{'ms':>9}{'min':>9}{'max':>9}{'GB/s':>10}{'of copy':>9}")
-    for name, variants, nbytes in kernels.cases(device.xp, quick):
-        if not name.startswith(("philox", "adam")):  # whose next call gives something else
-            verify(name, variants)
-        results[name] = {}
-        repeated = {variant: lambda call=call: [call() for _ in range(loops)] for variant, call in variants.items()}
-        for variant, times in measure(repeated, device.xp, repeats).items():
-            row = results[name][variant] = summary([t / loops for t in times])
-            rate = row["GB/s"] = nbytes / row["median_ms"] / 1e6
-            if name.startswith("copy"):
-                copy = rate  # of the larger array
-            row["of_copy"] = rate / copy
-            click.echo(f"{name:<34}{variant:<10}{row['median_ms']:9.3f}{row['min_ms']:9.3f}{row['max_ms']:9.3f}"
-                       f"{rate:10.0f}{row['of_copy']:9.2f}")  # fmt: skip
-    return results
-
-
-def run_gpu_step(device, repeats, quick, tf32, compiled):
-    if device.id < 0:
-        raise ValueError(f"--case gpu_step: {device} has no graphs; wanted --device @cupy:0, or @emulator --quick")
-    results, loops, size = {}, 1 if quick else LOOPS, {"n": 2, "width": 4} if quick else {}
-    steps = gpu_step.variants(device, tf32, compiled, **size)
-    first = {name: [float(loss) for loss in step()] for name, step in steps.items()}
-    for name, losses in first.items():
-        if not np.allclose(losses, first["minigan eager"], rtol=0.01):  # the time of the others is worth having
-            results[name] = {"losses": losses}
-            del steps[name]
-    click.echo(f"{'gpu_step (book, batch 128)':<34}{'ms':>9}{'min':>9}{'max':>9}")
-    repeated = {name: lambda step=step: [step() for _ in range(loops)] for name, step in steps.items()}
-    for name, times in measure(repeated, device.xp, repeats).items():
-        row = results[name] = summary([t / loops for t in times]) | {"losses": first[name]}
-        click.echo(f"{name:<34}{row['median_ms']:9.3f}{row['min_ms']:9.3f}{row['max_ms']:9.3f}")
-    return results
-
-
-def verify(name, variants):
-    """Raise ``ValueError`` unless every variant computes what the first one does."""
-    answers = {variant: cuda.to_cpu(call()) for variant, call in variants.items()}
-    first = next(iter(answers.values()))
-    for variant, answer in answers.items():
-        if not np.allclose(answer, first, rtol=1e-3, atol=1e-3 * np.abs(first).max()):
-            raise ValueError(f"{name}: {variant} computes something else than {next(iter(answers))}; nothing is timed")
-
-
-def run_gan_step(repeats, interpreters):
-    results = {}
-    click.echo(f"{'gan_step (book, batch 128)':<34}{'':<10}{'ms':>9}{'min':>9}{'max':>9}{'peak MB':>10}")
-    for name, result in gan_step.run(repeats, interpreters, rounds=1 if repeats < 3 else 3).items():
-        row = results[name] = summary(result["times"]) | {k: result[k] for k in ("version", "peak_mb", "losses")}
-        click.echo(f"{name + ' ' + result['version']:<44}{row['median_ms']:9.1f}{row['min_ms']:9.1f}"
-                   f"{row['max_ms']:9.1f}{row['peak_mb']:10.0f}")  # fmt: skip
-    return results
+def about(case: Any) -> str:
+    """The first sentence of a case's docstring."""
+    return case.__doc__.partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -1,34 +1,48 @@
-"""The one timing function: warm-up, interleaved repeats, median and spread."""
+"""The clock, on the CPU and on a GPU, and what is made of its readings. Needs NumPy only; every process has it."""
 
-import statistics
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
+from typing import Any
 
-PAUSE = 0.05  # seconds before each call: a threaded BLAS keeps its cores busy for some time after it is done
+import numpy as np
 
-
-def synchronize(xp):
-    """Wait for the GPU, so that a clock read afterwards means something."""
-    if xp.__name__ == "cupy":
-        xp.cuda.get_current_stream().synchronize()
-
-
-def measure(variants, xp, repeats=10, warmup=2):
-    """Time each of ``variants`` (name -> callable), taking turns; return name -> milliseconds of each repeat."""
-    for call in variants.values():
-        for _ in range(warmup):
-            call()
-    synchronize(xp)
-    times = {name: [] for name in variants}
-    for _ in range(repeats):
-        for name, call in variants.items():
-            time.sleep(PAUSE)
-            start = time.perf_counter()
-            call()
-            synchronize(xp)
-            times[name].append(1e3 * (time.perf_counter() - start))
-    return times
+PAUSE = 0.05  # seconds before each measurement: a threaded BLAS keeps its cores busy for some time after it is done
+LEAST = 10.0  # milliseconds: what is quicker is called several times in one measurement
 
 
-def summary(times):
-    """Return median, minimum and maximum of a list of milliseconds."""
-    return {"median_ms": statistics.median(times), "min_ms": min(times), "max_ms": max(times), "repeats": len(times)}
+def clock(call: Callable[[], Any], loops: int) -> float:
+    """Milliseconds of one call, on the CPU."""
+    start = time.perf_counter()
+    for _ in range(loops):
+        call()
+    return 1e3 * (time.perf_counter() - start) / loops
+
+
+def events(xp: Any, call: Callable[[], Any], loops: int) -> float:
+    """The same on a GPU, by its own clock: two events on the stream, with the calls between them; ``xp`` is CuPy."""
+    start, stop = xp.cuda.Event(), xp.cuda.Event()
+    start.record()
+    for _ in range(loops):
+        call()
+    stop.record()
+    stop.synchronize()
+    return float(xp.cuda.get_elapsed_time(start, stop)) / loops
+
+
+def loops_for(stopwatch: Callable[[Any, int], float], call: Callable[[], Any]) -> int:
+    """How many calls fill a measurement."""
+    loops = 1
+    while loops * stopwatch(call, loops) < LEAST and loops < 10_000:
+        loops *= 2
+    return loops
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median, the range of the middle four fifths, extremes, and the spread: that range as a share of the median."""
+    low, median, high = np.quantile(times, (0.1, 0.5, 0.9))
+    return {
+        "median_ms": float(median), "low_ms": float(low), "high_ms": float(high), "min_ms": min(times),
+        "max_ms": max(times), "spread": float((high - low) / median) if median else 0.0, "repeats": len(times),
+    }  # fmt: skip

@@ -1,45 +1,50 @@
-"""One training step of row 5's DCGAN, batch 128, each library in a process of its own."""
+"""One training step of the book's DCGAN: D on real and made images, then G; Adam for both.
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+G runs once for D without a graph and once for itself; no layer in front of a normalisation has a bias; D's parameters get
+no gradient in G's turn. All libraries start from the same weights and see the same images and noise.
+"""
 
-PEERS = Path(__file__).resolve().parents[1] / "peers"
-SCRIPTS = {
-    "minigan": ["chainer_like.py", "minigan"], "chainer": ["chainer_like.py", "chainer"], "torch": ["pytorch.py"],
-}  # fmt: skip
+import numpy as np
+from cases import Row, out_size
+
+FRESH, CALLS = True, 5  # a graph is captured in the third or fourth call, so the last ones are replays
+Z, ALPHA, BETA1, EPS_BN, SLOPE = 100, 2e-4, 0.5, 2e-5, 0.01
+GENERATOR = [(256, 128, 2), (128, 64, 1), (64, 1, 2)]  # in, out, stride of 3x3 deconvolutions
+DISCRIMINATOR = [(1, 32, 2, 1), (32, 64, 2, 1), (64, 128, 2, 0)]  # in, out, stride, pad of 3x3 convolutions
 
 
-def run(repeats, peers, rounds=3):
-    """Return name -> result for minigan and each of ``peers`` (name -> Python interpreter that has it).
+def rows(device, quick):
+    return [row(8 if quick else 128, 12 if quick else 28)]
 
-    They take turns for ``rounds`` rounds of ``repeats`` steps, so that a busy machine is busy for all of them.
-    Raises ``ValueError`` if a peer's first losses differ from minigan's by more than 1 %: it does other work. (The
-    first steps only: a bias in front of a batch normalisation has no true gradient, and Adam turns its rounding noise
-    into full steps, so that trajectories drift apart.)
+
+def row(batch, size, name=None):
+    return Row(name or f"book DCGAN, batch {batch}", {"batch": batch, "size": size}, f"({batch}, 1, {size}, {size})",
+               flops=flops(batch, size))  # fmt: skip
+
+
+def top(size):
+    """The side of D's last feature map: 3 for images of 28 x 28."""
+    return out_size(size // 4, 3, 2, 0)
+
+
+def flops(batch, size):
+    """Products alone. Of G: two times forward, gradients of weights and of what came in, but not of the noise.
+
+    Of D: in its own turn (two batches) forward, weights, what came in but not the images; in G's all but the weights.
     """
-    results = {}
-    for _ in range(rounds):
-        for name, python in {"minigan": sys.executable, **peers}.items():
-            result = take_steps(name, python, repeats)
-            for mine, other in zip(results.get("minigan", result)["losses"], result["losses"]):
-                if any(abs(a - b) > 0.01 * abs(a) for a, b in zip(mine, other)):
-                    raise ValueError(f"gan_step: {name} has losses {other} where minigan has {mine}; not the same work")
-            before = results.setdefault(name, {**result, "times": []})
-            before["times"] = before["times"] + result["times"]
-            before["peak_mb"] = max(before["peak_mb"], result["peak_mb"])
-    return results
+    side, noise, g = size // 4, 2 * Z * 256 * (size // 4) ** 2, 0
+    for c, o, stride in GENERATOR:
+        g += 2 * 9 * c * o * side**2
+        side *= stride
+    d = [2 * 9 * c * o * out**2 for (c, o, _, _), out in zip(DISCRIMINATOR, (size // 2, size // 4, top(size)))]
+    return batch * (3 * noise + 4 * g + 6 * sum(d) - 2 * d[0] + 2 * sum(d))
 
 
-def take_steps(name, python, repeats):
-    """Run one library's script in a process of its own and return what it printed."""
-    script, *arguments = SCRIPTS[name]
-    command = [python, str(PEERS / script), *arguments, str(repeats)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except OSError as error:
-        raise ValueError(f"gan_step: {name} has no interpreter at {python} ({error.strerror})") from error
-    if done.returncode:
-        raise ValueError(f"gan_step: {name} failed under {python}: {done.stderr.strip().splitlines()[-1:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def data(batch, size):
+    """Images in [-1, 1], the noise of D's and of G's turn, and the weights, first G's and then D's, in their order."""
+    rng = np.random.RandomState(0)
+    shapes = [(256 * (size // 4) ** 2, Z), *[(c, o, 3, 3) for c, o, _ in GENERATOR]]
+    shapes += [*[(o, c, 3, 3) for c, o, _, _ in DISCRIMINATOR], (1, 128 * top(size) ** 2)]
+    weights = {f"W{i}": (0.02 * rng.randn(*shape)).astype("f") for i, shape in enumerate(shapes)}
+    x = rng.uniform(-1, 1, (batch, 1, size, size)).astype("f")
+    return {"x": x, "z_dis": rng.randn(batch, Z).astype("f"), "z_gen": rng.randn(batch, Z).astype("f"), **weights}

@@ -1,0 +1,45 @@
+"""Batch normalisation of images with a LeakyReLU behind it, in training: forward (3 passes over the array), backward (5)."""
+
+from cases import Row, random
+
+SLOPE, EPS = 0.2, 2e-5
+SIZES = {  # images, channels, size
+    "cpu": [(128, 64, 28), (128, 128, 14)], "cuda": [(128, 64, 64), (128, 64, 32), (128, 128, 14)],
+}  # fmt: skip
+
+
+def rows(device, quick):
+    for n, c, size in [(4, 8, 7)] if quick else SIZES[device]:
+        numbers = n * c * size**2
+        for way, passes, operations in (("forward", 3, 7), ("backward", 5, 13)):
+            arguments = {"way": way, "n": n, "c": c, "size": size}
+            shape = f"({n}, {c}, {size}, {size})"
+            yield Row(f"{way} {c}x{size}x{size}", arguments, shape, 4 * passes * numbers, operations * numbers)
+
+
+def data(way, n, c, size):
+    shape = n, c, size, size
+    return {"x": random(*shape), "gamma": 1 + 0.1 * random(c), "beta": random(c), "gy": random(*shape, seed=1)}
+
+
+def variants(xp, data, way, **_):
+    x, gamma, beta, gy = data.values()
+    gamma, beta, axes = gamma[:, None, None], beta[:, None, None], (0, 2, 3)
+
+    def normalised():
+        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        inv_std = 1 / xp.sqrt(var + x.dtype.type(EPS))
+        return (x - mean) * inv_std, inv_std
+
+    def forward():
+        y = gamma * normalised()[0] + beta
+        return xp.where(y > 0, y, y * x.dtype.type(SLOPE))
+
+    def backward():
+        g = xp.where(gamma * xhat + beta > 0, gy, gy * x.dtype.type(SLOPE))
+        gbeta, ggamma = g.sum(axes, keepdims=True), (g * xhat).sum(axes, keepdims=True)
+        m = x.size // x.shape[1]
+        return gamma * inv_std * (g - (xhat * ggamma + gbeta) / m), ggamma.ravel(), gbeta.ravel()
+
+    xhat, inv_std = normalised()
+    return {"plain": forward if way == "forward" else backward}

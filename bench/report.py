@@ -1,0 +1,52 @@
+"""From milliseconds to what they mean: rates, shares of the roofs, ratios to the peers; and the table on the screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HEAD = f"  {'':<34}{'ms':>10}{'spread':>8}{'GB/s':>8}{'GFLOP/s':>9}{'of roof':>9}{'peak MB':>9}  minigan takes"
+
+
+def rated(figures: dict[str, dict], row: dict[str, Any], roofs: dict[str, float]) -> None:
+    """Add to each variant's figures its rates, its share of the roof and the time minigan takes as a multiple of it.
+
+    The roof: no row can be faster than its bytes at the speed of a copy, or its FLOPs at the speed of a large product.
+    (An array that stays in the cache can.)
+    """
+    bound = max(row["bytes"] / 1e6 / roofs.get("GB/s", float("inf")), row["flops"] / 1e6 / roofs.get("GFLOP/s", float("inf")))
+    for variant, found in figures.items():
+        ms = found["median_ms"]
+        if row["bytes"]:
+            found["GB/s"] = row["bytes"] / ms / 1e6
+        if row["flops"]:
+            found["GFLOP/s"] = row["flops"] / ms / 1e6
+        if bound:
+            found["of_roof"] = bound / ms
+        if (mine := counterpart(variant, figures)) and mine != variant:
+            found["minigan_takes"] = figures[mine]["median_ms"] / ms
+
+
+def counterpart(variant: str, figures: dict[str, dict]) -> str | None:
+    """The variant of minigan that another is compared with: of the same form ("torch graph"), else the fastest."""
+    own = [name for name in figures if name.split()[0] == "minigan"]
+    if variant in own or not own:
+        return None
+    form = variant.partition(" ")[2]
+    form = {"channels last": "own layout"}.get(form, form)
+    same = f"minigan {form}".strip() if variant.split()[0] != "NumPy" else "minigan"
+    return same if same in own else min(own, key=lambda name: figures[name]["median_ms"])
+
+
+def table(name: str, row: dict[str, Any]) -> str:
+    """The lines of one row."""
+    lines = [f"  {name}   {row['shapes']}"]
+    for variant, found in row["variants"].items():
+        def cell(key: str, text: str, width: int) -> str:
+            return f"{text.format(found[key]) if key in found else '':>{width}}"  # noqa: B023
+
+        ratio = f"  {found['minigan_takes']:.2f} x as long" if "minigan_takes" in found else ""
+        lines.append(
+            f"    {variant:<32}{cell('median_ms', '{:.3f}', 10)}{cell('spread', '{:.0%}', 8)}{cell('GB/s', '{:.1f}', 8)}"
+            f"{cell('GFLOP/s', '{:.0f}', 9)}{cell('of_roof', '{:.0%}', 9)}{cell('peak_mb', '{:.0f}', 9)}{ratio}"
+        )
+    return "\n".join(lines)
