@@ -3,11 +3,19 @@
 A fresh array of many megabytes costs a page fault every four kilobytes, as dear as filling it. Kernels therefore borrow
 their temporary matrices here: one buffer per name and thread, which grows to the largest request and then stays. What
 is borrowed is valid until the same thread borrows the same name again, so it must never leave a kernel.
+
+Results cannot be borrowed. For their sake the C library is told to keep what is freed, for the next array, where it
+would hand large pieces back to the system and fetch fresh ones: a step of a DCGAN takes a tenth less time, and the
+process stays as large as it once was, up to a gigabyte. Only glibc has that switch. Who sets one of its variables
+(``MALLOC_TRIM_THRESHOLD_``, ...) or ``MINIGAN_MALLOC=0`` in the environment is left alone.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import math
+import os
 import sys
 import threading
 from typing import Any
@@ -15,6 +23,19 @@ from typing import Any
 import numpy as np
 
 _local = threading.local()
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc take arrays of up to 1 GB from memory that it keeps; return whether it does, from now on."""
+    chosen = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
+    if sys.platform != "linux" or chosen or os.environ.get("MINIGAN_MALLOC") == "0":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    trim_threshold, mmap_threshold = -1, -3  # the names that malloc.h has for these numbers
+    return mallopt is not None and all([mallopt(option, 1 << 30) for option in (trim_threshold, mmap_threshold)])
+
+
+keep_freed_memory()
 
 
 def array_module(x: Any) -> Any:
@@ -32,7 +53,7 @@ def borrow(xp: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """
     if xp is not np:
         return xp.empty(shape, dtype)
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     buffers = _local.__dict__
     if name not in buffers or buffers[name].nbytes < size:
         buffers[name] = np.empty(size, np.uint8)
