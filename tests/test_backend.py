@@ -123,19 +123,23 @@ class _Runtime:
     def __init__(self, answer):
         self.answer = answer
 
+    def driverGetVersion(self):
+        return 12080 if self.answer is OLD else 0
+
     def getDeviceCount(self):
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-OLD_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+OLD = RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
 
 
 @pytest.mark.parametrize(
     "answer, text",
     [
-        (RuntimeError(OLD_DRIVER), f"CuPy 14.2 found no usable driver: {OLD_DRIVER}"),
+        (OLD, f"CuPy 14.2 found no usable driver: {OLD}; that is for CUDA 12: install minigan.cuda12., or a new one$"),
+        (RuntimeError("no libcuda"), "CuPy 14.2 found no usable driver: no libcuda$"),
         (0, "CuPy 14.2 found no CUDA device"),
         (None, "CuPy is not installed"),
     ],

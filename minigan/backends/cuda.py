@@ -31,7 +31,9 @@ def _gpu_state() -> tuple[Any, str]:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
-        return None, f"CuPy {cupy.__version__} found no usable driver: {error}"
+        major = cupy.cuda.runtime.driverGetVersion() // 1000  # 0 if there is none
+        cure = f"; that is for CUDA {major}: install minigan[cuda{major}], or a new one" if major else ""
+        return None, f"CuPy {cupy.__version__} found no usable driver: {error}{cure}"
     return (cupy, "") if count else (None, f"CuPy {cupy.__version__} found no CUDA device")
 
 
