@@ -1,77 +1,129 @@
-"""One step of an optimizer for many parameters in one launch: the kernels of optimizers.cu.
+"""One step of a rule for many arrays in one launch: the kernels of optimizers.cu.
 
-The rules are those of :mod:`minigan.optimizers`, which is their twin. Rates, and the number of Adam's step, lie in
-device memory: they are uploaded when somebody changes them, not at every step.
+The rules are those of :mod:`minigan.optimizers`, which is their twin, of its hooks and of moving averages. Rates, and
+the number of the step where a rule depends on it, lie in device memory: they are uploaded when somebody changes them,
+not at every step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from minigan.kernels.launch import MOST_INDEX, PACK_BYTES, REAL, THREADS, address, at_once, kernel, launch
+from minigan.kernels.launch import MOST_INDEX, PACK_BYTES, REAL, THREADS, address, available_for, kernel, launch
 from minigan.kernels.workspace import array_module
 
-RULES = {"sgd": 0, "momentum_sgd": 1, "rmsprop": 2, "adam": 3}
-MOST, CHUNK = 64, 4096  # tensors of a launch, numbers of a block
-STEP = 6  #: where in Adam's hyperparameters the number of steps is
+HOOKS = {"scale", "clip_norm", "weight_decay", "lasso", "clip", "lars"}  #: rules that make new gradients
+#: rules whose rates come from norms, and how they move then
+MEASURING = {"clip_norm": "scale", "lars": "lars"}
+COUNTING = {"adam": "adam_begin", "msvag": "msvag_begin", "follow": "follow_begin"}  #: those that depend on the step
+MOST, CHUNK, RATES = 64, 4096, 16  # tensors of a launch, numbers of a block, rates of a tensor
+_NAMES = "p", "g", "a", "b", "c", "half"
 _TABLE = np.dtype(
-    [*((name, np.uint64, MOST) for name in "pgmv"), ("size", np.int32, MOST), ("first", np.int32, MOST)], align=True
+    [*((name, np.uint64, MOST) for name in _NAMES), ("size", np.int32, MOST), ("first", np.int32, MOST)], align=True
 )
 
 
+def movable(p: Any, g: Any, *others: Any) -> bool:
+    """Whether the kernels take these arrays: parameter, gradient, states, all contiguous, of one shape and dtype.
+
+    Beside a float32 parameter the gradient may be float16; the last one then is the parameter's rounded copy, as is g.
+    """
+    arrays = p, g, *others
+    same = others[:-1] if g.dtype != p.dtype == np.float32 else (g, *others)
+    return (
+        available_for(p, *same, halves=True)
+        and available_for(g, *others[len(same) :], halves=True)
+        and all(a.shape == p.shape and a.flags.c_contiguous for a in arrays)
+    )
+
+
 class Step:
-    """How the parameters of one optimizer move together: ``rule`` is one of `RULES`, ``xp`` where they are."""
+    """How the arrays of one optimizer move together: ``rule`` is a function of optimizers.cu, ``xp`` where they are."""
 
     def __init__(self, rule: str, xp: Any) -> None:
         self.rule = rule
-        self.hyper, self.rates = (xp.zeros(8, np.float64) for _ in range(2))
+        self.hyper, self.rates = (xp.zeros(RATES, np.float64) for _ in range(2))
         self._known: tuple[float, ...] = ()  # what the device has
 
     def prepare(self, hyper: tuple[float, ...]) -> None:
-        """Say what the next call moves by: the rates r0, r1, r2 of the rule.
+        """Say what the next call moves by: the rates of the rule.
 
-        For Adam alpha, beta1, beta2, eps, eta, weight decay and the number of steps before this one.
+        The first is a factor of the gradient. For a rule that depends on the step, the second is the number of steps
+        before this one.
         """
-        adam = self.rule == "adam"
         if hyper != self._known:
-            (self.hyper if adam else self.rates)[: len(hyper)] = array_module(self.hyper).asarray(np.array(hyper))
-        self._known = (*hyper[:STEP], hyper[STEP] + 1) if adam else hyper  # as the call leaves it
+            target = self.hyper if self.rule in COUNTING or self.rule in MEASURING else self.rates
+            target[: len(hyper)] = array_module(target).asarray(np.array(hyper))
+        # as the call leaves it
+        self._known = (hyper[0], hyper[1] + 1, *hyper[2:]) if self.rule in COUNTING else hyper
 
     def __call__(self, tensors: Sequence[Sequence[Any]], hyper: tuple[float, ...] | None = None) -> None:
-        """Move parameters of one dtype, all contiguous.
+        """Move arrays of one dtype; `movable` says which.
 
-        tensors: (parameter, gradient, states...) of each; hyper: for `prepare`, unless that was called.
+        tensors: (parameter, gradient, states...) of each, for a hook (new gradient, gradient, parameter if it needs
+        that); hyper: for `prepare`, unless that was called.
         """
         if hyper is not None:
             self.prepare(hyper)
         known, self._known = self._known, ()  # should a launch fail
-        dtype = tensors[0][0].dtype
-        most = PACK_BYTES // dtype.itemsize
-        if self.rule == "adam":
-            begin = kernel("optimizers.cu", "adam_begin", REAL=REAL[dtype], VEC=most, RULE=RULES[self.rule])
+        p, g = tensors[0][:2]
+        real, halves = REAL.get(p.dtype, "float"), p.dtype != g.dtype
+        types = {"STATE": REAL.get(p.dtype, "Half"), "GRAD": REAL.get(g.dtype, "Half"), "REAL": real}
+        constants = {
+            "RULE": MEASURING.get(self.rule, self.rule), "STATES": len(tensors[0]) - 2 - halves,
+            "HOOK": int(self.rule in HOOKS), **types, "VEC": 4 if real == "float" else 1,
+        }  # fmt: skip
+        if self.rule in COUNTING:
+            begin = kernel("optimizers.cu", COUNTING[self.rule], **constants)
             launch(begin, (1,), (1,), (self.hyper, self.rates))
-        for first in range(0, len(tensors), MOST):
-            some = tensors[first : first + MOST]
-            table, blocks = _table(some)
+        rates = self._measured(tensors, constants) if self.rule in MEASURING else self.rates
+        for first, (table, blocks, some) in zip(range(0, len(tensors), MOST), _tables(tensors, halves)):
             reach = [a for arrays in some for a in arrays]
-            pack = at_once(0, *reach)  # each tensor's last numbers go one by one
-            step = kernel("optimizers.cu", "step_all", REAL=REAL[dtype], VEC=pack, RULE=RULES[self.rule])
-            launch(step, (blocks,), (THREADS,), (table, len(some), self.rates), reach=reach)
+            aligned = all(address(a) % PACK_BYTES == 0 for a in reach)
+            step = kernel("optimizers.cu", "step_all", **(constants if aligned else constants | {"VEC": 1}))
+            apart = RATES if self.rule == "lars" else 0
+            mine = rates[first * apart :]
+            launch(step, (blocks,), (THREADS,), (table, len(some), mine, apart), reach=reach)
         self._known = known
 
+    def _measured(self, tensors: Sequence[Sequence[Any]], constants: dict[str, Any]) -> Any:
+        """The rates that follow from the norms of gradients and parameters: of all together, or of each."""
+        xp, each = array_module(self.hyper), self.rule == "lars"
+        squares = kernel("optimizers.cu", "squares", ("parts",), **constants)
+        finish = kernel("optimizers.cu", "norm_rates", **constants)
+        tables = list(_tables(tensors, False))
+        parts = xp.empty(2 * sum(blocks for _, blocks, _ in tables), np.float64)
+        rates = xp.empty(RATES * (len(tensors) if each else 1), np.float64)
+        done = 0
+        for i, (table, blocks, some) in enumerate(tables):
+            reach = [a for arrays in some for a in arrays[1:]]
+            mine = parts[2 * done : 2 * (done + blocks)]
+            launch(squares, (blocks,), (THREADS,), (table, len(some), mine), reach=reach)
+            done += blocks
+            if each:
+                own = rates[i * MOST * RATES :][: len(some) * RATES]
+                launch(finish, (len(some),), (THREADS,), (table, blocks, mine, self.hyper, own))
+        if not each:
+            launch(finish, (1,), (THREADS,), (tables[0][0], done, parts, self.hyper, rates))
+        return rates
 
-def _table(tensors: Sequence[Sequence[Any]]) -> tuple[np.ndarray, int]:
-    """The table of a launch, and the number of its blocks."""
-    table, blocks = np.zeros(1, _TABLE), 0
-    row = table[0]
-    for i, arrays in enumerate(tensors):
-        if arrays[0].size > MOST_INDEX:
-            raise ValueError(f"a parameter of {arrays[0].size} elements; one step takes at most {MOST_INDEX}; split it")
-        for name, array in zip("pgmv", arrays):
-            row[name][i] = address(array)
-        row["size"][i], row["first"][i] = arrays[0].size, blocks
-        blocks += -(-arrays[0].size // CHUNK)
-    return table, blocks
+
+def _tables(tensors: Sequence[Sequence[Any]], halves: bool) -> Iterator[tuple[np.ndarray, int, Sequence[Any]]]:
+    """For each launch its table, the number of its blocks and its tensors; halves: the last of each is a copy."""
+    rest = iter(tensors)
+    while some := list(islice(rest, MOST)):
+        table, blocks = np.zeros(1, _TABLE), 0
+        row = table[0]
+        for i, arrays in enumerate(some):
+            size = arrays[0].size
+            if size > MOST_INDEX:
+                raise ValueError(f"a parameter of {size} elements; one step takes at most {MOST_INDEX}; split it")
+            for name, array in zip((*_NAMES[: len(arrays) - halves], "half"), arrays):
+                row[name][i] = address(array)
+            row["size"][i], row["first"][i] = size, blocks
+            blocks += -(-size // CHUNK)
+        yield table, blocks, some

@@ -159,8 +159,8 @@ class UpdateRule:
         if self.depends_on_t and self.enabled:
             raise cuda_graph.CaptureError(
                 f"cuda_graph: a step of {type(self).__name__} depends on how many there were, a number that would be "
-                "part of the graph; only Adam's kernel counts by itself: use Adam on float32 without AMSGrad, AdaBound "
-                "and hooks of single parameters"
+                "part of the graph; only minigan's own rules count on the GPU, for parameters without hooks of their "
+                "own, if arrays are contiguous and kernels not turned off"
             )
         settings = self.enabled, self.hyperparam.get_dict()
         cuda_graph.host(_nothing, lambda: settings == (self.enabled, self.hyperparam.get_dict()))
@@ -174,15 +174,19 @@ class UpdateRule:
     def _update_in_float32(self, param: Parameter) -> None:
         if param.array is None:
             return self._update(Parameter(NaN(np.float32), name=param.name))
-        if self._fp32_param is None:
-            self._fp32_param = Parameter(param.array.astype(np.float32), name=param.name)
-        precise = self._fp32_param
-        precise.to_device(param.device)
+        precise = self._precise(param)
         precise.grad = None if param.grad is None else param.grad.astype(np.float32)
         precise._loss_scale = param._loss_scale
         self._update(precise)
         copyto(param.array, precise.array)
         precise.cleargrad()
+
+    def _precise(self, param: Parameter) -> Parameter:
+        """The float32 parameter whose rounded copy ``param`` is."""
+        if self._fp32_param is None:
+            self._fp32_param = Parameter(param.array.astype(np.float32), name=param.name)
+        self._fp32_param.to_device(param.device)
+        return self._fp32_param
 
     def _update(self, param: Parameter) -> None:
         if param.array is not None:
@@ -373,8 +377,7 @@ class Optimizer:
     def call_hook(self, hook: Callable) -> None:
         """Call one hook, once or for each parameter."""
         if getattr(hook, "call_for_each_param", False):
-            for param in self.target.params():
-                hook(param.update_rule, param)
+            optimizer_hooks.call_for_each(hook, self.target.params())
         else:
             hook(self)
 
@@ -525,6 +528,8 @@ class GradientMethod(Optimizer):
                 self.target.zerograds()
             loss.backward(loss_scale=self._loss_scale)
             del loss
+        if cuda_graph.is_capturing():
+            self._join_graph()
         params = list(self.target.params())  # once: the walk through a small net takes longer than its step
         if any(param.grad is None for param in params):
             self.reallocate_cleared_grads()
@@ -538,6 +543,16 @@ class GradientMethod(Optimizer):
             self.reallocate_cleared_grads()
         self.call_hooks("post")
         self.update_loss_scale()
+
+    def _join_graph(self) -> None:
+        """The loss scale is part of a captured step: when another is set, it is captured anew."""
+        if self._loss_scale_interval is not None:
+            raise cuda_graph.CaptureError(
+                "cuda_graph: a moving loss scale depends on whether the gradients are finite, which a captured step "
+                "cannot read; fix it: loss_scaling(scale=...)"
+            )
+        scale = self._loss_scale
+        cuda_graph.host(_nothing, lambda: scale == self._loss_scale)
 
     def _count(self) -> None:
         self.t += 1

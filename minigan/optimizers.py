@@ -22,8 +22,8 @@ import numpy as np
 from minigan import cuda_graph
 from minigan.backend import get_array_module
 from minigan.core import Parameter
-from minigan.kernels.launch import available_for
-from minigan.kernels.optimizers import Step
+from minigan.kernels.launch import contiguous
+from minigan.kernels.optimizers import Step, movable
 from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
 
 
@@ -74,21 +74,28 @@ class _Rule(UpdateRule):
         """Change a CuPy array, by the same lines: they are written for both."""
         self.update_core_cpu(param)
 
-    def rates(self) -> tuple[float, ...] | None:
-        """The numbers that the kernel takes; None where it does not know how."""
+    def rates(self) -> tuple[float, ...]:
+        """The numbers that the kernel takes."""
+        raise NotImplementedError
 
-    def moves_with_others(self, param: Parameter) -> bool:
-        """Whether ``update`` would do nothing else than the rule's kernel does."""
+    def row(self, param: Parameter) -> list[Any] | None:
+        """The arrays that the kernel takes; None where ``update`` would do something else, or there is no kernel."""
         if "kernel" not in vars(type(self)) or not self.enabled or self._hooks.pre or self._hooks.post:
-            return False
-        if self._use_fp32_update or param._loss_scale is not None:
-            return False
-        p, g = param.array, param.grad
-        if p is None or g is None or not available_for(p, g):
-            return False
+            return None
+        if param.array is None or param.grad is None:
+            return None
+        g, copy = contiguous(param.grad), [param.array] if self.has_precise(param) else []
+        if not movable(param.array, g):
+            return None
+        if copy:
+            param = self._precise(param)
         self._prepare_state(param)
-        arrays = (p, *(self.state or {}).values())
-        return available_for(*arrays) and all(a.shape == p.shape and a.flags.c_contiguous for a in arrays)
+        row = [param.array, g, *(self.state or {}).values(), *copy]
+        return row if movable(*row) else None
+
+    def has_precise(self, param: Parameter) -> bool:
+        """Whether the parameter is the rounded copy of one in float32."""
+        return self._use_fp32_update and param.dtype == np.float16
 
 
 class _Method(GradientMethod):
@@ -117,25 +124,36 @@ class _Method(GradientMethod):
         if not params or params[0].xp is np:
             return super()._move(params)
         alone: list[Parameter] = []
-        groups: dict[tuple, list[Parameter]] = {}
+        groups: dict[tuple, list[tuple[Any, list[Any]]]] = {}
         for param in params:
             rule: Any = param.update_rule
-            together = type(rule) is self.rule and rule.moves_with_others(param)
-            rates = rule.rates() if together else None
-            (alone if rates is None else groups.setdefault((param.device, param.dtype, rates), [])).append(param)
+            row = rule.row(param) if type(rule) is self.rule else None
+            if row is None:
+                alone.append(param)
+                continue
+            factor = 1.0
+            if param._loss_scale is not None:
+                factor = 1.0 / param._loss_scale
+                if not rule.has_precise(param):  # the gradient is seen without it from now on
+                    param._loss_scale, param.grad = None, param.xp.asarray(param.grad * factor, param.dtype)
+                    factor, row[1] = 1.0, param.grad
+            key = param.device, factor, row[0].dtype, row[1].dtype, len(row), rule.rates()
+            groups.setdefault(key, []).append((rule, row))
         super()._move(alone)
-        for number, ((device, dtype, _), group) in enumerate(groups.items()):
+        for number, ((device, factor, *kind, _), group) in enumerate(groups.items()):
             with device:
-                step = self._steps.get((device, dtype, number)) or Step(self.rule.kernel, device.xp)
-                self._steps[device, dtype, number] = step
-                rules = [param.update_rule for param in group]
-                cuda_graph.host(partial(_begin, step, rules), _alike(rules) if cuda_graph.is_capturing() else None)
-                step([_tensors(param) for param in group])
+                key = device, number, *kind
+                step = self._steps.get(key) or Step(self.rule.kernel, device.xp)
+                self._steps[key] = step
+                rules = [rule for rule, _ in group]
+                fits = _alike(rules) if cuda_graph.is_capturing() else None
+                cuda_graph.host(partial(_begin, step, factor, rules), fits)
+                step([row for _, row in group])
 
 
-def _begin(step: Step, rules: list[Any]) -> None:
+def _begin(step: Step, factor: float, rules: list[Any]) -> None:
     """What the host does for a step of parameters that move together."""
-    step.prepare(rules[0].rates())
+    step.prepare((factor, *rules[0].rates()))
     for rule in rules:
         rule.t += 1
 
@@ -148,16 +166,9 @@ def _alike(rules: list[Any]) -> Callable[[], bool]:
 
     def fits() -> bool:
         t = first.t
-        same = all(r.enabled and r.t == t and vars(r.hyperparam) == values for r, values in zip(rules, own))
-        return same and first.rates() is not None
+        return all(r.enabled and r.t == t and vars(r.hyperparam) == values for r, values in zip(rules, own))
 
     return fits
-
-
-def _tensors(param: Parameter) -> list[Any]:
-    """Parameter, gradient and states, as the kernels take them."""
-    rule: Any = param.update_rule
-    return [param.array, param.xp.ascontiguousarray(param.grad), *rule.state.values()]
 
 
 class SGDRule(_Rule):
@@ -215,6 +226,10 @@ class CorrectedMomentumSGDRule(_Rule):
     """The rule of `CorrectedMomentumSGD`."""
 
     states = ("v",)
+    kernel = "corrected_momentum_sgd"
+
+    def rates(self) -> tuple[float, ...]:
+        return float(self.hyperparam.lr), float(self.hyperparam.momentum)
 
     def update_core_cpu(self, param: Parameter) -> None:
         v = self.state["v"]
@@ -239,6 +254,11 @@ class NesterovAGRule(_Rule):
     """The rule of `NesterovAG`."""
 
     states = ("v",)
+    kernel = "nesterov_ag"
+
+    def rates(self) -> tuple[float, ...]:
+        lr, momentum = float(self.hyperparam.lr), float(self.hyperparam.momentum)
+        return lr, momentum, momentum * momentum, (1.0 + momentum) * lr
 
     def update_core_cpu(self, param: Parameter) -> None:
         p, g, v = param.array, param.grad, self.state["v"]
@@ -266,6 +286,10 @@ class AdaGradRule(_Rule):
     """The rule of `AdaGrad`."""
 
     states = ("h",)
+    kernel = "adagrad"
+
+    def rates(self) -> tuple[float, ...]:
+        return float(self.hyperparam.lr), float(self.hyperparam.eps)
 
     def update_core_cpu(self, param: Parameter) -> None:
         g, h = _wide(param.grad), self.state["h"]
@@ -289,6 +313,11 @@ class AdaDeltaRule(_Rule):
     """The rule of `AdaDelta`."""
 
     states = ("msg", "msdx")
+    kernel = "adadelta"
+
+    def rates(self) -> tuple[float, ...]:
+        rho = float(self.hyperparam.rho)
+        return rho, 1.0 - rho, float(self.hyperparam.eps)
 
     def update_core_cpu(self, param: Parameter) -> None:
         rho, eps = float(self.hyperparam.rho), float(self.hyperparam.eps)
@@ -318,9 +347,10 @@ class RMSpropRule(_Rule):
     states = ("ms",)
     kernel = "rmsprop"
 
-    def rates(self) -> tuple[float, ...] | None:
+    def rates(self) -> tuple[float, ...]:
         hp = self.hyperparam
-        return None if hp.eps_inside_sqrt else (float(hp.lr), float(hp.alpha), float(hp.eps))
+        eps = (float(hp.eps), 0.0)
+        return float(hp.lr), float(hp.alpha), 1.0 - float(hp.alpha), *(eps if hp.eps_inside_sqrt else eps[::-1])
 
     def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
@@ -358,6 +388,11 @@ class RMSpropGravesRule(_Rule):
     """The rule of `RMSpropGraves`; the mean is called g in files."""
 
     states = ("n", "g", "delta")
+    kernel = "rmsprop_graves"
+
+    def rates(self) -> tuple[float, ...]:
+        hp = self.hyperparam
+        return float(hp.lr), float(hp.alpha), 1.0 - float(hp.alpha), float(hp.momentum), float(hp.eps)
 
     def update_core_cpu(self, param: Parameter) -> None:
         hp = self.hyperparam
@@ -389,6 +424,10 @@ class SMORMS3Rule(_Rule):
 
     states = ("mem", "g", "g2")
     start = 1.0
+    kernel = "smorms3"
+
+    def rates(self) -> tuple[float, ...]:
+        return float(self.hyperparam.lr), float(self.hyperparam.eps)
 
     def update_core_cpu(self, param: Parameter) -> None:
         xp, g, lr, eps = param.xp, _wide(param.grad), float(self.hyperparam.lr), float(self.hyperparam.eps)
@@ -415,11 +454,21 @@ class SMORMS3(_Method):
         super().__init__(lr=lr, eps=eps)
 
 
+def _most_rho(dtype: Any) -> float:
+    return 0.9 if dtype == np.float16 else 0.9999  # it is 1 at the first step, where s is rounding alone
+
+
 class MSVAGRule(_Rule):
     """The rule of `MSVAG`."""
 
     states = ("m", "v")
     depends_on_t = True
+    kernel = "msvag"
+
+    def rates(self) -> tuple[float, ...]:
+        hp = self.hyperparam
+        rates = tuple(float(rate) for rate in (hp.lr, hp.beta, hp.eta, hp.weight_decay_rate))
+        return float(self.t), *rates, _most_rho(self.state["m"].dtype)
 
     def update_core_cpu(self, param: Parameter) -> None:
         hp, xp, g, p = self.hyperparam, param.xp, _wide(param.grad), param.array
@@ -429,7 +478,7 @@ class MSVAGRule(_Rule):
         power = beta**self.t
         m, v = (_wide(self.state[key]) / (1.0 - power) for key in self.states)
         rho = ((1.0 - beta) ** 2 * (1.0 - power**2)) / ((1.0 - beta**2) * (1.0 - power) ** 2)
-        rho = min(rho, 0.9 if p.dtype == np.float16 else 0.9999)  # it is 1 at the first step, where s is rounding alone
+        rho = min(rho, _most_rho(p.dtype))
         square = m * m
         total = xp.maximum(square, square + rho * ((v - square) / (1.0 - rho)))
         p -= eta * (lr * m * (square / xp.where(total > 0.0, total, 1.0)) + decay * p)
@@ -472,10 +521,15 @@ class AdamRule(_Rule):
         for key in ("m", "v", "vhat") if self.hyperparam.amsgrad else ("m", "v"):
             self.state[key] = param.xp.zeros_like(param.array)
 
-    def rates(self) -> tuple[float, ...] | None:
-        hp = self.hyperparam
+    def rates(self) -> tuple[float, ...]:
+        hp = self.hyperparam.get_dict()
         names = "alpha", "beta1", "beta2", "eps", "eta", "weight_decay_rate"
-        return None if hp.amsgrad or hp.adabound else (*(float(getattr(hp, name)) for name in names), float(self.t))
+        bounds = (self._final(hp), float(hp["gamma"])) if hp["adabound"] else (0.0, 0.0)
+        return float(self.t), *(float(hp[name]) for name in names), *bounds
+
+    def _final(self, hp: dict[str, Any]) -> float:
+        """Where the bounds meet."""
+        return float(hp["final_lr"] * hp["alpha"] / self.initial_alpha)
 
     @property
     def alpha_t(self) -> float:
@@ -490,7 +544,7 @@ class AdamRule(_Rule):
         if self.t == 0:
             raise RuntimeError("AdaBound: the bounds depend on the step, and there was none yet; call update first")
         hp = self.hyperparam
-        final = hp.final_lr * hp.alpha / self.initial_alpha
+        final = self._final(hp.get_dict())
         return final * (1.0 - 1.0 / (hp.gamma * self.t + 1)), final * (1.0 + 1.0 / (hp.gamma * self.t))
 
     def update_core_cpu(self, param: Parameter) -> None:

@@ -233,17 +233,20 @@ def test_a_loop_that_grows_is_found():
         captured(weights())
 
 
-def trained_classifier(graph, optimizer, steps=8, hooks=(), change=None, dict_batches=False, dropout=0.5):
+def trained_classifier(graph, optimizer, steps=8, hooks=(), change=None, dict_batches=False, dropout=0.5, half=False):
     random.seed(2)
+    dtype, dropout = (np.float16, 0) if half else (np.float32, dropout)
 
     class Net(minigan.Chain):
         def __init__(self):
             super().__init__()
             with self.init_scope():
-                self.l1, self.l2 = minigan.links.Linear(4, 6), minigan.links.Linear(6, 3)
+                with minigan.using_config("dtype", dtype):
+                    self.l1, self.l2 = minigan.links.Linear(4, 6), minigan.links.Linear(6, 3)
 
         def forward(self, x, t):
-            loss = F.softmax_cross_entropy(self.l2(F.dropout(F.relu(self.l1(x)), dropout)), t)
+            h = F.relu(self.l1(x))
+            loss = F.softmax_cross_entropy(self.l2(F.dropout(h, dropout) if dropout else h), t)
             minigan.report({"loss": loss, "one": 1.0}, self)
             return loss
 
@@ -251,7 +254,10 @@ def trained_classifier(graph, optimizer, steps=8, hooks=(), change=None, dict_ba
     optimizer = optimizer.setup(net)
     for hook in hooks:
         optimizer.add_hook(hook)
-    rows = list(zip(floats(20, 4), np.arange(20, dtype=np.int32) % 3))
+    if half:
+        optimizer.use_fp32_update()
+        optimizer.set_loss_scale(16)
+    rows = list(zip(floats(20, 4, dtype=dtype), np.arange(20, dtype=np.int32) % 3))
     if dict_batches:
         rows = [{"t": t, "x": x} for x, t in rows]
     this = training.StandardUpdater(SerialIterator(rows, 5, shuffle=False), optimizer, device=DEVICE)
@@ -269,10 +275,12 @@ def trained_classifier(graph, optimizer, steps=8, hooks=(), change=None, dict_ba
 
 
 HOOKS = [minigan.optimizer_hooks.WeightDecay(0.01), minigan.optimizer_hooks.GradientClipping(0.1)]
+LARS = [minigan.optimizer_hooks.GradientLARS(weight_decay=0.01), minigan.optimizer_hooks.Lasso(0.01)]
 
 
 @pytest.mark.parametrize("name, arguments, hooks, dict_batches",
-    [("Adam", {}, HOOKS, False), ("SGD", {}, (), True), ("AdaGrad", {}, (), False), ("MomentumSGD", {}, HOOKS, False)]
+    [("Adam", {}, HOOKS, False), ("SGD", {}, (), True), ("MomentumSGD", {}, HOOKS, False), ("AMSGrad", {}, (), False),
+     ("AMSBound", {"gamma": 0.5}, (), False), ("MSVAG", {}, (), False), ("CorrectedMomentumSGD", {}, LARS, False)]
 )  # fmt: skip
 def test_any_updater_and_optimizer(name, arguments, hooks, dict_batches):
     make = getattr(optimizers, name)
@@ -285,24 +293,66 @@ def test_any_updater_and_optimizer(name, arguments, hooks, dict_batches):
     assert [plan.calls for plan in captured._plans.values()] == [8]
 
 
-def test_a_rate_that_is_part_of_the_graph_captures_anew():
-    """AdaGrad has no kernel: its rate is a number in the graph."""
+class OwnSGDRule(optimizers.SGDRule):
+    """A rule of one's own, which has no kernel: its rate is a number in the graph."""
 
+
+class OwnSGD(optimizers.SGD):
+    rule = OwnSGDRule
+
+
+@pytest.mark.parametrize("make, half, calls", [(OwnSGD, False, 2), (optimizers.AdaGrad, False, 8), (OwnSGD, True, 2)])
+def test_a_rate_that_is_part_of_the_graph_captures_anew(make, half, calls):
     def change(optimizer, i):
         if i == 5:
             optimizer.lr = 0.5
 
-    want, want_weights, _ = trained_classifier(False, optimizers.AdaGrad(), change=change)
-    losses, found, this = trained_classifier(True, optimizers.AdaGrad(), change=change)
+    want, want_weights, _ = trained_classifier(False, make(), change=change, half=half)
+    losses, found, this = trained_classifier(True, make(), change=change, half=half)
     assert losses == want and all(np.array_equal(a, b) for a, b in zip(found, want_weights))
     ((_, captured),) = this._graphs.items()
-    assert [plan.calls for plan in captured._plans.values()] == [2]  # begun again with the seventh step
+    assert [plan.calls for plan in captured._plans.values()] == [calls]  # 2: begun again with the seventh step
 
 
-@pytest.mark.parametrize("optimizer", [optimizers.MSVAG, optimizers.AMSGrad])
-def test_a_rule_that_counts_steps_is_refused(optimizer):
-    with pytest.raises(CaptureError, match="Rule depends on how many there were"):
-        trained_classifier(True, optimizer())
+def test_halves_with_a_copy_in_float32_and_rates_of_hooks_that_change():
+    def change(optimizer, i):
+        optimizer.alpha *= 0.9
+        decay.rate, clipping.threshold = 0.01 * i, 0.2 + 0.1 * i
+        if i == 6:
+            optimizer.set_loss_scale(64)
+
+    found = []
+    for graph in (False, True):
+        decay, clipping = minigan.optimizer_hooks.WeightDecay(0.01), minigan.optimizer_hooks.GradientClipping(0.1)
+        found.append(
+            trained_classifier(graph, optimizers.Adam(0.01), hooks=(decay, clipping), change=change, half=True)
+        )
+    (want, want_weights, _), (losses, weights, this) = found
+    assert losses == want and len(set(losses)) > 6 and weights[0].dtype == np.float16
+    assert all(np.array_equal(a, b) for a, b in zip(weights, want_weights))
+    ((_, captured),) = this._graphs.items()
+    assert [plan.calls for plan in captured._plans.values()] == [1]  # the loss scale is part of the graph
+
+
+class OwnAdamRule(optimizers.AdamRule):
+    pass
+
+
+class OwnAdam(optimizers.Adam):
+    rule = OwnAdamRule
+
+
+def test_a_rule_that_counts_steps_is_refused():
+    with pytest.raises(CaptureError, match="OwnAdamRule depends on how many there were.*only minigan's own rules"):
+        trained_classifier(True, OwnAdam())
+
+
+def test_a_moving_loss_scale_is_refused():
+    def change(optimizer, i):
+        optimizer.loss_scaling()
+
+    with pytest.raises(CaptureError, match="a moving loss scale depends on .* fix it: loss_scaling.scale=..."):
+        trained_classifier(True, optimizers.SGD(), change=change)
 
 
 def test_a_frozen_parameter_captures_anew():
@@ -367,7 +417,7 @@ class FakeGPU(minigan.backend.Device):
     def __init__(self):
         self.asked, self.current, self.broken = [], FakeStream(self, "current"), False
         self.xp = types.SimpleNamespace(
-            __name__="cupy", empty=np.empty,
+            __name__="cupy", empty=np.empty, get_default_memory_pool=lambda: types.SimpleNamespace(free_all_blocks=list),
             cuda=types.SimpleNamespace(
                 Device=lambda: types.SimpleNamespace(id=0, synchronize=lambda: self.asked.append("synchronize")),
                 Stream=lambda non_blocking: FakeStream(self, f"non_blocking={non_blocking}"),

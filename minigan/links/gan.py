@@ -21,6 +21,7 @@ from minigan.link import Link
 from minigan.link_hooks import SpectralNormalization
 from minigan.links.connection import Convolution2D, Deconvolution2D, EmbedID, Linear
 from minigan.links.normalization import BatchNormalization, _parameter
+from minigan.optimizer_hooks import move_together
 
 __all__ = [
     "ConditionalBatchNormalization", "ExponentialMovingAverage", "InstanceNormalization", "SNConvolution2D",
@@ -176,6 +177,7 @@ class ExponentialMovingAverage:
             raise ValueError(f"ExponentialMovingAverage: decay is {decay} but must be in [0, 1)")
         self.link, self.decay = link, decay
         self.average: Any = link.copy(mode="copy")
+        self._steps: dict[Any, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.average(*args, **kwargs)
@@ -186,25 +188,29 @@ class ExponentialMovingAverage:
         A function is asked for `step` at each launch of a captured step.
         """
 
-        def share() -> float:
-            steps = step() if callable(step) else step
-            return 1 - (self.decay if steps is None else min(self.decay, (1 + steps) / (10 + steps)))
+        def steps() -> float:
+            given = step() if callable(step) else step
+            return 1e300 if given is None else given
 
         @cache
         def rate(dtype: Any) -> Any:
-            return cuda_graph.number(share, dtype)
+            return cuda_graph.number(lambda: 1 - min(self.decay, (1 + steps()) / (10 + steps())), dtype)
 
+        rows = []
         for mean, now in zip(self.average.params(), self.link.params(), strict=True):
             if now.is_initialized and not mean.is_initialized:
                 mean.initialize(now.shape)
                 copyto(mean.array, now.array)
             elif now.is_initialized:
-                mean.array += rate(mean.dtype) * (now.array - mean.array)
+                rows.append((mean.array, now.array))
         for (link, name, mean), (_, _, now) in zip(persistents(self.average), persistents(self.link), strict=True):
             if getattr(mean, "dtype", None) is not None and mean.dtype.kind == "f" and mean.shape:
-                mean += rate(mean.dtype) * (now - mean)
+                rows.append((mean, now))
             else:
                 setattr(link, name, copy.copy(now))
+        others = move_together(self._steps, "follow", rows, lambda: (1.0, steps() - 1.0, self.decay))  # it counts, too
+        for mean, now in others:
+            mean += rate(mean.dtype) * (now - mean)
 
     def serialize(self, serializer: Any) -> None:
         """Write or read the average."""
