@@ -94,11 +94,12 @@ class Kernel:
 
 
 def _versions(cupy: Any) -> str:
-    """Which CUDA is there, as a sentence."""
+    """Which CUDA is there and what may help, as a sentence: the package brings the compiler, too."""
     runtime, driver = cupy.cuda.runtime.runtimeGetVersion(), cupy.cuda.runtime.driverGetVersion()
     return (
         f"CuPy {cupy.__version__} runs CUDA {runtime // 1000}.{runtime % 1000 // 10}, the driver CUDA up to "
-        f"{driver // 1000}.{driver % 1000 // 10}; install minigan[cuda{12 if driver < 13000 else 13}] or a new driver"
+        f"{driver // 1000}.{driver % 1000 // 10}; install minigan[cuda{min(runtime, driver) // 1000}]"
+        f"{' or a new driver' if driver < runtime else ''}"
     )
 
 

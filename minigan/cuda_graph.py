@@ -127,6 +127,7 @@ class _CupyGraph:
         if device not in _thread.streams:
             _thread.streams[device] = xp.cuda.Stream(non_blocking=True)
         self._stream = _thread.streams[device]
+        xp.get_default_memory_pool().free_all_blocks()  # the other pool has no use for what this one keeps for later
         self._pool = xp.cuda.MemoryPool()
         self._graph: Any = None
         self._cublas: Any = None  #: whose workspace the graph writes to
