@@ -36,7 +36,7 @@ class _Sentences(click.Group):
             raise click.ClickException(str(error)) from error
         except MemoryError as error:
             cure = "; ".join(filter(None, (memory_left(), "ask for less: a smaller --batch-size, --width or --n")))
-            raise click.ClickException(f"out of memory ({error}); {cure}") from error
+            raise click.ClickException(f"out of memory ({str(error).rstrip('.')}); {cure}") from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise

@@ -192,7 +192,7 @@ def _train(trainer: Trainer, run: RunFolder, settings: dict[str, Any]) -> None:
     except MemoryError as error:
         cause: Exception = error
         left, smaller = memory_left(), max(2, settings["batch_size"] // 2)
-        text = f"{error}{left and f'; {left}'}; try --batch-size {smaller}, or a smaller --width"
+        text = f"{str(error).rstrip('.')}{left and f'; {left}'}; try --batch-size {smaller}, or a smaller --width"
     except (CaptureError, CompileError, CublasError) as error:
         cause, text = error, f"{error}; or leave out --graph" if settings["graph"] else str(error)
     except RuntimeError as error:
