@@ -171,7 +171,7 @@ def forward(
     launch(moments, (splits, columns), (THREADS,), (from_x[0], parts, *plan.sizes))
     mean, var, inv_std = (xp.empty(gamma.shape, np.float64) for _ in range(3))
     if running is None:  # the kernel wants arrays, which it leaves alone if decay is 1
-        running, decay = (xp.zeros_like(gamma), xp.zeros_like(gamma)), 1.0
+        running, decay = (xp.empty_like(gamma), xp.empty_like(gamma)), 1.0
     result = plan.kernel("bn_forward", ("y", "mean", "var", "inv_std"), x, pack)
     launch(
         result, (splits, columns), (THREADS,),

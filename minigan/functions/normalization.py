@@ -137,6 +137,8 @@ class BatchNormalization(_Normalization):
 
     def remember(self, running_mean: Any, running_var: Any) -> None:
         """running <- decay running + (1 - decay) new, in place; the variance is the unbiased one."""
+        if running_mean is None and running_var is None:
+            return
         unbiased = self.var * (self.count / max(self.count - 1, 1))
         for label, running, new in (("mean", running_mean, self.mean), ("var", running_var, unbiased)):
             if running is None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import minigan.functions as F
 from minigan.core import Variable
+from minigan.functions.logits import softplus_means
 
 PAPER = "Goodfellow et al. 2014, Generative Adversarial Nets, arXiv:1406.2661"
 EQUATION = "min_G max_D  E[log D(x)] + E[log(1 - D(G(z)))]"
@@ -23,9 +23,9 @@ DEFAULTS: dict[str, Any] = {"arch": "mlp"}
 
 def loss_dis(y_real: Variable, y_fake: Variable) -> Variable:
     """-E[log D(x)] - E[log(1 - D(G(z)))] from logits of any shape; 2 ln 2 where D says one half everywhere."""
-    return F.mean(F.softplus(-y_real)) + F.mean(F.softplus(y_fake))
+    return softplus_means((y_real, y_fake), (-1, 1))
 
 
 def loss_gen(y_fake: Variable) -> Variable:
     """-E[log D(G(z))], from logits of any shape; ln 2 where D says one half everywhere."""
-    return F.mean(F.softplus(-y_fake))
+    return softplus_means((y_fake,), (-1,))

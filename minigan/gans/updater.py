@@ -14,15 +14,13 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-import numpy
-
-import minigan.functions as F
-from minigan.backend import copyto
 from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
+from minigan.functions.logits import opinions
 from minigan.gans.nets import Generator
 from minigan.link import Chain
 from minigan.links.gan import ExponentialMovingAverage, persistents
+from minigan.links.normalization import BatchNormalization
 from minigan.reporter import report
 from minigan.training.updaters.standard_updater import StandardUpdater
 
@@ -118,25 +116,25 @@ class GANUpdater(StandardUpdater):
 
 @contextlib.contextmanager
 def frozen_statistics(net: Chain) -> Iterator[None]:
-    """Put back on leaving what the links of `net` remember besides weights: running means and variances, counters."""
-    before = [(link, name, copy.copy(value)) for link, name, value in persistents(net)]
+    """Leave alone what the links of `net` remember besides weights: running statistics, counters, others' own arrays.
+
+    Batch normalisations are told to; other links work on copies.
+    """
+    kept = [
+        (link, name, value, copy.copy(value))
+        for link, name, value in persistents(net)
+        if not isinstance(link, BatchNormalization)
+    ]
+    kept += [(link, "frozen", link.frozen, True) for link in net.links() if isinstance(link, BatchNormalization)]
+    for link, name, _, meanwhile in kept:
+        setattr(link, name, meanwhile)
     try:
         yield
     finally:
-        for link, name, value in before:
-            now = getattr(link, name)
-            if hasattr(now, "shape") and now.shape == getattr(value, "shape", None):
-                copyto(now, value)
-            else:
-                setattr(link, name, value)
+        for link, name, value, _ in kept:
+            setattr(link, name, value)
 
 
 def _opinion(y_real: Variable, y_fake: Variable) -> dict[str, Any]:
     """What D thinks of N real and N made images (row 56): mean probability of each, and how often it is right."""
-    real, fake = y_real.array, y_fake.array
-    with no_backprop_mode():
-        return {
-            "real": F.sigmoid(real).array.mean(),
-            "fake": F.sigmoid(fake).array.mean(),
-            "accuracy": ((real > 0).mean(dtype=numpy.float32) + (fake < 0).mean(dtype=numpy.float32)) / 2,
-        }
+    return dict(zip(("real", "fake", "accuracy"), opinions(y_real.array, y_fake.array)))

@@ -79,6 +79,7 @@ class BatchNormalization(_Remembering):
 
     gamma: Parameter | None = None
     beta: Parameter | None = None
+    frozen = False  #: whether training leaves the running statistics as they are; not in Chainer
 
     def __init__(
         self,
@@ -135,13 +136,13 @@ class BatchNormalization(_Remembering):
         if not config.train:
             statistics = self.avg_mean, self.avg_var
             return fixed_batch_normalization(x, gamma, beta, *statistics, self.eps, self.axis, **behind)
-        return self._train(x, gamma, beta, self._decay(finetune), **behind)
+        return self._train(x, gamma, beta, self._decay(finetune and not self.frozen), **behind)
 
     def _train(self, x: Any, gamma: Any, beta: Any, decay: float, **behind: Any) -> Variable:
+        mean, var = (None, None) if self.frozen else (self.avg_mean, self.avg_var)
         return batch_normalization(
-            x, gamma, beta, eps=self.eps, running_mean=self.avg_mean, running_var=self.avg_var, decay=decay,
-            axis=self.axis, **behind,
-        )  # fmt: skip
+            x, gamma, beta, eps=self.eps, running_mean=mean, running_var=var, decay=decay, axis=self.axis, **behind
+        )
 
     def _scale(self) -> tuple[Any, Any]:
         """gamma and beta, or the arrays of 1 and 0 that stand for them."""
@@ -214,8 +215,9 @@ class BatchRenormalization(BatchNormalization):
 
     def _train(self, x: Any, gamma: Any, beta: Any, decay: float, **behind: Any) -> Variable:
         return batch_renormalization(
-            x, gamma, beta, self.rmax, self.dmax, self.eps, self.avg_mean, self.avg_var, decay, update_statistics=True
-        )
+            x, gamma, beta, self.rmax, self.dmax, self.eps, self.avg_mean, self.avg_var, decay,
+            update_statistics=not self.frozen,
+        )  # fmt: skip
 
 
 class DecorrelatedBatchNormalization(_Remembering):

@@ -3,12 +3,14 @@
 import numpy
 import pytest
 
+import minigan.links as L
 from minigan import optimizers, random, reporter
 from minigan.configuration import no_backprop_mode
 from minigan.core import Variable
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.gans import updater as updater_module
 from minigan.iterators import SerialIterator
+from minigan.link import Chain
 from minigan.serializers import DictionarySerializer, NpzDeserializer
 
 
@@ -51,6 +53,27 @@ def test_a_step_of_g_leaves_d_as_it_was_bit_for_bit(arch):
     assert same(before, state(u.dis))
     assert not same(g_before, state(u.gen))
     assert all(p.grad is None for p in u.dis.params())
+
+
+def test_frozen_links_keep_what_they_remember():
+    """Arrays and numbers of links of one's own, and the counter of a batch normalisation; also after an error."""
+
+    net = Chain(own=L.InstanceNormalization(3, track_statistics=True), bn=L.BatchNormalization(3))
+
+    def run():
+        x = numpy.random.randn(4, 3, 2, 2).astype(numpy.float32)
+        return net.bn(net.own(x) * x, finetune=True)
+
+    run()
+    arrays = net.bn.avg_mean, net.bn.avg_var, net.own.avg_mean
+    before = [a.copy() for a in arrays]
+    with pytest.raises(KeyError), updater_module.frozen_statistics(net):
+        run()
+        raise KeyError
+    assert all(map(numpy.array_equal, arrays, before)) and net.bn.N == 1
+    assert all(a is b for a, b in zip(arrays, (net.bn.avg_mean, net.bn.avg_var, net.own.avg_mean)))
+    run()
+    assert not any(map(numpy.array_equal, arrays, before)) and net.bn.N == 2
 
 
 def test_running_statistics_move_in_the_own_step_only():
