@@ -70,13 +70,8 @@ class Step:
         if hyper is not None:
             self.prepare(hyper)
         known, self._known = self._known, ()  # should a launch fail
-        p, g = tensors[0][:2]
-        real, halves = REAL.get(p.dtype, "float"), p.dtype != g.dtype
-        types = {"STATE": REAL.get(p.dtype, "Half"), "GRAD": REAL.get(g.dtype, "Half"), "REAL": real}
-        constants = {
-            "RULE": MEASURING.get(self.rule, self.rule), "STATES": len(tensors[0]) - 2 - halves,
-            "HOOK": int(self.rule in HOOKS), **types, "VEC": 4 if real == "float" else 1,
-        }  # fmt: skip
+        halves = tensors[0][0].dtype != tensors[0][1].dtype
+        constants = _constants(self.rule, tensors[0], halves)
         if self.rule in COUNTING:
             begin = kernel("optimizers.cu", COUNTING[self.rule], **constants)
             launch(begin, (1,), (1,), (self.hyper, self.rates))
@@ -92,24 +87,49 @@ class Step:
 
     def _measured(self, tensors: Sequence[Sequence[Any]], constants: dict[str, Any]) -> Any:
         """The rates that follow from the norms of gradients and parameters: of all together, or of each."""
-        xp, each = array_module(self.hyper), self.rule == "lars"
-        squares = kernel("optimizers.cu", "squares", ("parts",), **constants)
-        finish = kernel("optimizers.cu", "norm_rates", **constants)
-        tables = list(_tables(tensors, False))
-        parts = xp.empty(2 * sum(blocks for _, blocks, _ in tables), np.float64)
-        rates = xp.empty(RATES * (len(tensors) if each else 1), np.float64)
+        each, finish = self.rule == "lars", kernel("optimizers.cu", "norm_rates", **constants)
+        rates = array_module(self.hyper).empty(RATES * (len(tensors) if each else 1), np.float64)
+        tables, parts = _squares(tensors, constants)
+        if not each:
+            blocks = sum(blocks for _, blocks, _ in tables)
+            launch(finish, (1,), (THREADS,), (tables[0][0], blocks, parts, self.hyper, rates))
+            return rates
         done = 0
         for i, (table, blocks, some) in enumerate(tables):
-            reach = [a for arrays in some for a in arrays[1:]]
-            mine = parts[2 * done : 2 * (done + blocks)]
-            launch(squares, (blocks,), (THREADS,), (table, len(some), mine), reach=reach)
+            own = rates[i * MOST * RATES :][: len(some) * RATES]
+            launch(finish, (len(some),), (THREADS,), (table, blocks, parts[2 * done :], self.hyper, own))
             done += blocks
-            if each:
-                own = rates[i * MOST * RATES :][: len(some) * RATES]
-                launch(finish, (len(some),), (THREADS,), (table, blocks, mine, self.hyper, own))
-        if not each:
-            launch(finish, (1,), (THREADS,), (tables[0][0], done, parts, self.hyper, rates))
         return rates
+
+
+def all_finite(gradients: Sequence[Any]) -> Any:
+    """An array () that tells whether gradients of one dtype are finite; numbers above 1e154 may count as infinite."""
+    rows = [(g, g) for g in gradients]
+    _, parts = _squares(rows, _constants("scale", rows[0], False))
+    return array_module(parts).isfinite(parts).all()
+
+
+def _constants(rule: str, arrays: Sequence[Any], halves: bool) -> dict[str, Any]:
+    """What the kernels are compiled with for such tensors."""
+    p, g = arrays[:2]
+    return {
+        "RULE": MEASURING.get(rule, rule), "STATES": len(arrays) - 2 - halves, "HOOK": int(rule in HOOKS),
+        "REAL": REAL.get(p.dtype, "float"), "STATE": REAL.get(p.dtype, "Half"), "GRAD": REAL.get(g.dtype, "Half"),
+        "VEC": 1 if p.dtype == np.float64 else 4,
+    }  # fmt: skip
+
+
+def _squares(tensors: Sequence[Sequence[Any]], constants: dict[str, Any]) -> tuple[list[Any], Any]:
+    """The tables, and two sums of squares for each of their blocks: of the gradient and of a third array."""
+    squares, tables = kernel("optimizers.cu", "squares", ("parts",), **constants), list(_tables(tensors, False))
+    parts = array_module(tensors[0][1]).empty(2 * sum(blocks for _, blocks, _ in tables), np.float64)
+    done = 0
+    for table, blocks, some in tables:
+        reach = [a for arrays in some for a in arrays[1:]]
+        own = parts[2 * done : 2 * (done + blocks)]
+        launch(squares, (blocks,), (THREADS,), (table, len(some), own), reach=reach)
+        done += blocks
+    return tables, parts
 
 
 def _tables(tensors: Sequence[Sequence[Any]], halves: bool) -> Iterator[tuple[np.ndarray, int, Sequence[Any]]]:

@@ -407,6 +407,8 @@ class Optimizer:
     def check_nan_in_grads(self) -> None:
         """Note whether a gradient is not finite; see ``is_safe_to_update``."""
         self._loss_scale_isnan = False
+        if optimizer_hooks.known_finite([param.grad for param in self.target.params() if param.grad is not None]):
+            return
         for path, param in self.target.namedparams():
             if param.grad is not None and not bool(param.xp.isfinite(param.grad).all()):
                 self._loss_scale_isnan = self._loss_scale_overflowed = True

@@ -19,7 +19,7 @@ from minigan import cuda_graph
 from minigan.backend import get_device_from_array
 from minigan.core import Parameter
 from minigan.kernels.launch import contiguous
-from minigan.kernels.optimizers import Step, movable
+from minigan.kernels.optimizers import Step, all_finite, movable
 
 
 def move_together(
@@ -44,6 +44,12 @@ def move_together(
 
 def _prepare(step: Step, hyper: Callable[[], tuple[float, ...]]) -> None:
     step.prepare(hyper())
+
+
+def known_finite(gradients: Sequence[Any]) -> bool:
+    """Whether all gradients are finite, if they are on one GPU and of one dtype, so that it can be asked at once."""
+    groups = {(get_device_from_array(g), g.dtype) for g in gradients}
+    return len(groups) == 1 and all(movable(g, g) for g in gradients) and bool(all_finite(gradients))
 
 
 def _give_gradients(hook: Any, params: Iterable[Parameter]) -> list[Parameter]:

@@ -25,6 +25,7 @@ from minigan.core import Parameter
 from minigan.kernels.launch import contiguous
 from minigan.kernels.optimizers import Step, movable
 from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
+from minigan.optimizer_hooks import move_together
 
 
 def _wide(array: Any) -> Any:
@@ -115,6 +116,7 @@ class _Method(GradientMethod):
         super().__init__()
         vars(self.hyperparam).update(hyperparam)
         self._steps: dict[tuple, Step] = {}  # what moves groups of parameters on a GPU
+        self._scales: dict[int, dict] = {}  # what takes loss scales out of gradients there
 
     def create_update_rule(self) -> UpdateRule:
         return self.rule(self.hyperparam)
@@ -125,6 +127,7 @@ class _Method(GradientMethod):
             return super()._move(params)
         alone: list[Parameter] = []
         groups: dict[tuple, list[tuple[Any, list[Any]]]] = {}
+        scaled: dict[float, list[tuple[Any, Any]]] = {}
         for param in params:
             rule: Any = param.update_rule
             row = rule.row(param) if type(rule) is self.rule else None
@@ -135,11 +138,14 @@ class _Method(GradientMethod):
             if param._loss_scale is not None:
                 factor = 1.0 / param._loss_scale
                 if not rule.has_precise(param):  # the gradient is seen without it from now on
-                    param._loss_scale, param.grad = None, param.xp.asarray(param.grad * factor, param.dtype)
-                    factor, row[1] = 1.0, param.grad
+                    scale = param.xp.empty_like(row[1]), row[1]
+                    scaled.setdefault(float(param.dtype.type(factor)), []).append(scale)
+                    factor, param._loss_scale, param.grad, row[1] = 1.0, None, scale[0], scale[0]
             key = param.device, factor, row[0].dtype, row[1].dtype, len(row), rule.rates()
             groups.setdefault(key, []).append((rule, row))
         super()._move(alone)
+        for number, (factor, rows) in enumerate(scaled.items()):
+            move_together(self._scales.setdefault(number, {}), "scale", rows, partial(tuple, (1.0, factor)))
         for number, ((device, factor, *kind, _), group) in enumerate(groups.items()):
             with device:
                 key = device, number, *kind

@@ -97,7 +97,9 @@ def test_halves(name, fp32, loss_scale):
     want, on_cpu = trained(name, "@numpy", **more)
     with emulation() as launches:
         found, optimizer = trained(name, DEVICE, **more)
-    assert sum(launch.kernel.entry == "step_all" for launch in launches) == (3 if name == "MomentumSGD" else 4)
+    steps = [launch.kernel.constants["RULE"] for launch in launches if launch.kernel.entry == "step_all"]
+    rules = len(steps) - steps.count("scale")
+    assert rules == (3 if name == "MomentumSGD" else 4) and len(steps) == rules + (3 if loss_scale and not fp32 else 0)
     for a, b in zip(found, want):
         assert a.dtype == b.dtype
         tolerance = 2e-6 if a.dtype == np.float32 else 1e-3 if fp32 else 4e-3  # the CPU's states are rounded in between
@@ -163,6 +165,22 @@ def test_without_kernels():
         found, _ = trained("Adam", DEVICE)
     for a, b in zip(found, want):
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+
+
+def test_a_loss_scale_that_moves_asks_once_for_all_gradients():
+    link = minigan.links.Linear(3, 2).to_device(DEVICE)
+    optimizer = minigan.optimizers.SGD().setup(link)
+    optimizer.loss_scaling()
+    x = link.device.send(floats(4, 3))
+    with emulation() as launches:
+        optimizer.update(lambda: minigan.functions.sum(link(x)))
+    assert [x.kernel.entry for x in launches if x.kernel.file == "optimizers.cu"] == ["squares", "step_all", "step_all"]
+    assert optimizer._loss_scale == 2
+    before = link.W.array.get()
+    link.W.grad = link.device.send(np.array([[1, np.nan, 2], [3, np.inf, 4]], np.float32))
+    with pytest.warns(UserWarning, match="the gradient of /W is not finite"):
+        optimizer.update()
+    assert optimizer._loss_scale == 1 and (link.W.array.get() == before).all()
 
 
 HOOKS = {  # with their launches for four parameters
