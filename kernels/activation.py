@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigan.kernels.launch import MOST_INDEX, REAL, THREADS, at_once, available_for, kernel, launch
 from minigan.kernels.workspace import array_module
 
@@ -11,10 +13,10 @@ from minigan.kernels.workspace import array_module
 def fused(entry: str, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
     """What the kernel ``entry`` gives for one array or two; None where there is no kernel for them.
 
-    There is none on the CPU, for float16, and for arrays that do not lie in memory alike, without gaps.
+    There is none on the CPU, and for arrays that do not lie in memory alike, without gaps.
     """
     x = arrays[0]
-    if not available_for(*arrays) or not 0 < x.size <= MOST_INDEX:
+    if not available_for(*arrays, halves=True) or not 0 < x.size <= MOST_INDEX:
         return None
     order = tuple(range(x.ndim))
     if not all(a.flags.c_contiguous for a in arrays):
@@ -26,8 +28,11 @@ def fused(entry: str, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
     pack = at_once(x.size, *flat)
     name = "y" if len(arrays) == 1 else "gx"
     grid = (-(-x.size // (THREADS * pack)),)
+    real = REAL.get(x.dtype, "float")
+    stored = "Half" if x.dtype == np.float16 else real
+    bits = [a.view(np.uint16) if x.dtype == np.float16 else a for a in (*flat, out)]
     launch(
-        kernel("activation.cu", entry, (name,), REAL=REAL[x.dtype], VEC=pack), grid, (THREADS,),
-        (*flat, out, x.size, *numbers),
+        kernel("activation.cu", entry, (name,), REAL=real, STORE=stored, VEC=pack), grid, (THREADS,),
+        (*bits, x.size, *numbers),
     )  # fmt: skip
     return out.transpose([order.index(i) for i in range(x.ndim)])

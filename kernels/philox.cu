@@ -4,13 +4,17 @@
 //
 // state = {key, number of the next block, 0} lies in device memory, so that a captured graph draws new numbers at every
 // replay: each draw moves it on. Draws of one stream must not overlap in time. Compiled for REAL = float, four numbers a
-// block of 24 bits each, or double, two numbers of 53 bits.
-// variant: REAL=double WIDE=1
+// block of 24 bits each, or with WIDE = 1 double, two numbers of 53 bits; and for STORE, what they are in memory: REAL or,
+// beside float, Half.
+// variant: REAL=float STORE=Half WIDE=0
+// variant: REAL=double STORE=double WIDE=1
 
 #ifndef REAL
 #define REAL float
+#define STORE float
 #define WIDE 0
 #endif
+#include "half.h"
 
 #define THREADS 256
 #define NUMBERS (WIDE ? 2 : 4)
@@ -20,7 +24,8 @@
 #define SINCOSPI sincospif
 #endif
 
-struct alignas(16) Pack { REAL at[NUMBERS]; };
+struct Numbers { REAL at[NUMBERS]; };
+struct alignas(sizeof(STORE) * NUMBERS) Pack { STORE at[NUMBERS]; };
 struct Words { unsigned at[4]; };
 
 __device__ __forceinline__ Words philox(unsigned long long block, unsigned long long key)
@@ -56,9 +61,9 @@ __device__ __forceinline__ Words draw(unsigned long long* state, int i, int n)
 }
 
 // Numbers in [0, 1), exact multiples of 2^-24 or 2^-53.
-__device__ __forceinline__ Pack uniform(Words w)
+__device__ __forceinline__ Numbers uniform(Words w)
 {
-    Pack u;
+    Numbers u;
 #if WIDE
     for (int k = 0; k < 2; ++k)
         u.at[k] = ((w.at[2 * k] >> 5) * 67108864.0 + (w.at[2 * k + 1] >> 6)) * (1.0 / 9007199254740992.0);
@@ -69,9 +74,9 @@ __device__ __forceinline__ Pack uniform(Words w)
 }
 
 // Numbers from N(0, 1), in pairs (Box and Muller 1958).
-__device__ __forceinline__ Pack normal(Words w)
+__device__ __forceinline__ Numbers normal(Words w)
 {
-    Pack z = uniform(w);
+    Numbers z = uniform(w);
     for (int k = 0; k < NUMBERS; k += 2) {
         const REAL radius = sqrt((REAL)-2 * log((REAL)1 - z.at[k])), turns = z.at[k + 1];
         REAL sine, cosine;
@@ -82,9 +87,11 @@ __device__ __forceinline__ Pack normal(Words w)
     return z;
 }
 
-// Numbers NUMBERS i and those behind it, of n: 16 bytes at once by every thread that has all of its own.
-__device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int n)
+// Numbers NUMBERS i and those behind it, of n: a whole pack at once by every thread that has all of its own.
+__device__ __forceinline__ void store(STORE* __restrict__ out, Numbers z, int i, int n)
 {
+    Pack p;
+    for (int k = 0; k < NUMBERS; ++k) put(p.at[k], z.at[k]);
     if (NUMBERS * i <= n - NUMBERS) {
         ((Pack*)out)[i] = p;
         return;
@@ -93,20 +100,20 @@ __device__ __forceinline__ void store(REAL* __restrict__ out, Pack p, int i, int
         if (NUMBERS * i + k < n) out[NUMBERS * i + k] = p.at[k];
 }
 
-__device__ __forceinline__ Pack load(const REAL* __restrict__ x, int i, int n)
+__device__ __forceinline__ Pack load(const STORE* __restrict__ x, int i, int n)
 {
     if (NUMBERS * i <= n - NUMBERS) return ((const Pack*)x)[i];
     Pack p;
-    for (int k = 0; k < NUMBERS; ++k) p.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] : (REAL)0;
+    for (int k = 0; k < NUMBERS; ++k) p.at[k] = NUMBERS * i + k < n ? x[NUMBERS * i + k] : (STORE)0;
     return p;
 }
 
 // out[j] = low + width u_j. Grid ceil(n / (256 NUMBERS)); a thread has one block. Bytes: out once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_uniform(unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL low, REAL width)
+philox_uniform(unsigned long long* __restrict__ state, STORE* __restrict__ out, int n, REAL low, REAL width)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
-    Pack p = uniform(draw(state, i, n));
+    Numbers p = uniform(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = low + width * p.at[k];
     store(out, p, i, n);
@@ -114,10 +121,10 @@ philox_uniform(unsigned long long* __restrict__ state, REAL* __restrict__ out, i
 
 // out[j] = mean + deviation z_j. Grid and bytes as above.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_normal(unsigned long long* __restrict__ state, REAL* __restrict__ out, int n, REAL mean, REAL deviation)
+philox_normal(unsigned long long* __restrict__ state, STORE* __restrict__ out, int n, REAL mean, REAL deviation)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
-    Pack p = normal(draw(state, i, n));
+    Numbers p = normal(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = mean + deviation * p.at[k];
     store(out, p, i, n);
@@ -125,16 +132,17 @@ philox_normal(unsigned long long* __restrict__ state, REAL* __restrict__ out, in
 
 // mask[j] = scale where u_j >= ratio, else 0; y = x mask. Grid as above. Bytes: x once, mask and y once.
 extern "C" __global__ void __launch_bounds__(THREADS)
-philox_dropout(unsigned long long* __restrict__ state, const REAL* __restrict__ x, REAL* __restrict__ mask,
-               REAL* __restrict__ y, int n, REAL ratio, REAL scale)
+philox_dropout(unsigned long long* __restrict__ state, const STORE* __restrict__ x, STORE* __restrict__ mask,
+               STORE* __restrict__ y, int n, REAL ratio, REAL scale)
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
-    Pack p = uniform(draw(state, i, n));
+    Numbers p = uniform(draw(state, i, n));
     if (i >= (n + NUMBERS - 1) / NUMBERS) return;
-    Pack q = load(x, i, n);
+    const Pack given = load(x, i, n);
+    Numbers q;
     for (int k = 0; k < NUMBERS; ++k) {
         p.at[k] = p.at[k] >= ratio ? scale : (REAL)0;
-        q.at[k] *= p.at[k];
+        q.at[k] = get(given.at[k]) * p.at[k];
     }
     store(mask, p, i, n);
     store(y, q, i, n);

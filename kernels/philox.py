@@ -2,7 +2,7 @@
 
 A :class:`Generator` is a stream whose state, key and counter, lies where its numbers are made: on a GPU a captured
 graph draws new ones at every replay. The integers are the same on every device; so are uniform numbers in [0, 1), which
-are exact, and masks; others agree up to rounding. Salmon et al. 2011.
+are exact, and masks; others agree up to rounding. Halves are floats of the stream, rounded. Salmon et al. 2011.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Generator:
         """Return ``(x mask, mask)``, mask being 0 with probability ``ratio`` and 1 / (1 - ratio) elsewhere."""
         scale = x.dtype.type(1 / (1 - ratio))
         if self.xp is np:
-            mask = (self.uniform(x.shape, x.dtype) >= x.dtype.type(ratio)) * scale
+            wide = np.promote_types(x.dtype, np.float32)
+            mask = (self.uniform(x.shape, wide) >= wide.type(ratio)) * scale
             return x * mask, mask
         x = contiguous(x)
         if address(x) % PACK_BYTES:
@@ -65,25 +66,34 @@ class Generator:
     def _draw(self, entry: str, shape: Any, dtype: Any, shift: float, scale: float) -> Any:
         out = self.xp.empty(shape, dtype)
         if self.xp is np:
-            numbers = _uniform(self._words(out.size, out.dtype), out.dtype)
+            numbers = _uniform(self._words(out.size, out.dtype), np.promote_types(out.dtype, np.float32))
             if entry == "philox_normal":
                 numbers = _normal(numbers)
-            out.reshape(-1)[...] = (out.dtype.type(shift) + out.dtype.type(scale) * numbers).reshape(-1)[: out.size]
+            kind = numbers.dtype.type
+            out.reshape(-1)[...] = (kind(shift) + kind(scale) * numbers).reshape(-1)[: out.size]
         else:
             self._launch(entry, ("out",), out.dtype, out.size, (out,), shift, scale)
         return out
 
     def _words(self, size: int, dtype: np.dtype) -> np.ndarray:
         key, first, _ = (int(n) for n in self.state)
-        blocks = -(-size // (PACK_BYTES // dtype.itemsize))
+        blocks = -(-size // _numbers(dtype))
         self.state[1] = (first + blocks) % 2**64
-        return philox(np.arange(blocks, dtype=np.uint64) + np.uint64(first), key)
+        words = philox(np.arange(blocks, dtype=np.uint64) + np.uint64(first), key)
+        return words
 
     def _launch(self, entry: str, outputs: tuple[str, ...], dtype: Any, n: int, arrays: Any, *numbers: float) -> None:
-        constants = {"REAL": REAL[dtype], "WIDE": int(dtype == np.float64)}
-        blocks = -(-n // (PACK_BYTES // dtype.itemsize))
-        grid, args = (-(-blocks // THREADS),), (self.state, *arrays, n, *numbers)
+        real = REAL.get(dtype, "float")
+        constants = {"REAL": real, "STORE": "Half" if dtype == np.float16 else real, "WIDE": int(dtype == np.float64)}
+        if dtype == np.float16:
+            arrays = [a.view(np.uint16) for a in arrays]
+        grid, args = (-(-n // (_numbers(dtype) * THREADS)),), (self.state, *arrays, n, *numbers)
         launch(kernel("philox.cu", entry, outputs, **constants), grid, (THREADS,), args)
+
+
+def _numbers(dtype: Any) -> int:
+    """How many numbers a block of the stream gives."""
+    return 2 if dtype == np.float64 else 4
 
 
 def _uniform(words: np.ndarray, dtype: np.dtype) -> np.ndarray:

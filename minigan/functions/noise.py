@@ -39,7 +39,7 @@ class Dropout(FunctionNode):
         """Draw the mask unless one is given, and apply it."""
         (x,) = inputs
         xp = get_array_module(x)
-        if self.mask is None and available_for(x):
+        if self.mask is None and available_for(x, halves=True):
             y, self.mask = generator(xp).dropout(x, self.dropout_ratio)
             return (y,)
         if self.mask is None:
@@ -92,7 +92,7 @@ class Gaussian(FunctionNode):
             raise InvalidType(f"gaussian: mean has shape {mean.shape} and ln_var {ln_var.shape}; wanted the same.")
         xp = get_array_module(mean)
         if self.eps is None:
-            if available_for(mean):
+            if available_for(mean, halves=True):
                 self.eps = generator(xp).normal(ln_var.shape, mean.dtype)
             else:
                 self.eps = xp.asarray(xp.random.standard_normal(ln_var.shape), dtype=mean.dtype)

@@ -57,6 +57,22 @@ def test_special_numbers():
             np.testing.assert_allclose(a.get(), b.get(), rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("n", [400, 401])
+def test_halves_are_computed_as_floats_and_rounded_once(n):
+    x, g = (floats(n, seed=i).astype(np.float16) for i in (0, 1))
+    for entry, numbers in (("leaky_relu", (0.1,)), ("softplus", (2.0,)), ("sigmoid", ())):
+        found, wide = (fused(entry, emulated(a), numbers=numbers).get() for a in (x, x.astype(np.float32)))
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(found, wide.astype(np.float16))
+    for entry, numbers in (("leaky_relu_grad", (0.1,)), ("sigmoid_grad", ()), ("tanh_grad", ())):
+        found = fused(entry, emulated(x), emulated(g), numbers=numbers).get()
+        wide = fused(entry, *(emulated(a.astype(np.float32)) for a in (x, g)), numbers=numbers).get()
+        np.testing.assert_array_equal(found, wide.astype(np.float16))
+    with emulation() as launches:
+        results(F.relu, emulated(x), emulated(g))
+    assert [launch.kernel.constants["STORE"] for launch in launches] == ["Half"] * 3
+
+
 @needs_emulator
 def test_sectors():
     with emulation("check") as launches:
@@ -69,7 +85,7 @@ def test_sectors():
 def test_where_there_is_no_kernel():
     x = emulated(floats(4, 6))
     assert fused("sigmoid", x) is not None
-    for other in (floats(4, 6), x[:, ::2], x.astype(np.float16), x[:0]):
+    for other in (floats(4, 6), x[:, ::2], x.astype(np.int32), x[:0]):
         assert fused("sigmoid", other) is None
     assert fused("tanh_grad", x, emulated(floats(4, 6), True)) is None
     assert F.sigmoid(x[:, ::2]).shape == (4, 3)
