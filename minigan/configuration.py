@@ -142,7 +142,18 @@ def get_dtype(dtype: Any = None, map_mixed16: Any = None) -> numpy.dtype:
 
 def is_debug() -> bool:
     """Say whether every function looks for NaN in what it computes (``config.debug``)."""
-    return bool(config.debug)
+    return bool(_mode("debug"))
+
+
+def is_recording() -> bool:
+    """Say whether functions record the graph (``config.enable_backprop``)."""
+    return bool(_mode("enable_backprop"))
+
+
+def _mode(key: str) -> Any:
+    # what config.key gives, in a quarter of the time: every application of a function asks twice
+    own = config.__dict__
+    return own[key] if key in own else getattr(global_config, key)
 
 
 def set_debug(debug: bool) -> None:

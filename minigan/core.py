@@ -25,7 +25,7 @@ import numpy
 
 from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
-from minigan.configuration import config, using_config
+from minigan.configuration import config, is_debug, is_recording, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.kernels import gemm
 from minigan.kernels.launch import on_device_of
@@ -661,6 +661,13 @@ def as_array(x: Any) -> Any:
 # --------------------------------------------------------------------------------------------------------------------
 
 
+# what every application of a function asks of its inputs and outputs, as quickly as Python can
+_array_of = operator.attrgetter("_array")
+_node_of = operator.attrgetter("_node")
+_rank_of = operator.attrgetter("_rank")
+_wants_gradient = operator.attrgetter("_requires_grad")
+
+
 class FunctionNode:
     """A differentiable function; one object per application.
 
@@ -765,10 +772,10 @@ class FunctionNode:
         inputs and outputs; what was drawn for them, a mask say, stays.
         """
         variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
-        arrays = tuple([x._array for x in variables])
+        arrays = tuple(map(_array_of, variables))
         if arrays:
             self._check_inputs(arrays, inputs)
-        debug = config.debug
+        debug = is_debug()
         if debug:
             self.stack = traceback.extract_stack()
         hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
@@ -786,24 +793,26 @@ class FunctionNode:
         outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
         if debug:
             self._check_nan(outputs, "forward")
-        wanted = any([x._node._requires_grad for x in variables])
+        nodes = tuple(map(_node_of, variables))
+        wanted = any(map(_wants_gradient, nodes))
         results = tuple([Variable(y, requires_grad=wanted) for y in outputs])
-        if config.enable_backprop:
-            self._connect(variables, results)
+        if is_recording():
+            self._connect(arrays, nodes, results)
         return results
 
-    def _connect(self, variables: tuple[Variable, ...], results: tuple[Variable, ...]) -> None:
-        self.inputs = tuple([x._node for x in variables])
-        self.rank = max([x._rank for x in self.inputs], default=0)
-        self.outputs = tuple([weakref.ref(y._node) for y in results])
-        for y in results:
-            y._node.set_creator_node(self)
+    def _connect(self, arrays: tuple, nodes: tuple[VariableNode, ...], results: tuple[Variable, ...]) -> None:
+        self.inputs = nodes
+        self.rank = max(map(_rank_of, nodes), default=0)
+        made = tuple(map(_node_of, results))
+        self.outputs = tuple(map(weakref.ref, made))
+        for node in made:
+            node.set_creator_node(self)
         for i in self._retained_inputs:
-            self.inputs[i].data = variables[i]._array
+            nodes[i].data = arrays[i]
         if self._retained_outputs:
             self._output_arrays = {i: results[i]._array for i in self._retained_outputs}
             for i in self._retained_outputs:
-                results[i]._node.data = results[i]._array
+                made[i].data = results[i]._array
 
     # -- backwards
 
@@ -1006,7 +1015,7 @@ def _walk(
     gradient)`` is told the complete gradient of every node.
     """
     pending = dict(start)
-    debug = config.debug
+    debug = is_debug()
     order = itertools.count()
     heap: list[tuple[int, int, FunctionNode]] = []
     seen: set[int] = set()
@@ -1106,13 +1115,13 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
             variable._grad_var = gradient
             return
         if gradient._array.dtype != node.dtype:
-            if config.debug:
+            if is_debug():
                 raise ValueError(
                     f"dtype of gradients returned from backward is incorrect: {gradient.dtype} for {node.dtype}"
                 )
             variable._check_gradient(gradient._array)
         # a broadcast gradient is a read-only view; users and optimizers change gradients in place
-        if not config.enable_backprop and 0 in gradient._array.strides:
+        if not is_recording() and 0 in gradient._array.strides:
             gradient = Variable(gradient._array.copy(), requires_grad=False)
         variable.grad_var = _plus(variable._grad_var, gradient)
         if variable._loss_scale != loss_scale:
