@@ -11,6 +11,7 @@
 // variant: REAL=float STORE=float KH=1 KW=100 SH=1 SW=2 DH=1 DW=1 STEPH=1 STEPW=2
 // variant: REAL=float STORE=float KH=7 KW=9 SH=1 SW=1 DH=1 DW=1 STEPH=1 STEPW=1
 // variant: STORE=Half
+// any: KH KW SH SW DH DW STEPH STEPW
 
 #ifndef KH
 #define REAL float

@@ -1,9 +1,10 @@
 """What a kernel file says of itself: its kernels and their parameters, its constants, how it wants to be compiled.
 
 Constants are macros with a default, between `#ifndef NAME` and `#endif`, so that a file compiles as it stands. Comment
-lines `// variant: NAME=VALUE,VALUE ...` name other values that it must compile with, in all combinations,
-`// registers: 80` the most that its kernels may use. `#include "half.h"` puts a header in, one beside the file or of
-minigan's own.
+lines `// variant: NAME=VALUE,VALUE ...` name other values that it must compile with, in all combinations. Tests launch it
+with no others, but for the constants of a line `// any: NAME ...`, which are too many: their numbers are free, and each
+of their words is in some variant. `// registers: 80` is the most that its kernels may use. `#include "half.h"` puts a
+header in, one beside the file or of minigan's own.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ class Kernel(NamedTuple):
 def read(path: Path) -> str:
     """The text of a kernel file; the header of an `#include "NAME.h"` stands in that line, so that lines keep numbers.
 
-    So whoever keeps what is compiled by its text, as CuPy does, sees a header change.
+    So whoever keeps what is compiled by its text, as CuPy does, sees a header change. Raises `CompileError` for what is
+    no text.
     """
 
     def header(m: re.Match[str]) -> str:
         found = next((f for f in (path.with_name(m[1]), Path(__file__).with_name(m[1])) if f.exists()), None)
         return " ".join(without_comments(found.read_text("utf-8")).split()) if found else m[0]
 
-    return re.sub(r'^#include "(\w+\.h)"$', header, path.read_text("utf-8"), flags=re.M)
+    try:
+        return re.sub(r'^#include "(\w+\.h)"$', header, path.read_text("utf-8"), flags=re.M)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompileError(f"{path} cannot be read: {error}") from error
 
 
 def first_error(log: str) -> str:

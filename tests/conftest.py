@@ -1,5 +1,6 @@
 """What all tests share: array modules, a seeded generator, and a configuration that no test leaves changed."""
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from minigan.backends import cuda
 from minigan.configuration import config, global_config
+from minigan.kernels import launch, source
 
 sys.path.append(str(Path(__file__).parent))  # tests share helpers: from functions.table import ROWS
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose processes would ignore Ctrl-C
@@ -39,3 +41,33 @@ def _same_start():
     for scope, values in before:
         vars(scope).clear()
         vars(scope).update(values)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _declared_constants():
+    """A kernel that is launched with constants that `minigan kernels compile` does not know fails the test."""
+    emulated, seen = launch.Kernel.emulated, set()
+
+    def checked(kernel, *args):
+        if kernel not in seen:
+            assert declared(kernel.text, kernel.constants), f"{kernel!r}: no variant of the file says so"
+            seen.add(kernel)
+        return emulated(kernel, *args)
+
+    launch.Kernel.emulated = checked
+    yield
+    launch.Kernel.emulated = emulated
+
+
+def declared(text, constants):
+    """Whether one of the file's variants is these constants, but for those of its line `// any:`.
+
+    Of these a number may be any, and a word must be in some variant.
+    """
+    free = " ".join(re.findall(r"^// any: (.*)$", text, re.M)).split()
+    given = source.constants(text) | {name: str(value) for name, value in constants.items()}
+    variants = [source.constants(text) | variant for variant in source.variants(text)]
+    words = {name: value for name, value in given.items() if name in free and not value.isdigit()}
+    return all(any(v[n] == w for v in variants) for n, w in words.items()) and any(
+        all(v.get(name) == value for name, value in given.items() if name not in free) for v in variants
+    )
