@@ -91,6 +91,10 @@ def compile_source(
     if failed:
         faults = [f"{name}: {fault}" for r in resources for fault in r.faults()] or [f"{name} does not compile"]
         raise CompileError(f"{first_error(report) or faults[0]}\n{report.strip()}")
+    unnamed = [r.kernel for r in resources if r.kernel.startswith("_Z")]  # C++ puts the types into the name
+    if unnamed or not resources:
+        found = f"{unnamed[0]}, which nobody finds by its name" if unnamed else "no kernel"
+        raise CompileError(f'{name} has {found}; wanted extern "C" __global__ functions that are no templates')
     return resources
 
 

@@ -48,6 +48,13 @@ def test_losses_and_gradients(arch):
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5 * max(abs(value).max(), 1e-3), err_msg=name)
 
 
+def test_special_functions_of_scipy():
+    x = minigan.Variable(minigan.get_device("@emulator").send(Z))
+    for function in (F.erf, F.log_ndtr, F.lgamma):
+        with minigan.using_config("enable_backprop", False):
+            np.testing.assert_array_equal(function(x).array.get(), function(Z).array)
+
+
 def trained(tmp_path, gan, device):
     out = tmp_path / device
     arguments = f"train {gan} --device {device} --quiet --steps 2 --width 4 --batch-size 4".split()

@@ -203,3 +203,4 @@ REINTERPRET(__float_as_uint, unsigned, float) REINTERPRET(__uint_as_float, float
 REINTERPRET(__double_as_longlong, long long, double) REINTERPRET(__longlong_as_double, double, long long)
 #undef LINE
 #undef VALUE
+#define asm static_assert(false, "there is no inline PTX in the emulator");

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from minigan.kernels.emulator.program import ORDERS, Access, KernelFault, Program
 from minigan.kernels.launch import emulation, turned_off
+from minigan.kernels.source import CompileError
 
 
 class Launch(NamedTuple):
@@ -51,8 +52,8 @@ def default_harness(file: Path) -> Path:
 def check(file: Path, harness: Path | None = None) -> Checked:
     """Run a file's harness in check mode with its threads in forward, reverse and random order.
 
-    An order ends at its first launch with faults, or at the first assertion that fails. Raises `HarnessError`, and
-    what `Program` raises.
+    An order ends at its first launch with faults, or at the first assertion that fails. Raises `HarnessError` and
+    `CompileError`.
     """
     harness = harness or default_harness(file)
     if not harness.is_file():
@@ -77,9 +78,9 @@ def check(file: Path, harness: Path | None = None) -> Checked:
             last = f"after launch {len(seen)}, {seen[-1][0]}" if seen else "before the first launch"
             text = f"wrong result {last}: {_where(error, harness)}"
             faults.setdefault(text, [text]).append(order)
-        except RuntimeError:  # of the compiler
+        except CompileError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise HarnessError(_where(error, harness)) from error
         accesses = accesses or seen
     if not accesses and not faults:
@@ -94,8 +95,9 @@ def _run(
     programs: dict[tuple[tuple[str, Any], ...], Program] = {}
     with turned_off(False), emulation("check", order, instead=file) as own:
         try:
-            for item in launches() or ():
-                launch = Launch(*item)
+            for launch in launches() or ():
+                if not isinstance(launch, Launch):
+                    raise TypeError(f"launches() yields {launch!r:.80}; wanted Launch(entry, grid, block, args)")
                 key = tuple(sorted(launch.constants.items()))
                 if key not in programs:
                     programs[key] = Program(file, launch.constants, "check")

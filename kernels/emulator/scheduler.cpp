@@ -4,6 +4,7 @@
 #include "runtime.h"
 
 #include <csetjmp>
+#include <csignal>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -340,6 +341,7 @@ int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size
     const unsigned modes = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(modes | 0x8040);
 #endif
+    const auto interrupted = checking ? signal(SIGINT, SIG_DFL) : SIG_ERR;  // Ctrl-C ends a kernel that never ends
     entry = e, arguments = args;
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
     threads.resize(size_t(block[0]) * block[1] * block[2]);
@@ -369,6 +371,7 @@ int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size
 #ifdef __SSE__
     __builtin_ia32_ldmxcsr(modes);
 #endif
+    if (interrupted != SIG_ERR) signal(SIGINT, interrupted);
     return stopped ? -int(faults.size()) : int(faults.size());
 }
 const Fault* emu_faults() { return faults.data(); }

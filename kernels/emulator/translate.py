@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from pathlib import Path
 from minigan.kernels.source import KERNEL, CompileError, defines, without_comments
 
 HERE = Path(__file__).parent
-FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -ffp-contract=off -fno-threadsafe-statics -U_FORTIFY_SOURCE -w".split()
+FLAGS = [
+    *"-std=c++17 -fPIC -fvisibility=hidden -ffp-contract=off -fno-threadsafe-statics -U_FORTIFY_SOURCE".split(),
+    *"-w -ftrack-macro-expansion=0".split(),  # an error in a macro is in the line that uses it
+]
 MODES = {
     "fast": ["-O2"],
     "check": [
@@ -36,7 +40,11 @@ _SHARED = re.compile(rf"(?:\b(?:extern|static|volatile|{_ALIGNMENT})\s*)*__share
 
 def translate(text: str, name: str) -> str:
     """C++ of the kernel file `name`: kernels register themselves, shared arrays live in the emulator's own memory."""
-    text = KERNEL.sub(_register, without_comments(text))
+    text = without_comments(text)
+    if template := re.search(r'template\s*<[^>]*>\s*(?:extern\s*"C"\s*)?__global__', text):
+        line = text.count("\n", 0, template.end()) + 1
+        raise CompileError(f"{name} line {line}: a kernel cannot be a template; make its types and sizes macros")
+    text = KERNEL.sub(_register, text)
     return f'#line 1 "{name}"\n' + _SHARED.sub(_place, text) + "\n"
 
 
@@ -66,14 +74,14 @@ def toolchain() -> str | None:
     """Why nothing can be compiled here, as a sentence; None where all is there."""
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return f"the emulator runs on Linux with x86-64; this is {sys.platform} {platform.machine()}"
-    for tool in (_compiler(), "addr2line"):
+    for tool in (_compiler()[0], "addr2line"):
         if shutil.which(tool) is None:
             return f"the emulator needs {tool}, which is not on PATH; install g++ and binutils, or set CXX"
     return None
 
 
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 
 
 def cache_folder() -> Path:
@@ -114,7 +122,7 @@ def build(text: str, name: str, constants: Mapping[str, object], mode: str) -> P
 
 def _made(result: str, options: list[str], text: str, headers: str) -> Path:
     """The file that the compiler makes of a text with these options, from the cache if it has been made before."""
-    command = [_compiler(), *FLAGS, *options, *(["-x", "c++", "-"] if text else [])]
+    command = [*_compiler(), *FLAGS, *options, *(["-x", "c++", "-"] if text else [])]
     key = hashlib.sha256("\0".join([*command, text, headers]).encode()).hexdigest()[:20]
     target = cache_folder() / f"{key}-{result}"
     if target.exists():
@@ -124,7 +132,7 @@ def _made(result: str, options: list[str], text: str, headers: str) -> Path:
         working = tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-")
     except OSError as error:
         cure = "set MINIGAN_KERNEL_CACHE to a folder that can be written to"
-        raise RuntimeError(f"the emulator cannot keep what it compiles ({error}); {cure}") from error
+        raise CompileError(f"the emulator cannot keep what it compiles ({error}); {cure}") from error
     with working as folder:
         made = Path(folder, result)
         english = {**os.environ, "LC_ALL": "C"}
@@ -137,5 +145,6 @@ def _made(result: str, options: list[str], text: str, headers: str) -> Path:
 
 def _explained(messages: str, name: str) -> str:
     found = re.search(r"^([^:\n]+):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$", messages, re.M)
-    first = f"{found[1]} line {found[2]}: {found[3]}" if found else f"{name} does not compile"
+    why = messages.strip().partition("\n")[0]
+    first = f"{found[1]} line {found[2]}: {found[3]}" if found else f"{name} cannot be made: {why}"
     return f"{first}\n{messages.strip()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sized
 from pathlib import Path
 
@@ -19,6 +18,13 @@ _files = click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay
 
 def _own() -> tuple[Path, ...]:
     return tuple(sorted(Path(minigan.kernels.__file__).parent.glob("*.cu")))
+
+
+def _read(file: Path) -> str:
+    try:
+        return source.read(file)
+    except source.CompileError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _table(head: str, rows: list[list[str]]) -> None:
@@ -51,7 +57,7 @@ def kernels() -> None:
 def list_(files: tuple[Path, ...]) -> None:
     """Say which kernels there are, what they do and the constants that they are compiled with."""
     for file in files or _own():
-        text = source.read(file)
+        text = _read(file)
         given = ", ".join(f"{name} = {value}" for name, value in source.constants(text).items())
         click.echo(f"{file.name}{f' ({given})' if given else ''}")
         for kernel in source.kernels(text):
@@ -74,7 +80,7 @@ def compile_(files: tuple[Path, ...], architectures: tuple[str, ...], constants:
     faults: list[str] = []
     rows: list[list[str]] = []
     for file in files or _own():
-        text = source.read(file)
+        text = _read(file)
         given = [dict(c.partition("=")[::2] for c in constants)] if constants else source.variants(text)
         for variant in given:
             for architecture in architectures or compiler.ARCHITECTURES:
@@ -104,7 +110,6 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
     reason = toolchain()
     if reason:
         raise click.ClickException(reason)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a kernel that never ends does not see Python's Ctrl-C
     faults: list[str] = []
     for file in files or [f for f in _own() if default_harness(f).exists()]:
         try:
@@ -112,7 +117,7 @@ def check(files: tuple[Path, ...], harness: Path | None) -> None:
         except (HarnessError, RuntimeError) as error:
             raise click.ClickException(str(error).splitlines()[0]) from error
         faults += checked.faults
-        declared = {k.name: k.parameters for k in source.kernels(source.read(file))}
+        declared = {k.name: k.parameters for k in source.kernels(_read(file))}
         sums: dict[tuple[str, ...], list[float]] = {}
         for entry, accesses in checked.accesses:
             for a in accesses:

@@ -64,10 +64,10 @@ Arctanh, arctanh = elementwise(
 
 def _special(name: str) -> Callable[..., Any]:
     def value(xp: Any, *xs: Any) -> Any:
-        if xp is np:
-            from scipy import special
-        else:
+        if xp.__name__ == "cupy":
             from cupyx.scipy import special
+        else:  # NumPy's functions take the arrays of @emulator, too
+            from scipy import special
         return getattr(special, name)(*xs)
 
     return value

@@ -74,6 +74,16 @@ def test_what_does_not_compile_is_a_sentence(text, message):
 
 
 @needs_nvrtc
+@pytest.mark.parametrize(
+    "head, found",
+    [("__global__ void", "_Z1fPf, which nobody finds by its name"), ("template <int> __global__ void", "no kernel")],
+)
+def test_a_kernel_that_has_no_plain_name_is_refused(head, found):
+    with pytest.raises(CompileError, match=f"f.cu has {found}; wanted extern .C. __global__ functions"):
+        compiler.compile_source(f"{head} f(float* x) {{ x[0] = 1; }}", "f.cu", "sm_90")
+
+
+@needs_nvrtc
 def test_constants_and_unknown_architectures():
     text = HEAD + "{ x[SEVEN] = 1; }"
     assert compiler.compile_source(text, "f.cu", "sm_75", {"SEVEN": 7})[0].kernel == "f"

@@ -381,6 +381,8 @@ def test_a_cache_that_cannot_be_written_to_is_said_in_a_sentence(tmp_path, monke
 
 
 def test_no_compiler_is_said_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("CXX", "env -i g++")
+    assert emulator.toolchain() is None
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "needs no-such-compiler, which is not on PATH" in emulator.toolchain()
     with pytest.raises(RuntimeError, match="needs no-such-compiler"):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,9 @@ def test_a_changed_copy_of_our_kernel_is_checked_by_our_harness(tmp_path):
         ("def launches():\n    return iter([])\n", "launches nothing of scale.cu"),
         (PYTHON.replace("np.int32(x.size)", "x.size"), "scale_check.py: TypeError: scale: argument 2, 'int n', is int"),
         (PYTHON.replace('"scale"', '"skale"'), "scale.cu has no kernel 'skale'; it has scale"),
-        (PYTHON.replace("yield Launch", "yield 1, Launch"), "TypeError"),
+        (PYTHON.replace("yield Launch", "yield 1, Launch"), "launches() yields (1, Launch(entry='scale', grid=4"),
+        ("def launches():\n    raise RuntimeError('mine')\n", "scale_check.py line 2: RuntimeError: mine"),
+        ("def launches():\n    raise SystemExit\n", "scale_check.py line 2: SystemExit"),
     ],
 )  # fmt: skip
 def test_a_harness_that_does_not_work_is_named(scale, harness, message):
@@ -147,8 +150,39 @@ def test_missing_tools_are_named(scale, monkeypatch):
 
 
 @needs_emulator
-def test_what_does_not_compile_is_one_sentence(scale):
-    scale.write_text(CUDA.replace("FACTOR * x", "FAKTOR * x"))
-    answer = minigan(scale.parent, "check", scale)
-    assert answer.stderr.startswith("Error: scale.cu line 11: 'FAKTOR' was not declared")
-    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
+@pytest.mark.parametrize(
+    "before, after, message",
+    [
+        ("FACTOR * x", "FAKTOR * x", "scale.cu line 11: 'FAKTOR' was not declared"),
+        ("y[i] =", 'asm("bar.sync 0;"); y[i] =', "scale.cu line 11: static assertion failed: there is no inline PTX"),
+        ('extern "C" ', "template <class T>\n", "scale.cu line 9: a kernel cannot be a template; make its types"),
+    ],
+)
+def test_what_does_not_compile_is_one_sentence(scale, before, after, message):
+    scale.write_text(CUDA.replace(before, after))
+    answer = CliRunner().invoke(main, ["kernels", "check", str(scale)])
+    assert (answer.exit_code, answer.stderr.count("\n")) == (1, 1) and answer.stderr.startswith(f"Error: {message}")
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("command", ["check", "compile", "list"])
+def test_what_is_no_text_is_one_sentence(scale, command):
+    scale.write_bytes(b"\xff")
+    answer = CliRunner().invoke(main, ["kernels", command, str(scale)])
+    assert (answer.exit_code, answer.stderr.count("\n")) == (1, 1) and "scale.cu cannot be read: " in answer.stderr
+
+
+@needs_emulator
+def test_an_interrupt_ends_a_kernel_that_never_ends(scale):
+    scale.write_text(CUDA.replace("const int i", "for (;;) {} const int i"))
+    code = f"""import os, threading
+from pathlib import Path
+from minigan.kernels.emulator import check, program
+run = program.Program._run
+def interrupted(self, *args):
+    threading.Timer(0.3, os.kill, (os.getpid(), {int(signal.SIGINT)})).start()
+    return run(self, *args)
+program.Program._run = interrupted
+check(Path("scale.cu"))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=scale.parent, timeout=60).returncode == -signal.SIGINT
