@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +37,8 @@ _NO_SUMS_OF_HALVES = 16  # not even of a few parts of a long sum
 _HALF, _FLOAT = np.dtype("f2"), np.dtype("f4")
 _TYPES = {np.dtype("f4"): (0, _COMPUTE_32F), np.dtype("f8"): (1, _COMPUTE_64F), np.dtype("f2"): (2, _COMPUTE_32F)}
 # alpha and beta, read on the host at the call; doubles for float64, floats for all else
-_ONE = {_COMPUTE_64F: ctypes.c_double(1), _COMPUTE_32F: ctypes.c_float(1), _COMPUTE_32F_FAST_TF32: ctypes.c_float(1)}
-_ZERO = {_COMPUTE_64F: ctypes.c_double(0), _COMPUTE_32F: ctypes.c_float(0), _COMPUTE_32F_FAST_TF32: ctypes.c_float(0)}
+_NUMBERS = {c: (t(0), t(1)) for c, t in {68: ctypes.c_float, 70: ctypes.c_double, 77: ctypes.c_float}.items()}
+_ADDRESSES = {c: [*map(ctypes.addressof, numbers)] for c, numbers in _NUMBERS.items()}  # of 0 and of 1
 _STATUS = {
     1: "cuBLAS cannot begin; does the driver fit the CUDA version?", 3: "cuBLAS got no memory; use a smaller batch",
     7: "an argument is wrong",
@@ -65,10 +65,9 @@ class CublasError(RuntimeError):
     """What cuBLAS answered when it was not success."""
 
 
-class _Matrix(NamedTuple):
-    """A stack of matrices as cuBLAS reads it, column by column."""
+class _Layout(NamedTuple):
+    """How a stack of matrices lies in memory, as cuBLAS reads it, column by column."""
 
-    array: Any
     transposed: bool
     lead: int  #: elements from one column to the next
     stride: int  #: elements from one matrix to the next, 0 for one that all share
@@ -96,7 +95,9 @@ def _product(xp: Any, a: Any, b: Any, out: Any, add: bool) -> Any:
         return _of_vectors(a, b, out, add)
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"product: shapes {a.shape} and {b.shape} do not fit; wanted (..., M, K) and (..., K, N)")
-    batch = () if a.ndim == b.ndim == 2 else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch, other = a.shape[:-2], b.shape[:-2]
+    if batch != other:
+        batch = np.broadcast_shapes(batch, other)
     shape = (*batch, a.shape[-2], b.shape[-1])
     if out is None:
         out = xp.empty(shape, a.dtype)
@@ -106,13 +107,13 @@ def _product(xp: Any, a: Any, b: Any, out: Any, add: bool) -> Any:
         return out if add else _put(out, 0, add)
     if max(*shape[-2:], a.shape[-1], math.prod(batch)) > MOST:
         return _fallback(xp, a, b, out, add)
-    target = _matrix(out, batch)
+    target = _layout(out.shape, out.strides, out.itemsize, batch)
     if target is None:  # its rows lie apart: a product of its own, then a copy
         return _put(out, product(a, b, xp.empty(shape, out.dtype)), add)
     if target.transposed:
         a, b = b.swapaxes(-1, -2), a.swapaxes(-1, -2)
     sizes = b.shape[-1], a.shape[-2], a.shape[-1]
-    cublas.multiply(_readable(xp, b, batch), _readable(xp, a, batch), target, sizes, math.prod(batch), add)
+    cublas.multiply(_readable(xp, b, batch), _readable(xp, a, batch), (out, target), sizes, math.prod(batch), add)
     return out
 
 
@@ -153,20 +154,21 @@ def _of_vectors(a: Any, b: Any, out: Any, add: bool) -> Any:
     return y if out is None else _put(out, y, add)
 
 
-def _matrix(x: Any, batch: tuple[int, ...]) -> _Matrix | None:
-    """How cuBLAS reads x (..., R, C), its stack broadcast to ``batch``; None if it cannot without a copy."""
-    if any(s % x.itemsize for s in x.strides):
+@lru_cache(maxsize=4096)  # a step has the same matrices every time
+def _layout(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, batch: tuple[int, ...]) -> _Layout | None:
+    """How cuBLAS reads (..., R, C), the stack broadcast to ``batch``; None if it cannot without a copy."""
+    if any(s % itemsize for s in strides):
         return None
-    *steps, row, column = (s // x.itemsize for s in x.strides)
-    rows, columns = x.shape[-2:]
-    stride = _stack_stride(x.shape[:-2], steps, batch)
+    *steps, row, column = (s // itemsize for s in strides)
+    rows, columns = shape[-2:]
+    stride = _stack_stride(shape[:-2], steps, batch)
     if stride is None:
         return None
     ways = (False, column, row, columns, rows), (True, row, column, rows, columns)
     for transposed, near, far, width, count in ways:
         lead = width if count == 1 else far  # the step to what is not there can be anything
         if (near == 1 or width == 1) and width <= lead <= MOST:
-            return _Matrix(x, transposed, lead, stride)
+            return _Layout(transposed, lead, stride)
     return None
 
 
@@ -187,10 +189,13 @@ def _stack_stride(shape: tuple[int, ...], steps: list[int], batch: tuple[int, ..
     return stride or 0
 
 
-def _readable(xp: Any, x: Any, batch: tuple[int, ...]) -> _Matrix:
+def _readable(xp: Any, x: Any, batch: tuple[int, ...]) -> tuple[Any, _Layout]:
     """x as it lies if cuBLAS can read that, else a copy; a stack of which x shares some axes is written out."""
-    found = _matrix(x, batch) or _matrix(xp.ascontiguousarray(x), batch)
-    return found or _readable(xp, xp.ascontiguousarray(xp.broadcast_to(x, (*batch, *x.shape[-2:]))), batch)
+    if layout := _layout(x.shape, x.strides, x.itemsize, batch):
+        return x, layout
+    if x.flags.c_contiguous:
+        x = xp.broadcast_to(x, (*batch, *x.shape[-2:]))
+    return _readable(xp, xp.ascontiguousarray(x), batch)
 
 
 class Cublas:
@@ -229,21 +234,24 @@ class Cublas:
         return self
 
     def multiply(
-        self, a: _Matrix, b: _Matrix, c: _Matrix, sizes: tuple[int, int, int], count: int, add: bool = False
-    ) -> None:
+        self, a: tuple[Any, _Layout], b: tuple[Any, _Layout], c: tuple[Any, _Layout], sizes: tuple[int, int, int],
+        count: int, add: bool,
+    ) -> None:  # fmt: skip
         """c (m, n) = a (m, k) b (k, n), or that added to c, in cuBLAS's order, ``count`` times; sizes are m, n, k."""
-        kind, compute = _TYPES[a.array.dtype]
+        kind, compute = _TYPES[a[0].dtype]
         if compute == _COMPUTE_32F and kind == 0 and allows_tf32():
             compute = _COMPUTE_32F_FAST_TF32
-        one, beta = (ctypes.addressof(numbers[compute]) for numbers in (_ONE, _ONE if add else _ZERO))
-        A, B, C = ((address(x.array), _TYPES[x.array.dtype][0], x.lead) for x in (a, b, c))
-        head = (self._handle, int(a.transposed), int(b.transposed), *sizes, one)
-        tail = (compute, _DEFAULT_ALGORITHM)
-        if count == 1:
-            self._call("cublasGemmEx", *head, *A, *B, beta, *C, *tail)
-        else:
-            stacks = (*A, a.stride, *B, b.stride, beta, *C, c.stride)
-            self._call("cublasGemmStridedBatchedEx", *head, *stacks, count, *tail)
+        zero, one = _ADDRESSES[compute]
+        A, B, C = [[address(x), _TYPES[x.dtype][0], layout.lead] for x, layout in (a, b, c)]
+        name, counts = "cublasGemmEx", []
+        if count > 1:
+            name, counts = "cublasGemmStridedBatchedEx", [count]
+            for stack, (_, layout) in zip((A, B, C), (a, b, c)):
+                stack.append(layout.stride)
+        self._call(
+            name, self._handle, a[1].transposed, b[1].transposed, *sizes, one, *A, *B, one if add else zero, *C,
+            *counts, compute, _DEFAULT_ALGORITHM,
+        )  # fmt: skip
 
     def _call(self, name: str, *args: Any) -> None:
         if status := getattr(self._library, name)(*args):

@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ _TYPES = {
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8,
     "short": np.int16, "unsigned short": np.uint16, "Half": np.uint16, "bool": np.bool_, "size_t": np.uint64,
 }  # fmt: skip
+_HERE: AbstractContextManager[None] = nullcontext()
 _enabled = os.environ.get("MINIGAN_KERNELS", "1") != "0"
 
 
@@ -62,6 +63,10 @@ class Kernel:
         self.path = FOLDER / file
         self.text = source.read(self.path)
         self.parameters = _signature(self.text, file, entry, constants)
+        everything = [*enumerate(self.parameters)]
+        self.arrays = [(i, p) for i, p in everything if p.is_array]
+        self.records = [(i, p.name) for i, p in everything if p.dtype is None]
+        self.numbers = [i for i, p in everything if not p.is_array and p.dtype is not None]
         self._loaded: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
@@ -122,7 +127,7 @@ def available_for(*arrays: Any, halves: bool = False) -> bool:
 def address(array: Any) -> int:
     """Where an array begins, in bytes; moving 16 of them at once asks for a multiple of 16."""
     host = _host(array)
-    return int(host.ctypes.data if isinstance(host, np.ndarray) else host.data.ptr)
+    return int(host.ctypes.data) if isinstance(host, np.ndarray) else host.data.ptr
 
 
 def at_once(length: int, *arrays: Any) -> int:
@@ -142,7 +147,7 @@ def contiguous(x: Any) -> Any:
 def on_device_of(xp: Any, array: Any) -> AbstractContextManager[Any]:
     """A block in which the current device is that of the array, one of the library xp; new arrays are made there."""
     if xp.__name__ != "cupy" or array.data.device_id == xp.cuda.runtime.getDevice():
-        return nullcontext()
+        return _HERE
     return xp.cuda.Device(array.data.device_id)
 
 
@@ -217,7 +222,7 @@ def launch(
     grid, block = tuple(grid), tuple(block)
     _check_sizes(kernel, grid, block, shared)
     checked = _check_arguments(kernel, args)
-    first = next(a for a, p in zip(args, kernel.parameters) if p.is_array)
+    first = args[kernel.arrays[0][0]]
     xp = array_module(first)
     if xp.__name__ == "cupy":
         _check_device(kernel, args, first.data.device_id)
@@ -247,6 +252,7 @@ def _emulate(kernel: Kernel, grid: tuple, block: tuple, args: list[Any], shared:
     return program.launch(kernel.entry, grid, block, wrapped, shared, order=order, seed=seed, reach=near)
 
 
+@lru_cache(maxsize=4096)
 def _check_sizes(kernel: Kernel, grid: tuple, block: tuple, shared: int) -> None:
     if not 0 < math.prod(block) <= MOST_THREADS or len(block) > 3:
         raise ValueError(f"{kernel!r}: a block of {block} threads; wanted 1 to {MOST_THREADS} in all")
@@ -261,16 +267,13 @@ def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
     if len(args) != len(kernel.parameters):
         names = ", ".join(p.name for p in kernel.parameters)
         raise TypeError(f"{kernel!r}: got {len(args)} arguments; wanted {len(kernel.parameters)}: {names}")
-    checked, library = [], None
-    for parameter, value in zip(kernel.parameters, args):
-        name, dtype, is_array, _, low, high = parameter
-        if not is_array:
-            if dtype is None:
-                _check_record(kernel, name, value)
-            elif not low <= value <= high:
-                raise ValueError(f"{kernel!r}: {name} is {value}: {dtype} cannot hold it; work on parts of the batch")
-            checked.append(value if dtype is None else dtype.type(value))
-            continue
+    checked, library = [*args], None
+    for i, name in kernel.records:
+        _check_record(kernel, name, args[i])
+    for i, number in zip(kernel.numbers, _numbers(kernel, *[args[i] for i in kernel.numbers])):
+        checked[i] = number
+    for i, (name, dtype, *_) in kernel.arrays:
+        value = args[i]
         if not hasattr(value, "flags"):
             raise TypeError(f"{kernel!r}: {name} is a {type(value).__name__}; wanted an array of {dtype}")
         library = library or type(value)
@@ -287,8 +290,19 @@ def _check_arguments(kernel: Kernel, args: Sequence[Any]) -> list[Any]:
             raise ValueError(
                 f"{kernel!r}: {name} has {value.size} elements; an index has 32 bits; work on parts of the batch"
             )
-        checked.append(value)
     return checked
+
+
+@lru_cache(maxsize=4096)  # a step has the same sizes every time
+def _numbers(kernel: Kernel, *values: Any) -> tuple[Any, ...]:
+    """Numbers in the types of their parameters."""
+    found = []
+    for i, value in zip(kernel.numbers, values):
+        name, dtype, _, _, low, high = kernel.parameters[i]
+        if not low <= value <= high:
+            raise ValueError(f"{kernel!r}: {name} is {value}: {dtype} cannot hold it; work on parts of the batch")
+        found.append(np.dtype(dtype).type(value))
+    return tuple(found)
 
 
 def _check_record(kernel: Kernel, name: str, value: Any) -> None:
@@ -298,12 +312,10 @@ def _check_record(kernel: Kernel, name: str, value: Any) -> None:
 
 
 def _check_device(kernel: Kernel, args: Sequence[Any], device: int) -> None:
-    for parameter, value in zip(kernel.parameters, args):
-        if parameter.is_array and value.data.device_id != device:
-            raise ValueError(
-                f"{kernel!r}: {parameter.name} is on GPU {value.data.device_id}, another argument on GPU {device}; "
-                "send all to one device"
-            )
+    for i, parameter in kernel.arrays:
+        if (other := args[i].data.device_id) != device:
+            text = f"{kernel!r}: {parameter.name} is on GPU {other}, another argument on GPU {device}"
+            raise ValueError(f"{text}; send all to one device")
 
 
 def _signature(text: str, file: str, entry: str, constants: dict[str, Any]) -> list[Parameter]:

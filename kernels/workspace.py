@@ -43,7 +43,9 @@ def array_module(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return np
     emulated = sys.modules.get("minigan.kernels.emulator.arrays")
-    return emulated if emulated and isinstance(x, emulated.ndarray) else importlib.import_module("cupy")
+    if emulated and isinstance(x, emulated.ndarray):
+        return emulated
+    return sys.modules.get("cupy") or importlib.import_module("cupy")
 
 
 def borrow(xp: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -253,7 +253,7 @@ def test_numbers_between_others():
     """A column of records, whose steps are no multiple of its numbers, is copied."""
     records = np.zeros((3, 4), [("tag", "i1"), ("x", "f4")])
     x = records["x"]
-    assert gemm._matrix(x, ()) is None and gemm._readable(np, x, ()).lead == 4
+    assert gemm._layout(x.shape, x.strides, x.itemsize, ()) is None and gemm._readable(np, x, ())[1].lead == 4
 
 
 def test_one_product_is_no_stack(library):
