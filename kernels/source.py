@@ -1,7 +1,7 @@
 """What a kernel file says of itself: its kernels and their parameters, its constants, how it wants to be compiled.
 
 Constants are macros with a default, between `#ifndef NAME` and `#endif`, so that a file compiles as it stands. Comment
-lines `// variant: NAME=VALUE,VALUE ...` name other values that it must compile with, in all combinations. Tests launch it
+lines `// variant: NAME=VALUE,VALUE ...` name others that it must compile with, in all combinations. Tests launch it
 with no others, but for the constants of a line `// any: NAME ...`, which are too many: their numbers are free, and each
 of their words is in some variant. `// registers: 80` is the most that its kernels may use. `#include "half.h"` puts a
 header in, one beside the file or of minigan's own.
