@@ -208,6 +208,10 @@ def test_on_a_gpu(dtype, monkeypatch):
             out = view(rng, want.shape, dtype, kind_b, cupy.asarray)
             for found in (gemm.product(a, b), gemm.product(a, b, out=out)):
                 np.testing.assert_allclose(found.get(), want, precise, precise * 10)
+            gemm.product(a, b, out=out, add=True)
+            np.testing.assert_allclose(out.get(), 2 * want, precise, precise * 20)
+            wider = gemm.product(a, b, out=cupy.empty(want.shape, wide))
+            np.testing.assert_allclose(wider.get(), want, 0.02 if tf32 else 1e-4, 0.2 if tf32 else 1e-4)
 
 
 def test_vectors_as_numpy(library):
