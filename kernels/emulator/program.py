@@ -363,11 +363,15 @@ def _value(argument: Any) -> Any:
 
 
 def _vector(size: int | Sequence[int]) -> Vector:
-    sizes = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
-    if not 1 <= len(sizes) <= 3:
-        raise ValueError(f"a grid or block of {len(sizes)} axes: {sizes}; wanted 1 to 3")
+    sizes = tuple(size) if isinstance(size, Sequence) else (size,)
+    if not 1 <= len(sizes) <= 3 or not all(map(_is_whole, sizes)):
+        raise ValueError(f"a grid or block of {size!r}; wanted 1 to 3 whole numbers")
     x, y, z = (*map(int, sizes), 1, 1)[:3]
     return x, y, z
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, (int, np.integer))
 
 
 def _unravel(number: int, shape: Vector) -> Vector:
@@ -380,5 +384,5 @@ def _check_sizes(entry: str, kernel: Any, grid: Vector, block: Vector, shared: i
         raise ValueError(f"{entry}: a block of {block} threads; wanted 1 to {most} in all, 64 at most along z")
     if min(grid) < 1 or max(grid[1:]) > 65535 or math.prod(grid) >= 2**31:
         raise ValueError(f"{entry}: a grid of {grid} blocks; wanted at least 1, at most 65535 along y and z")
-    if not 0 <= shared <= MOST_SHARED:
+    if not _is_whole(shared) or not 0 <= shared <= MOST_SHARED:
         raise ValueError(f"{entry}: {shared} bytes of dynamic shared memory; wanted 0 to {MOST_SHARED}")

@@ -29,7 +29,7 @@ FLAGS = [
 MODES = {
     "fast": ["-O2"],
     "check": [
-        *"-O0 -g1 -fsanitize=thread,bounds,alignment".split(),
+        *"-O0 -g1 -fsanitize=thread,bounds-strict,alignment".split(),
         "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,float-cast-overflow",
     ],
 }

@@ -324,7 +324,8 @@ def test_launches_that_do_not_fit_are_refused(checked):
     arguments = [FLOATS, FLOATS.copy(), np.float32(3), Sizes(4, 0, 1)]
     for how, message in [
         (dict(grid=1, block=65), "wanted 1 to 64 in all"), (dict(grid=0, block=32), "a grid of"),
-        (dict(grid=(1, 1, 1, 1), block=32), "4 axes"), (dict(grid=(1, 70000), block=32), "at most 65535"),
+        (dict(grid=(1, 1, 1, 1), block=32), "1 to 3 whole"), (dict(grid=(1, 2.5), block=32), "1 to 3 whole"),
+        (dict(grid=1, block=32, shared=0.5), "0.5 bytes"), (dict(grid=(1, 70000), block=32), "at most 65535"),
         (dict(grid=1, block=32, shared=1 << 20), "dynamic shared memory"), (dict(grid=1, block=1, order="x"), "order"),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match=message):

@@ -187,6 +187,12 @@ extern "C" __global__ void overruns_a_shared_array(const float* x, float* y, int
     if (INDEX < n) y[INDEX] = part[threadIdx.x];
 }
 
+extern "C" __global__ void overruns_an_array_in_a_struct(const float* x, float* y, int n)
+{
+    struct Four { float v[4]; };
+    if (INDEX < n) y[INDEX] = ((const Four*)x)[0].v[n / 25];  // array overrun
+}
+
 __device__ void fill(float* p, float value)
 {
     p[threadIdx.x + 1] = value;  // out-of-bounds write
