@@ -15,7 +15,7 @@ from minigan.kernels.parallel import product, spread
 def blas(request, monkeypatch):
     """A stand-in for OpenBLAS, so that every machine tests this: the numbers of threads that it was told."""
     told = []
-    monkeypatch.setattr(parallel, "_openblas", (lambda: request.param, told.append))
+    monkeypatch.setattr(parallel, "_openblas", (lambda: request.param, told.append, "some core"))
     monkeypatch.setattr(parallel, "_threads", request.param)
     monkeypatch.setattr(parallel, "_pool", None)
     yield told
@@ -125,8 +125,25 @@ def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypa
 def test_the_setting_of_numpys_own_openblas():
     if parallel._openblas is None:
         pytest.skip("NumPy is not built on its own OpenBLAS here")
-    get, _ = parallel._openblas
+    get, *_ = parallel._openblas
     before = get()
     with parallel.one_blas_thread():
         assert get() == 1
     assert get() == before
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+@pytest.mark.parametrize("rows, most", [(24, 12), (23, 9), (23, 5), (5, 8), (0, 8)])
+def test_small_products_are_the_product(rows, most, cuts, rng, monkeypatch):
+    """Cut evenly, with a rest, not at all; stacks, shared matrices and transposed ones."""
+    monkeypatch.setattr(parallel, "_cuts", cuts)
+    monkeypatch.setattr(parallel, "SMALL_PRODUCT", most * 6 * 7)
+    for a, b in (
+        (rng.randn(2, 3, rows, 6), rng.randn(2, 3, 6, 7)),
+        (rng.randn(1, 3, rows, 6), rng.randn(1, 3, 7, 6).swapaxes(-1, -2)),
+        (rng.randn(2, 6, rows).swapaxes(1, 2), rng.randn(1, 6, 7)),
+    ):
+        turned = np.empty((rows, *a.shape[:-2], 7)).transpose(*range(1, a.ndim - 1), 0, a.ndim - 1)
+        for out in (np.empty((*a.shape[:-1], 7)), turned):
+            assert parallel.small_products(a, b, out) is out
+            np.testing.assert_allclose(out, a @ b, atol=1e-12)
