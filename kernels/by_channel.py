@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels.gemm import product
-from minigan.kernels.im2col import Images, Windows, add_columns, columns, image_chunks
+from minigan.kernels.im2col import Behind, Images, Windows, add_columns, columns, image_chunks
 from minigan.kernels.workspace import array_module
 
 
@@ -33,8 +33,8 @@ def convolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> An
     return y.swapaxes(0, 1)
 
 
-def deconvolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> Any:
-    """The transpose: x (N, C, h, w), one number for each window, to y (N, O, H, W)."""
+def deconvolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None, behind: Behind | None = None) -> Any:
+    """The transpose: x (N, C, h, w), one number for each window, to y (N, O, H, W), an activation `behind` the bias."""
     xp = array_module(x)
     matrix = W.reshape(groups, W.shape[0] // groups, -1).swapaxes(1, 2)
     by_channel = x.swapaxes(0, 1)
@@ -43,7 +43,7 @@ def deconvolve(x: Any, W: Any, windows: Windows, groups: int, b: Any = None) -> 
     for images in image_chunks(windows, x.shape[0], channels * math.prod(windows.ksize) * x.itemsize):
         rows = _part(by_channel, images).reshape(groups, matrix.shape[2], -1)
         col = product(matrix, rows).reshape(channels, math.prod(windows.ksize), images.count, *windows.out_size)
-        add_columns(col, y, images, b)
+        add_columns(col, y, images, b, behind)
     return y.swapaxes(0, 1)
 
 

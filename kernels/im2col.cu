@@ -102,13 +102,15 @@ col2im(const STORE* __restrict__ col, STORE* __restrict__ y, int first, int imag
     put(y[((long long)blockIdx.y * images + first) * h * w + p], gathered(col, p, n, h, w, oh, ow, ph, pw));
 }
 
-// The same, plus bias[c].
+// The same, plus bias[c]; then tanh of it if `curved`, else slope times what is negative: slope 1 changes nothing, and 0 is
+// max(y, 0).
 extern "C" __global__ void __launch_bounds__(THREADS)
 col2im_bias(const STORE* __restrict__ col, const STORE* __restrict__ bias, STORE* __restrict__ y, int first, int images,
-            int n, int h, int w, int oh, int ow, int ph, int pw)
+            int n, int h, int w, int oh, int ow, int ph, int pw, bool curved, REAL slope)
 {
     const int p = blockIdx.x * THREADS + threadIdx.x;
     if (p >= n * h * w) return;
+    const REAL sum = gathered(col, p, n, h, w, oh, ow, ph, pw) + get(bias[blockIdx.y]);
     put(y[((long long)blockIdx.y * images + first) * h * w + p],
-        gathered(col, p, n, h, w, oh, ow, ph, pw) + get(bias[blockIdx.y]));
+        curved ? tanh(sum) : sum < 0 ? slope == 0 ? 0 : sum * slope : sum);
 }

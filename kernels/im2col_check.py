@@ -20,8 +20,8 @@ def launches() -> None:
         x, b = np.random.RandomState(0).randn(5, 3, *size).astype("f"), np.ones(3, "f")
         col = columns(arrays.asarray(x), images)
         np.testing.assert_array_equal(col.get(), columns(x, images))
-        for bias in (b, None):
+        for bias, behind in ((b, None), (b, ("leaky_relu", 0.25)), (None, None)):
             y, want = arrays.zeros((3, 5, *size), "f"), np.zeros((3, 5, *size), "f")
-            add_columns(col, y, images, None if bias is None else arrays.asarray(bias))
-            add_columns(col.get(), want, images, bias)
+            add_columns(col, y, images, None if bias is None else arrays.asarray(bias), behind)
+            add_columns(col.get(), want, images, bias, behind)
             np.testing.assert_array_equal(y.get(), want)

@@ -437,8 +437,12 @@ class DeconvolutionND(_Convolution):
                     "lengths whose convolution gives x's back"
                 )
         self.retain_inputs((0, 1))
-        y = deconvolve(x, W, *self.geometry, self.outs, b=self._bias_of_product(x, W, b))
-        return self._activated(y, b)
+        bias = self._bias_of_product(x, W, b)
+        if not self.fused:
+            return (deconvolve(x, W, *self.geometry, self.outs, b=bias),)
+        self.retain_outputs((0,))
+        behind = str(self.activation), self.slope
+        return (deconvolve(x, W, *self.geometry, self.outs, b=b[0], behind=behind),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """gx is the convolution of gy with W; for gW, gy and x change places."""
