@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels import by_channel
+from minigan.kernels import by_channel, winograd
 from minigan.kernels.im2col import Behind, Lengths, Windows, add_col2im, chunks, crop, im2col
 from minigan.kernels.parallel import spread
 from minigan.kernels.workspace import array_module, borrow
@@ -68,6 +68,12 @@ def convolve(
     if array_module(x) is not np:
         return by_channel.convolve(x, W, Windows(W.shape[2:], stride, pad, dilate, x.shape[2:], out_size), groups, b)
     y = np.empty((x.shape[0], *out_size, W.shape[0]), x.dtype)
+    channels = x.shape[1], W.shape[0]
+    if axes := winograd.axes_if_cheaper(
+        len(x), W.shape[2:], stride, pad, dilate, groups, x.shape[2:], out_size, channels, x.dtype
+    ):
+        winograd.convolve(_channels_last(x), W.transpose(*range(2, W.ndim), 1, 0), b, y, axes)
+        return _channels_second(y)
     kernel = W.reshape(groups, W.shape[0] // groups, *W.shape[1:])
     kernel = kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
     _correlate(_channels_last(x), kernel, b, y, tuple(-p for p in pad), stride, dilate)
@@ -96,6 +102,12 @@ def deconvolve(
         windows = Windows(W.shape[2:], stride, pad, dilate, out_size, x.shape[2:])
         return by_channel.deconvolve(x, W, windows, groups, b, behind)
     y = np.empty((x.shape[0], *out_size, W.shape[1] * groups), x.dtype)
+    channels = y.shape[-1], x.shape[1]
+    if axes := winograd.axes_if_cheaper(
+        len(x), W.shape[2:], stride, pad, dilate, groups, out_size, x.shape[2:], channels, x.dtype
+    ):
+        winograd.deconvolve(_channels_last(x), W.transpose(*range(2, W.ndim), 0, 1), b, y, axes)
+        return _channels_second(y)
     kernel = W.reshape(groups, W.shape[0] // groups, *W.shape[1:])
     way = _gather if _gathering_is_cheaper(x.shape, y.shape, stride, dilate, groups) else _scatter
     way(_channels_last(x), kernel, b, y, stride, pad, dilate)
@@ -121,6 +133,11 @@ def convolution_weight_gradient(
         return by_channel.weight_gradient(x, gy, windows, groups)
     c, o = x.shape[1] // groups, gy.shape[1] // groups
     x, gy = _channels_last(x), _channels_last(gy)
+    if axes := winograd.axes_if_cheaper(
+        len(x), ksize, stride, pad, dilate, groups, x.shape[1:-1], gy.shape[1:-1], (c, o), x.dtype
+    ):
+        gW = winograd.weight_gradient(x, gy, axes, ksize)
+        return np.ascontiguousarray(gW.transpose(gW.ndim - 1, gW.ndim - 2, *range(gW.ndim - 2)))
     n, height, *width, _ = gy.shape
     start = tuple(-p for p in pad)
     images, strips = chunks(n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
