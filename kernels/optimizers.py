@@ -1,4 +1,4 @@
-"""One step of a rule for many arrays in one launch: the kernels of optimizers.cu.
+"""One step of a rule for many arrays in one launch: the kernels of optimizers.cu and rates.cu.
 
 The rules are those of :mod:`minigan.optimizers`, which is their twin, of its hooks and of moving averages. Rates, and
 the number of the step where a rule depends on it, lie in device memory: they are uploaded when somebody changes them,
@@ -8,7 +8,7 @@ not at every step.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -28,17 +28,26 @@ _TABLE = np.dtype(
 
 
 def movable(p: Any, g: Any, *others: Any) -> bool:
-    """Whether the kernels take these arrays: parameter, gradient, states, all contiguous, of one shape and dtype.
+    """Whether the kernels take these arrays: parameter, gradient, states; on one GPU, contiguous, of one shape, dtype.
 
     Beside a float32 parameter the gradient may be float16; the last one then is the parameter's rounded copy, as is g.
     """
-    arrays = p, g, *others
-    same = others[:-1] if g.dtype != p.dtype == np.float32 else (g, *others)
-    return (
-        available_for(p, *same, halves=True)
-        and available_for(g, *others[len(same) :], halves=True)
-        and all(a.shape == p.shape and a.flags.c_contiguous for a in arrays)
+    same, copies = ((p, g, *others), ()) if g.dtype == p.dtype else ((p, *others[:-1]), (g, *others[-1:]))
+    if (
+        not available_for(*same, halves=True)
+        or copies
+        and (p.dtype != np.float32 or any(c.dtype != np.float16 for c in copies))
+    ):
+        return False
+    kind, shape, place = type(p), p.shape, _place(p)
+    return all(
+        type(a) is kind and a.shape == shape and a.flags.c_contiguous and _place(a) == place for a in (*same, *copies)
     )
+
+
+def _place(array: Any) -> Any:
+    """The number of an array's GPU."""
+    return getattr(getattr(array, "data", None), "device_id", None)
 
 
 class Step:
@@ -73,21 +82,21 @@ class Step:
         halves = tensors[0][0].dtype != tensors[0][1].dtype
         constants = _constants(self.rule, tensors[0], halves)
         if self.rule in COUNTING:
-            begin = kernel("optimizers.cu", COUNTING[self.rule], **constants)
+            begin = kernel("rates.cu", COUNTING[self.rule])
             launch(begin, (1,), (1,), (self.hyper, self.rates))
         rates = self._measured(tensors, constants) if self.rule in MEASURING else self.rates
-        for first, (table, blocks, some) in zip(range(0, len(tensors), MOST), _tables(tensors, halves)):
-            reach = [a for arrays in some for a in arrays]
-            aligned = all(address(a) % PACK_BYTES == 0 for a in reach)
+        apart = RATES if self.rule == "lars" else 0
+        for i, (table, blocks, some) in enumerate(_tables(tensors, halves)):
+            aligned = not any((table[name] % PACK_BYTES).any() for name in _NAMES)
             step = kernel("optimizers.cu", "step_all", **(constants if aligned else constants | {"VEC": 1}))
-            apart = RATES if self.rule == "lars" else 0
-            mine = rates[first * apart :]
-            launch(step, (blocks,), (THREADS,), (table, len(some), mine, apart), reach=reach)
+            own = rates[i * MOST * apart :] if apart else rates
+            reach = [a for arrays in some for a in arrays]
+            launch(step, (blocks,), (THREADS,), (table, len(some), own, apart), reach=reach)
         self._known = known
 
     def _measured(self, tensors: Sequence[Sequence[Any]], constants: dict[str, Any]) -> Any:
         """The rates that follow from the norms of gradients and parameters: of all together, or of each."""
-        each, finish = self.rule == "lars", kernel("optimizers.cu", "norm_rates", **constants)
+        each, finish = self.rule == "lars", kernel("rates.cu", "norm_rates", **_of_norms(constants))
         rates = array_module(self.hyper).empty(RATES * (len(tensors) if each else 1), np.float64)
         tables, parts = _squares(tensors, constants)
         if not each:
@@ -114,14 +123,18 @@ def _constants(rule: str, arrays: Sequence[Any], halves: bool) -> dict[str, Any]
     p, g = arrays[:2]
     return {
         "RULE": MEASURING.get(rule, rule), "STATES": len(arrays) - 2 - halves, "HOOK": int(rule in HOOKS),
-        "REAL": REAL.get(p.dtype, "float"), "STATE": REAL.get(p.dtype, "Half"), "GRAD": REAL.get(g.dtype, "Half"),
+        "STATE": REAL.get(p.dtype, "Half"), "GRAD": REAL.get(g.dtype, "Half"),
         "VEC": 1 if p.dtype == np.float64 else 4,
     }  # fmt: skip
 
 
+def _of_norms(constants: dict[str, Any]) -> dict[str, Any]:
+    return {name: constants[name] for name in ("STATES", "STATE", "GRAD")}
+
+
 def _squares(tensors: Sequence[Sequence[Any]], constants: dict[str, Any]) -> tuple[list[Any], Any]:
     """The tables, and two sums of squares for each of their blocks: of the gradient and of a third array."""
-    squares, tables = kernel("optimizers.cu", "squares", ("parts",), **constants), list(_tables(tensors, False))
+    squares, tables = kernel("rates.cu", "squares", ("parts",), **_of_norms(constants)), list(_tables(tensors, False))
     parts = array_module(tensors[0][1]).empty(2 * sum(blocks for _, blocks, _ in tables), np.float64)
     done = 0
     for table, blocks, some in tables:
@@ -136,14 +149,11 @@ def _tables(tensors: Sequence[Sequence[Any]], halves: bool) -> Iterator[tuple[np
     """For each launch its table, the number of its blocks and its tensors; halves: the last of each is a copy."""
     rest = iter(tensors)
     while some := list(islice(rest, MOST)):
-        table, blocks = np.zeros(1, _TABLE), 0
-        row = table[0]
-        for i, arrays in enumerate(some):
-            size = arrays[0].size
-            if size > MOST_INDEX:
-                raise ValueError(f"a parameter of {size} elements; one step takes at most {MOST_INDEX}; split it")
-            for name, array in zip((*_NAMES[: len(arrays) - halves], "half"), arrays):
-                row[name][i] = address(array)
-            row["size"][i], row["first"][i] = size, blocks
-            blocks += -(-size // CHUNK)
+        table, n, sizes = np.zeros(1, _TABLE), len(some), [arrays[0].size for arrays in some]
+        if max(sizes) > MOST_INDEX:
+            raise ValueError(f"a parameter of {max(sizes)} elements; one step takes at most {MOST_INDEX}; split it")
+        for name, column in zip((*_NAMES[: len(some[0]) - halves], "half"), zip(*some)):
+            table[name][0, :n] = [address(array) for array in column]
+        *first, blocks = accumulate((-(-size // CHUNK) for size in sizes), initial=0)
+        table["size"][0, :n], table["first"][0, :n] = sizes, first
         yield table, blocks, some

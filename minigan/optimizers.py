@@ -22,7 +22,7 @@ import numpy as np
 from minigan import cuda_graph
 from minigan.backend import get_array_module
 from minigan.core import Parameter
-from minigan.kernels.launch import contiguous
+from minigan.kernels.launch import available_for, contiguous
 from minigan.kernels.optimizers import Step, movable
 from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
 from minigan.optimizer_hooks import move_together
@@ -83,16 +83,18 @@ class _Rule(UpdateRule):
         """The arrays that the kernel takes; None where ``update`` would do something else, or there is no kernel."""
         if "kernel" not in vars(type(self)) or not self.enabled or self._hooks.pre or self._hooks.post:
             return None
-        if param.array is None or param.grad is None:
+        p, g = param.array, param.grad
+        if p is None or g is None or not available_for(p, g, halves=True):
             return None
-        g, copy = contiguous(param.grad), [param.array] if self.has_precise(param) else []
-        if not movable(param.array, g):
-            return None
+        g, copy = contiguous(g), [p] if self.has_precise(param) else []
         if copy:
             param = self._precise(param)
-        self._prepare_state(param)
-        row = [param.array, g, *(self.state or {}).values(), *copy]
-        return row if movable(*row) else None
+        for _ in range(2):
+            row = [param.array, g, *(self._state or {}).values(), *copy]
+            if self._state is not None and movable(*row):
+                return row
+            self._prepare_state(param)  # it is elsewhere: on another device, in a file, or nowhere yet
+        return None
 
     def has_precise(self, param: Parameter) -> bool:
         """Whether the parameter is the rounded copy of one in float32."""
