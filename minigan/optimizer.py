@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -533,18 +533,19 @@ class GradientMethod(Optimizer):
         if cuda_graph.is_capturing():
             self._join_graph()
         params = list(self.target.params())  # once: the walk through a small net takes longer than its step
-        if any(param.grad is None for param in params):
-            self.reallocate_cleared_grads()
-        if self._loss_scale_interval is not None:
-            self.check_nan_in_grads()
-        self.call_hooks("pre")
-        cuda_graph.host(self._count)
-        if self.is_safe_to_update():
-            self._move(params)
-        if any(param.grad is None for param in params):
-            self.reallocate_cleared_grads()
-        self.call_hooks("post")
-        self.update_loss_scale()
+        with params[0].device if params else nullcontext():  # of several GPUs
+            if any(param.grad is None for param in params):
+                self.reallocate_cleared_grads()
+            if self._loss_scale_interval is not None:
+                self.check_nan_in_grads()
+            self.call_hooks("pre")
+            cuda_graph.host(self._count)
+            if self.is_safe_to_update():
+                self._move(params)
+            if any(param.grad is None for param in params):
+                self.reallocate_cleared_grads()
+            self.call_hooks("post")
+            self.update_loss_scale()
 
     def _join_graph(self) -> None:
         """The loss scale is part of a captured step: when another is set, it is captured anew."""

@@ -9,6 +9,7 @@ import pytest
 
 from minigan import functions, mixed16, optimizers, serializers
 from minigan import optimizer as optimizer_module
+from minigan.backend import CpuDevice
 from minigan.configuration import using_config
 from minigan.core import Parameter, sum
 from minigan.iterators import SerialIterator
@@ -1025,3 +1026,23 @@ def test_a_parameter_may_bring_its_own_loss_scale():
     link.p.grad, link.p._loss_scale = np.array([1.0, 2.0]), 10
     optimizers.SGD(10).setup(link).update()
     np.testing.assert_allclose(link.p.array, 0, atol=1e-15)
+
+
+def test_a_step_is_made_on_the_device_of_the_parameters(monkeypatch):
+    """Of several GPUs another may be the current one; hooks make arrays, too."""
+    inside = []
+
+    class Elsewhere(CpuDevice):
+        def __enter__(self):
+            inside.append("in")
+
+        def __exit__(self, *error):
+            inside.append("out")
+
+    net = Linear(2, 1)
+    net.W.grad, net.b.grad = np.ones_like(net.W.array), np.ones_like(net.b.array)
+    optimizer = optimizers.SGD().setup(net)
+    optimizer.add_hook(lambda optimizer: inside.append("hook"), "hook")
+    monkeypatch.setattr(Parameter, "device", property(lambda self: Elsewhere()))
+    optimizer.update()
+    assert inside == ["in", "hook", "out"]
