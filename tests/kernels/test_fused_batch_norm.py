@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from emulated import DEVICE, emulated, floats, needs_compiler, needs_emulator, sectors
+from emulated import DEVICE, arrays, emulated, floats, needs_compiler, needs_emulator, sectors
 
 import minigan
 import minigan.functions as F
@@ -119,6 +119,22 @@ def test_sectors():
         assert found <= 1.1 * ideal, (entry, argument)
 
 
+@needs_emulator
+@pytest.mark.parametrize("x_lies, gy_lies", [(False, True), (True, False), (False, False)])
+def test_arrays_that_lie_otherwise_than_x_are_not_copied(x_lies, gy_lies):
+    x, gamma, beta, gy = arguments((6, 5, 4, 4), np.float32, 0)
+    want = twin(x, gamma, beta, gy, "relu", (0, 2, 3))
+    x, gy, gamma, beta = emulated(x, x_lies), emulated(gy, gy_lies), emulated(gamma), emulated(beta)
+    plan = fused.plan(x, gamma, beta, (0, 2, 3), "relu")
+    with arrays.recording() as operations:
+        y, mean, _, inv_std = fused.forward(plan, x, gamma, beta, 2e-5)
+        gx, *_ = fused.backward(plan, x, gamma, beta, mean, inv_std, gy)
+    assert {name for name, *_ in operations if ".cu: " not in name} <= {"empty", "empty_like", "transpose"}
+    assert y.swapaxes(0, 1).flags.c_contiguous and gx.strides == x.strides
+    for found, expected in ((y, want[0]), (gx, want[4])):
+        np.testing.assert_allclose(found.get(), expected, rtol=0, atol=3e-6 * abs(expected).max())
+
+
 def test_plans():
     x, gamma, beta = emulated(floats(4, 6, 2, 2)), *(emulated(floats(6)) for _ in range(2))
     plan = fused.plan(x, gamma, beta, (0, 2, 3))
@@ -143,11 +159,11 @@ def test_plans():
 @pytest.mark.parametrize("train", [True, False])
 def test_function_on_both_devices(activation, train):
     """Value, first and second derivatives, running statistics."""
-    arrays = floats(6, 4, 3, 4), floats(4, seed=1), floats(4, seed=2)
+    given = floats(6, 4, 3, 4), floats(4, seed=1), floats(4, seed=2)
     weights, results = floats(6, 4, 3, 4, seed=3), []
     for name in ("@numpy", DEVICE):
         send = minigan.get_device(name).send
-        x, gamma, beta = inputs = [minigan.Variable(send(a.copy())) for a in arrays]
+        x, gamma, beta = inputs = [minigan.Variable(send(a.copy())) for a in given]
         mean, var = send(np.zeros(4, np.float32)), send(np.ones(4, np.float32))
         fused_form = {"activation": activation, "slope": 0.1}
         if train:
