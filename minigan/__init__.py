@@ -1,21 +1,24 @@
 """minigan: Chainer given back, small enough to read, with GANs on top.
 
 The names here are Chainer's. Reading order: ``core`` (autograd), ``functions``, ``link`` and ``links``,
-``optimizer``, ``training``, ``gans``.
+``optimizer``, ``training``, ``gans``. What stands above the links is imported when it is first named: ``import
+minigan`` is quick, and a script waits only for what it uses.
 """
 
-import importlib.util
+import importlib
+from typing import TYPE_CHECKING, Any
 
-if importlib.util.find_spec("minigan.kernels") is None:
+try:
+    importlib.import_module("minigan.kernels")
+except ModuleNotFoundError:
     raise ModuleNotFoundError(
         "minigan: this is a source folder, in which minigan.kernels does not lie inside the package; install it by "
         "`python -m pip install -e .`, or start Python in another folder"
-    )
+    ) from None
 
 from minigan import (
-    backend, computational_graph, configuration, core, cuda_graph, dataset, datasets, distributions, function,
-    function_hook, function_hooks, functions, gradient_check, initializers, iterators, link, link_hook, link_hooks,
-    links, optimizer, optimizer_hooks, optimizers, random, reporter, serializer, serializers, training, utils,
+    backend, configuration, core, function, function_hook, initializers, link, link_hook, random, reporter, serializer,
+    utils,
 )  # fmt: skip
 from minigan._version import __version__
 from minigan.backend import (
@@ -28,22 +31,48 @@ from minigan.configuration import (
     no_backprop_mode, set_debug, using_config,
 )  # fmt: skip
 from minigan.core import FunctionNode, Parameter, Variable, as_array, as_variable, backward, grad
-from minigan.distributions import Distribution, cross_entropy, kl_divergence, register_kl
 from minigan.function import Function, FunctionAdapter
 from minigan.function_hook import FunctionHook, get_function_hooks
 from minigan.initializers import Initializer
 from minigan.link import Chain, ChainList, Link, Sequential
 from minigan.link_hook import LinkHook
-from minigan.optimizer import GradientMethod, Optimizer, UpdateRule
 from minigan.reporter import DictSummary, Reporter, Summary, get_current_reporter, report, report_scope
 from minigan.serializer import AbstractSerializer, Deserializer, Serializer
+
+if TYPE_CHECKING:  # the same names for those who read and do not run
+    from minigan import (
+        computational_graph, cuda_graph, dataset, datasets, distributions, function_hooks, functions, gradient_check,
+        iterators, link_hooks, links, optimizer, optimizer_hooks, optimizers, serializers, training,
+    )  # fmt: skip
+    from minigan.distributions import Distribution, cross_entropy, kl_divergence, register_kl
+    from minigan.optimizer import GradientMethod, Optimizer, UpdateRule
+
+_LATER = {
+    "computational_graph": "", "cuda_graph": "", "dataset": "", "datasets": "", "distributions": "",
+    "function_hooks": "", "functions": "", "gradient_check": "", "iterators": "", "link_hooks": "", "links": "",
+    "optimizer": "", "optimizer_hooks": "", "optimizers": "", "serializers": "", "training": "",
+    "Distribution": "distributions", "cross_entropy": "distributions", "kl_divergence": "distributions",
+    "register_kl": "distributions", "GradientMethod": "optimizer", "Optimizer": "optimizer", "UpdateRule": "optimizer",
+}  # fmt: skip
 
 variable = core  # old scripts say chainer.variable.Parameter
 
 
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"minigan.{_LATER[name] or name}")
+    value = globals()[name] = getattr(module, name) if _LATER[name] else module
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 def _mean(self, axis=None, *, weights=None, keepdims=False):  # type: ignore[no-untyped-def]
     """Return the mean over ``axis``, weighted if ``weights`` are given; see ``functions.average``."""
-    return functions.average(self, axis, weights, keepdims)
+    return __getattr__("functions").average(self, axis, weights, keepdims)
 
 
 Variable.mean = _mean  # type: ignore[attr-defined]  # the one method of Variable that stands above core

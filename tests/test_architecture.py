@@ -1,6 +1,7 @@
 """The house stands as it was planned: imports point down, kernels know no Variable, every kernel file is installed."""
 
 import ast
+import importlib
 import importlib.resources
 import subprocess
 import sys
@@ -163,6 +164,35 @@ def test_import_needs_numpy_only():
     from minigan import __version__
 
     assert result.stdout.strip() == __version__
+
+
+IMPORTED_LATER = {  # parts of minigan, and of Python what is dear, that `import minigan` must not bring along
+    "computational_graph", "cuda_graph", "dataset", "datasets", "distributions", "function_hooks", "functions", "gans",
+    "gradient_check", "iterators", "legacy", "link_hooks", "links", "optimizer", "optimizer_hooks", "optimizers",
+    "serializers", "testing", "training",
+    "asyncio", "concurrent", "email", "http", "importlib.metadata", "logging", "multiprocessing", "ssl", "subprocess",
+    "unittest", "urllib.request",
+}  # fmt: skip
+
+
+def test_import_is_quick_and_names_are_found_all_the_same():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import minigan; print(*sorted(set(sys.modules) - before));"
+        "assert set(minigan.__all__) <= set(dir(minigan)), set(minigan.__all__) - set(dir(minigan));"
+        "assert minigan.training.Trainer and minigan.Optimizer is minigan.optimizer.Optimizer;"
+        "from minigan import *; assert links.Linear and Distribution;"
+        "from minigan import nothing"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    modules = {name.removeprefix("minigan.") for name in result.stdout.split()}
+    assert "core" in modules and not modules & IMPORTED_LATER
+    assert result.stderr.splitlines()[-1].startswith("ImportError: cannot import name 'nothing' from 'minigan'")
+
+
+def test_a_type_checker_sees_what_is_imported_later():
+    guarded = next(node for node in TREES["minigan"].body if isinstance(node, ast.If))
+    seen = {alias.name for node in guarded.body for alias in node.names}
+    assert seen == importlib.import_module("minigan")._LATER.keys()
 
 
 def test_the_readme_reading_order_exists():
