@@ -2,44 +2,48 @@
 
     y = gamma (x - mean) / sqrt(var + eps) + beta,   mean and var over the axes in ``axis``
 
-(Ioffe & Szegedy 2015, algorithm 1). The work is all memory traffic, so on NumPy every pass runs over blocks of rows
-that stay in the L2 cache: whatever the layout of x in memory (NCHW, channels-last, (N, C)), its buffer is one matrix
-whose columns have a fixed channel, and a channel sum is the product of a row of ones with a block. Where there are no
-such rows, because each sample has statistics of its own, and in other array libraries, the formulas run as they stand.
+(Ioffe & Szegedy 2015, algorithm 1). The work is all memory traffic, so on NumPy there are few passes, on several cores,
+and a leaky rectifier behind it is part of them: whatever the layout of x in memory (NCHW, channels-last, (N, C)), its
+buffer is one matrix whose columns have a fixed channel, and a channel sum is the product of a row of ones with a block
+of rows. Where there are no such rows, because each sample has statistics of its own, and in other array libraries, the
+formulas run as they stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigan.kernels.parallel import one_blas_thread
+from minigan.kernels import rectifier
+from minigan.kernels.parallel import spread
 from minigan.kernels.workspace import borrow
 
-# Measured on a core with 1 MB of L2: blocks of 256 KB and rows of 32 KB were fastest, half and double 10 % slower.
-# A block's pass takes some microseconds, too little to share: two threads spent the gain on Python's lock.
-BLOCK_BYTES = 256 * 1024
+# Measured on two cores with 1 MB of L2 each: rows of 32 KB were fastest, half and double 10 % slower. Blocks that stay
+# in L2 are too small: two threads then spend the gain on Python's lock. Less than 4 MB is not worth waking one.
+BLOCK_BYTES = 2 << 20
+SHARED_BYTES = 4 << 20
 ROW_BYTES = 32 * 1024
+COPIES = 4  # pieces of a copy
 
 
-@one_blas_thread()
 def forward(
-    x: Any, gamma: Any, beta: Any, eps: float = 2e-5, axis: tuple[int, ...] = (0, 2, 3)
+    x: Any, gamma: Any, beta: Any, eps: float = 2e-5, axis: tuple[int, ...] = (0, 2, 3), slope: float | None = None
 ) -> tuple[Any, Any, Any, Any]:
     """Normalise ``x`` over ``axis``; return ``(y, mean, var, inv_std)``, var being the biased variance.
 
     ``gamma`` and ``beta`` have the shape of the axes that remain (``(C,)`` for x of (N, C, H, W)), and so have mean,
     var and ``inv_std = 1 / sqrt(var + eps)``. y has the dtype and the memory layout of x; the statistics are float64
     (other array libraries, and an axis 0 that is kept: float32 unless x is float64). float16 is computed in float32.
+    With a ``slope``, 0 <= slope <= 1, the leaky rectifier follows at once; only if :func:`in_blocks`.
     """
     dtype = np.promote_types(x.dtype, np.float32)
-    if isinstance(x, np.ndarray) and x.size and 0 in axis:
+    if in_blocks(x, axis):
         matrix = _Matrix(x, axis, dtype)
         mean, var = _moments(matrix)
         inv_std = 1 / np.sqrt(var + eps)
-        y = _scale_shift(matrix, mean, gamma * inv_std, beta, _is_near_zero(mean, var))
+        y = _scale_shift(matrix, mean, gamma * inv_std, beta, _is_near_zero(mean, var), slope)
         return y.astype(x.dtype, copy=False), mean, var, inv_std
     return _plain_forward(x, gamma, beta, eps, axis)
 
@@ -58,27 +62,34 @@ def forward_fixed(
     return y.astype(x.dtype, copy=False)
 
 
-@one_blas_thread()
 def backward(
-    x: Any, gamma: Any, mean: Any, inv_std: Any, gy: Any, axis: tuple[int, ...] = (0, 2, 3)
-) -> tuple[Any, Any, Any]:
+    x: Any, gamma: Any, mean: Any, inv_std: Any, gy: Any, axis: tuple[int, ...] = (0, 2, 3), y: Any = None,
+    slope: float | None = None,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return ``(gx, ggamma, gbeta)`` for the gradient ``gy`` of the output; mean and inv_std are those of forward.
 
     With xhat = (x - mean) inv_std and m the number of values per channel:
     gbeta = sum gy, ggamma = sum gy xhat, gx = gamma inv_std (gy - (gbeta + xhat ggamma) / m).
-    gx has dtype and layout of x, ggamma and gbeta are float32 or float64 as in :func:`forward`.
+    gx has dtype and layout of x, ggamma and gbeta are float32 or float64 as in :func:`forward`. With a ``slope`` gy is
+    the gradient behind the rectifier, and y what forward returned.
     """
     dtype = np.promote_types(x.dtype, np.float32)
-    if isinstance(x, np.ndarray) and x.size and 0 in axis:
+    if in_blocks(x, axis):
         matrix = _Matrix(x, axis, dtype)
-        gradient = matrix.like(gy)
+        gx, gradient = np.empty_like(matrix.array), matrix.like(gy)
         near_zero = _is_near_zero(mean, 1 / inv_std**2)
-        gbeta, ggamma = _gradient_sums(matrix, gradient, mean, near_zero)
+        behind = None if slope is None else (matrix.like(y), slope, gx)
+        gbeta, ggamma = _gradient_sums(matrix, gradient, mean, near_zero, behind)
         ggamma *= inv_std
-        slope, offset = -inv_std * ggamma / matrix.count, -gbeta / matrix.count
-        gx = _input_gradient(matrix, gradient, mean, slope, offset, gamma * inv_std, near_zero)
+        tilt, offset = -inv_std * ggamma / matrix.count, -gbeta / matrix.count
+        _input_gradient(matrix, gx if behind else gradient, mean, tilt, offset, gamma * inv_std, near_zero, gx)
         return gx.astype(x.dtype, copy=False), ggamma.astype(dtype), gbeta.astype(dtype)
     return _plain_backward(x, gamma, mean, inv_std, gy, axis)
+
+
+def in_blocks(x: Any, axis: tuple[int, ...]) -> bool:
+    """Whether the buffer of x is computed as a matrix; otherwise the formulas run as they stand."""
+    return isinstance(x, np.ndarray) and x.size > 0 and 0 in axis
 
 
 class _Matrix:
@@ -118,7 +129,12 @@ class _Matrix:
         if array.strides == self.array.strides and array.dtype == self.dtype:
             return array
         copy = np.empty_like(self.array)
-        copy[...] = array
+        share = len(copy) if copy.nbytes < SHARED_BYTES else -(-len(copy) // COPIES)
+
+        def fill(first: int) -> None:
+            copy[first : first + share] = array[first : first + share]
+
+        spread(fill, range(0, len(copy), share))
         return copy
 
     def spread(self, parameter: Any) -> np.ndarray:
@@ -131,14 +147,21 @@ class _Matrix:
         sums = columns.reshape(self._columns).sum(axis=self._reduced, dtype=np.float64)
         return sums.transpose(np.argsort(self._key_order))
 
-    def blocks(self) -> Iterator[slice]:
-        """Slices of rows that together fit the cache."""
-        step = max(1, BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
-        return (slice(i, min(i + step, self.shape[0])) for i in range(0, self.shape[0], step))
+    def blocks(self) -> list[slice]:
+        """Slices of rows, as many for either of two threads."""
+        rows, size = self.shape[0], self.array.nbytes
+        count = 1 if size < SHARED_BYTES else -(-size // (2 * BLOCK_BYTES)) * 2
+        step = -(-rows // count)
+        return [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
 
-    def scratch(self) -> np.ndarray:
-        """Room for the largest block."""
-        return borrow(np, "batch_norm", (next(self.blocks()).stop, self.shape[1]), self.dtype)
+    def scratch(self, rows: int) -> np.ndarray:
+        """Room for so many rows, in each thread for itself."""
+        return borrow(np, "batch_norm", (rows, self.shape[1]), self.dtype)
+
+    def sums(self, of_block: Callable[[slice], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Channel sums from the two column sums of each block."""
+        one, other = zip(*spread(of_block, self.blocks()))
+        return self.gather(np.sum(one, axis=0, dtype=np.float64)), self.gather(np.sum(other, axis=0, dtype=np.float64))
 
 
 def _moments(matrix: _Matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -154,15 +177,15 @@ def _moments(matrix: _Matrix) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _moments_around(matrix: _Matrix, centre: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    x, buffer = matrix.rows(matrix.array), matrix.scratch()
-    columns = None if centre is None else matrix.spread(centre)
-    total, squares = np.zeros((2, matrix.shape[1]), matrix.dtype)
-    for block in matrix.blocks():
-        chunk = _minus(x[block], columns, buffer)
-        total += np.ones(len(chunk), matrix.dtype) @ chunk
-        squares += np.einsum("rk,rk->k", chunk, chunk)
-    mean = matrix.gather(total) / matrix.count
-    var = np.maximum(matrix.gather(squares) / matrix.count - mean**2, 0)
+    x, columns = matrix.rows(matrix.array), None if centre is None else matrix.spread(centre)
+
+    def sums(block: slice) -> tuple[np.ndarray, np.ndarray]:
+        chunk = _minus(matrix, x[block], columns)
+        return np.ones(len(chunk), matrix.dtype) @ chunk, np.einsum("rk,rk->k", chunk, chunk)
+
+    total, squares = matrix.sums(sums)
+    mean = total / matrix.count
+    var = np.maximum(squares / matrix.count - mean**2, 0)
     return mean if centre is None else centre + mean, var
 
 
@@ -177,66 +200,77 @@ def _split(matrix: _Matrix, mean: np.ndarray, near_zero: bool) -> tuple[np.ndarr
     return centre, mean - centre
 
 
-def _minus(chunk: np.ndarray, columns: np.ndarray | None, buffer: np.ndarray) -> np.ndarray:
-    """chunk - columns in the buffer; the chunk itself if there is nothing to subtract."""
-    return chunk if columns is None else np.subtract(chunk, columns, out=buffer[: len(chunk)])
+def _minus(matrix: _Matrix, chunk: np.ndarray, columns: np.ndarray | None) -> np.ndarray:
+    """chunk - columns in borrowed memory; the chunk itself if there is nothing to subtract."""
+    return chunk if columns is None else np.subtract(chunk, columns, out=matrix.scratch(len(chunk)))
 
 
 def _scale_shift(
-    matrix: _Matrix, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray, near_zero: bool
+    matrix: _Matrix, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray, near_zero: bool, slope: float | None = None
 ) -> np.ndarray:
-    """(x - mean) scale + shift; with one pass less if the mean is small."""
+    """(x - mean) scale + shift, rectified if there is a slope; with one pass less if the mean is small."""
     y = np.empty_like(matrix.array)
-    source, target = matrix.rows(matrix.array), matrix.rows(y)
+    x, target = matrix.rows(matrix.array), matrix.rows(y)
     centre, rest = _split(matrix, mean, near_zero)
     shift = matrix.spread(shift - rest * scale)
-    centre, scale = matrix.spread(centre), matrix.spread(scale)
-    for block in matrix.blocks():
+    columns, scale = None if near_zero else matrix.spread(centre), matrix.spread(scale)
+
+    def fill(block: slice) -> None:
         part = target[block]
-        if near_zero:
-            np.multiply(source[block], scale, out=part)
-        else:
-            np.subtract(source[block], centre, out=part)
-            part *= scale
-        part += shift
+        into = part if slope is None else matrix.scratch(len(part))
+        np.multiply(_minus(matrix, x[block], columns), scale, out=into)
+        np.add(into, shift, out=into)
+        if slope is not None:
+            rectifier.rectify(into, slope, part)
+
+    spread(fill, matrix.blocks())
     return y
 
 
-def _gradient_sums(matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, near_zero: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Per channel the sum of gy and the sum of gy (x - mean)."""
-    x, g, buffer = matrix.rows(matrix.array), matrix.rows(gy), matrix.scratch()
+def _gradient_sums(
+    matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, near_zero: bool, behind: tuple | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per channel the sum of gy and the sum of gy (x - mean).
+
+    ``behind`` is (y, slope, gx) if there is a rectifier, the gradient in front of which is left in gx.
+    """
+    x, g = matrix.rows(matrix.array), matrix.rows(gy)
     centre, rest = _split(matrix, mean, near_zero)
     columns = None if near_zero else matrix.spread(centre)
-    total, weighted = np.zeros((2, matrix.shape[1]), matrix.dtype)
-    for block in matrix.blocks():
+
+    def sums(block: slice) -> tuple[np.ndarray, np.ndarray]:
         chunk = g[block]
-        total += np.ones(len(chunk), matrix.dtype) @ chunk
-        weighted += np.einsum("rk,rk->k", _minus(x[block], columns, buffer), chunk)
-    plain = matrix.gather(total)
-    return plain, matrix.gather(weighted) - rest * plain
+        if behind is not None:
+            y, slope, gx = behind
+            chunk = matrix.rows(gx)[block]
+            rectifier.choose(matrix.rows(y)[block], g[block], slope, chunk)
+        weighted = np.einsum("rk,rk->k", _minus(matrix, x[block], columns), chunk)
+        return np.ones(len(chunk), matrix.dtype) @ chunk, weighted
+
+    plain, weighted = matrix.sums(sums)
+    return plain, weighted - rest * plain
 
 
 def _input_gradient(
-    matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, slope: np.ndarray, offset: np.ndarray, scale: np.ndarray,
-    near_zero: bool,
-) -> np.ndarray:  # fmt: skip
-    """((x - mean) slope + offset + gy) scale; with one pass less if the mean is small."""
-    gx = np.empty_like(matrix.array)
+    matrix: _Matrix, gy: np.ndarray, mean: np.ndarray, tilt: np.ndarray, offset: np.ndarray, scale: np.ndarray,
+    near_zero: bool, gx: np.ndarray,
+) -> None:  # fmt: skip
+    """gx <- ((x - mean) tilt + offset + gy) scale; with one pass less if the mean is small. gx may be gy."""
     x, g, target = matrix.rows(matrix.array), matrix.rows(gy), matrix.rows(gx)
     centre, rest = _split(matrix, mean, near_zero)
-    offset = matrix.spread(offset - rest * slope)
-    centre, slope, scale = (matrix.spread(p) for p in (centre, slope, scale))
-    for block in matrix.blocks():
+    offset = matrix.spread(offset - rest * tilt)
+    columns = None if near_zero else matrix.spread(centre)
+    tilt, scale = matrix.spread(tilt), matrix.spread(scale)
+
+    def fill(block: slice) -> None:
         part = target[block]
-        if near_zero:
-            np.multiply(x[block], slope, out=part)
-        else:
-            np.subtract(x[block], centre, out=part)
-            part *= slope
-        part += offset
-        part += g[block]
-        part *= scale
-    return gx
+        line = matrix.scratch(len(part))
+        np.multiply(_minus(matrix, x[block], columns), tilt, out=line)
+        line += offset
+        line += g[block]
+        np.multiply(line, scale, out=part)
+
+    spread(fill, matrix.blocks())
 
 
 def _plain_forward(x: Any, gamma: Any, beta: Any, eps: float, axis: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:

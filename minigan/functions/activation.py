@@ -17,6 +17,7 @@ from minigan.configuration import config
 from minigan.core import Elementwise, FunctionNode, Variable, as_variable, broadcast_to, exp, reshape, sum
 from minigan.functions.array import concat
 from minigan.functions.reduction import max
+from minigan.kernels import rectifier
 from minigan.kernels.activation import fused
 from minigan.utils.type_check import InvalidType
 
@@ -44,6 +45,8 @@ class LeakyReLU(FunctionNode):
             self.retain_outputs((0,))
         if (y := fused("leaky_relu", x, numbers=(self.slope,))) is not None:
             return (y,)
+        if xp is np and 0 <= self.slope <= 1:
+            return (rectifier.forward(x, self.slope),)
         if self.slope == 0:
             return (xp.maximum(x, 0),)
         y = xp.multiply(x, x.dtype.type(self.slope))  # NumPy 1 would widen arrays without axes
@@ -70,14 +73,9 @@ class LeakyReLUGrad(FunctionNode):
         if (gx := fused("leaky_relu_grad", self.side, gy, numbers=(self.slope,))) is not None:
             return (gx,)
         xp = get_array_module(gy)
-        right = self.side > 0
-        if self.slope == 0:
-            return (gy * right,)
-        if not 0 < self.slope < 1:
-            return (xp.where(right, gy, gy * gy.dtype.type(self.slope)),)
-        factor = right.astype(gy.dtype)  # far quicker than where
-        factor = xp.maximum(factor, gy.dtype.type(self.slope), out=_as_out(factor))
-        return (xp.multiply(factor, gy, out=_as_out(factor)),)
+        if xp is np and 0 <= self.slope <= 1:
+            return (rectifier.backward(self.side, gy, self.slope),)
+        return (xp.where(self.side > 0, gy, gy * gy.dtype.type(self.slope)),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         return LeakyReLUGrad(self.side, self.slope).apply(grad_outputs)

@@ -3,8 +3,8 @@
 They are one mechanism: batch normalisation over whichever axes. While training its statistics are those of the batch,
 afterwards remembered ones. The first derivative is one fused node, for speed. When a derivative of that derivative is
 asked for, the node writes the gradient again in core operations and lets ``grad`` differentiate them: right at every
-order, and slow only there. On a GPU a (leaky) ReLU behind it is part of the node. What does not divide by a standard
-deviation is in the chapter ``whitening``.
+order, and slow only there. A (leaky) ReLU behind it is part of the node. What does not divide by a standard deviation
+is in the chapter ``whitening``.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class _Normalization(FunctionNode):
             raise ValueError(f"{self.name}: activation is {activation!r}; wanted None, 'relu' or 'leaky_relu'")
         self.activation, self.slope = activation, 0.0 if activation == "relu" else float(slope)
         self.plan: Any = None  # how it is done by kernels, the activation included
+        self.rectified = False  # whether the activation is included on the CPU
         if isinstance(axis, int | np.integer):
             axis = (axis,)
         if not isinstance(axis, tuple | list | None):
@@ -66,7 +67,9 @@ class _Normalization(FunctionNode):
     def and_activation(self, inputs: Sequence[Any]) -> Variable:
         """Apply the node, and the activation unless the kernels have done it."""
         (y,) = self.apply(inputs)
-        return y if self.activation is None or self.plan else _ACTIVATIONS[self.activation](y, self.slope)
+        if self.activation is None or self.plan or self.rectified:
+            return y
+        return _ACTIVATIONS[self.activation](y, self.slope)
 
     @property
     def key_axis(self) -> Axes:
@@ -131,7 +134,11 @@ class BatchNormalization(_Normalization):
             if fits:
                 return (y,)
         else:
-            y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, axis)
+            self.rectified = self.activation is not None and 0 <= self.slope <= 1 and batch_norm.in_blocks(x, axis)
+            behind = self.slope if self.rectified else None
+            if self.rectified:
+                self.retain_outputs((0,))  # its sign tells the side
+            y, self.mean, self.var, self.inv_std = batch_norm.forward(x, gamma, beta, self.eps, axis, behind)
         self.remember(*running)
         return (y,)
 
@@ -155,7 +162,8 @@ class BatchNormalization(_Normalization):
         x, gamma = self.get_retained_inputs()
         assert self.axis is not None  # forward has set it
         beta = self.beta if self.plan else None
-        node = BatchNormalizationGrad(self.eps, self.axis, self.mean, self.inv_std, self.plan, beta)
+        rectified = (self.get_retained_outputs()[0].array, self.slope) if self.rectified else None
+        node = BatchNormalizationGrad(self.eps, self.axis, self.mean, self.inv_std, self.plan, beta, rectified)
         gradients = node.apply((x, gamma, grad_outputs[0]))
         return tuple(gradients[i] for i in indexes)
 
@@ -163,9 +171,13 @@ class BatchNormalization(_Normalization):
 class BatchNormalizationGrad(FunctionNode):
     """(x, gamma, gy) -> (gx, ggamma, gbeta), fused; its own derivative is found by ``grad``."""
 
-    def __init__(self, eps: float, axis: Axes, mean: Any, inv_std: Any, plan: Any = None, beta: Any = None) -> None:
+    def __init__(
+        self, eps: float, axis: Axes, mean: Any, inv_std: Any, plan: Any = None, beta: Any = None,
+        rectified: tuple[Any, float] | None = None,
+    ) -> None:  # fmt: skip
         self.eps, self.axis, self.mean, self.inv_std = eps, axis, mean, inv_std
         self.plan, self.beta = plan, beta
+        self.rectified = rectified  # the output behind a rectifier on the CPU, and the slope
 
     def forward(self, inputs: tuple) -> tuple:
         """The formulas of :func:`minigan.kernels.batch_norm.backward`."""
@@ -173,15 +185,19 @@ class BatchNormalizationGrad(FunctionNode):
         x, gamma, gy = inputs
         if self.plan and gy.dtype == x.dtype:
             return fused_batch_norm.backward(self.plan, x, gamma, self.beta, self.mean, self.inv_std, gy)
-        gy = gy * self._slopes(x, gamma) if self._is_active() else gy
-        gx, ggamma, gbeta = batch_norm.backward(x, gamma, self.mean, self.inv_std, gy, self.axis)
+        if not self.rectified and (slopes := self._slopes(x, gamma)) is not None:
+            gy = gy * slopes
+        behind = self.rectified or ()
+        gx, ggamma, gbeta = batch_norm.backward(x, gamma, self.mean, self.inv_std, gy, self.axis, *behind)
         return gx, ggamma.astype(gamma.dtype, copy=False), gbeta.astype(gamma.dtype, copy=False)
 
-    def _is_active(self) -> bool:
-        return self.plan is not None and self.plan.activation is not None
-
     def _slopes(self, x: Any, gamma: Any) -> Any:
-        """The derivative of the activation, which the kernels find for themselves."""
+        """The derivative of the activation, which kernels find for themselves; None where the node has none."""
+        if self.rectified:
+            y, slope = self.rectified
+            return np.where(y > 0, x.dtype.type(1), x.dtype.type(slope))
+        if self.plan is None or self.plan.activation is None:
+            return None
         return _slopes(self.plan, x, gamma, self.beta, self.mean, self.inv_std, self.axis)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
@@ -190,8 +206,8 @@ class BatchNormalizationGrad(FunctionNode):
         with force_backprop_mode():
             # One node in front of each input, so that grad stops there: gy itself may depend on x.
             x, gamma, gy = inputs = [v * 1 for v in self.get_retained_inputs()]
-            behind = gy * self._slopes(x.array, gamma.array) if self._is_active() else gy
-            outputs = _gradients(x, gamma, behind, self.eps, self.axis)
+            slopes = self._slopes(x.array, gamma.array)
+            outputs = _gradients(x, gamma, gy if slopes is None else gy * slopes, self.eps, self.axis)
         wanted = [(y, g) for y, g in zip(outputs, grad_outputs) if g is not None]
         return tuple(
             grad(
@@ -304,7 +320,7 @@ def batch_normalization(
         decay: see there.
         axis: ascending axes to normalise over. By default axis 0 and those behind the axes of gamma: (0, 2, 3) for
             an image and a gamma of shape (C,).
-        activation: None, "relu" or "leaky_relu", applied to y: on a GPU in the same kernels. Not in Chainer.
+        activation: None, "relu" or "leaky_relu", applied to y, in the same passes over memory. Not in Chainer.
         slope: of leaky_relu below 0.
 
     Raises ``InvalidType`` for shapes and dtypes that do not fit, ``RuntimeError`` for axes that do not ascend.

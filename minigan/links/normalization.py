@@ -124,7 +124,7 @@ class BatchNormalization(_Remembering):
     ) -> Variable:
         """Normalise x; ``finetune`` counts this batch into the plain mean of the statistics (only while training).
 
-        ``activation``, "relu" or "leaky_relu" with that ``slope``, follows at once: on a GPU in the same kernels.
+        ``activation``, "relu" or "leaky_relu" with that ``slope``, follows at once, in the same passes over memory.
         """
         if test is not None:
             raise ValueError("BatchNormalization: test= is Chainer 1's; use chainer.using_config('train', False)")

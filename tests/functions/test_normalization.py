@@ -4,6 +4,7 @@ import pytest
 from minigan.configuration import no_backprop_mode, using_config
 from minigan.core import Variable, grad
 from minigan.core import sum as sum_all
+from minigan.functions.activation import leaky_relu
 from minigan.functions.normalization import (
     BatchNormalization,
     batch_normalization,
@@ -36,6 +37,28 @@ def test_derivatives_of_first_and_second_order(shape, keys, axis, rng):
 
     check_backward(f, inputs, gy, atol=1e-8, rtol=1e-7)
     check_double_backward(f, inputs, gy, (ggx, np.asarray(ggamma), np.asarray(gbeta)), atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 1.0, 1.5, -0.5])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_activation_is_what_it_is_behind_the_node(slope, dtype, rng):
+    x, gy, ggx = rng.standard_normal((3, 4, 3, 2, 5)).astype(dtype)
+    gamma, beta, ggamma = rng.standard_normal((3, 3)).astype(np.promote_types(dtype, np.float32))
+
+    def derivatives(inside):
+        inputs = [Variable(a) for a in (x, gamma, beta)]
+        if inside:
+            y = batch_normalization(*inputs, activation="leaky_relu", slope=slope)
+        else:
+            y = leaky_relu(batch_normalization(*inputs), slope)
+        first = grad([y], inputs, [Variable(gy)], enable_double_backprop=True)
+        second = grad(first[:2], inputs[:2], [Variable(ggx), Variable(ggamma)])
+        return [v.array for v in (y, *first, *second)]
+
+    for inside, behind in zip(derivatives(True), derivatives(False)):
+        assert inside.dtype == behind.dtype
+        tolerance = {2: 2e-2, 4: 2e-5, 8: 1e-12}[inside.itemsize if dtype != np.float16 else 2]
+        np.testing.assert_allclose(inside, behind, rtol=tolerance, atol=tolerance)
 
 
 @geometries

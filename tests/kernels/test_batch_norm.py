@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minigan.kernels import batch_norm
+from minigan.kernels import batch_norm, parallel
 
 LAYOUTS = ["nchw", "channels_last", "channels_first_batch_second", "strided", "reversed"]
 
@@ -45,6 +45,7 @@ def by_loop(x, gamma, beta, eps, gy):
 def block_size(request, monkeypatch):
     if request.param == "small blocks":
         monkeypatch.setattr(batch_norm, "BLOCK_BYTES", 512)
+        monkeypatch.setattr(batch_norm, "SHARED_BYTES", 600)
         monkeypatch.setattr(batch_norm, "ROW_BYTES", 128)
 
 
@@ -66,6 +67,40 @@ def test_equals_the_definition_in_every_layout(layout, dtype, tolerance, block_s
     assert mean.dtype == var.dtype == inv_std.dtype == np.float64
     if layout not in ("strided", "reversed"):
         assert y.strides == gx.strides == x.strides
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+@pytest.mark.parametrize("other", ["nchw", "channels_last"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_with_a_rectifier_behind_it(layout, other, slope, block_size):
+    rng = np.random.RandomState(0)
+    x, gy = lay_out(rng.randn(6, 5, 3, 7), layout), lay_out(rng.randn(6, 5, 3, 7), other)
+    x[0, 0, 0, 0] += 100  # one channel far off
+    gamma, beta = rng.randn(2, 5)
+    z, mean, _, inv_std = batch_norm.forward(x, gamma, beta)
+    y = batch_norm.forward(x, gamma, beta, slope=slope)[0]
+    np.testing.assert_array_equal(y, np.where(z > 0, z, slope * z))
+    got = batch_norm.backward(x, gamma, mean, inv_std, gy, y=y, slope=slope)
+    want = batch_norm.backward(x, gamma, mean, inv_std, np.where(z > 0, gy, slope * gy))
+    for a, b in zip(got, want):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_same_bits_on_any_number_of_threads(threads, monkeypatch):
+    x, gy = np.random.RandomState(0).randn(2, 64, 32, 16, 50).astype(np.float32)  # 6.5 MB
+    gamma, beta = np.ones(32, np.float32), np.zeros(32, np.float32)
+
+    def run():
+        y, mean, _, inv_std = batch_norm.forward(x, gamma, beta, slope=0.1)
+        gy_behind = gy.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+        return y, *batch_norm.backward(x, gamma, mean, inv_std, gy_behind, y=y, slope=0.1)
+
+    first = run()
+    monkeypatch.setattr(parallel, "_threads", threads)
+    monkeypatch.setattr(parallel, "_pool", None)
+    for a, b in zip(first, run()):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(
