@@ -19,14 +19,14 @@ struct Region {
     char* begin;
     size_t bytes;
     int unit;                        // bytes to a word: threads that touch two bytes of one word count as in conflict
-    bool shared, initialised, read_only;
-    const char* name;
+    bool initialised, read_only;
+    const char* name;                // of a shared array
     Word* words;
 };
 struct Traffic {
     uint32_t site;
-    int region, shared, write;
-    const char* name;
+    int region, write;
+    const char* name;                // of a shared array
     int64_t requests, sectors, ideal, conflicts;
 };
 struct Request { int lanes, bytes; uint64_t address[32]; };
@@ -59,7 +59,7 @@ static void add_region(Region r)
 
 void checker_shared(char* begin, size_t bytes, int unit, const char* name)
 {
-    if (checking) add_region({begin, bytes, unit, true, false, false, name, nullptr});
+    if (checking) add_region({begin, bytes, unit, false, false, name, nullptr});
 }
 
 static Region* find(const char* p)
@@ -83,7 +83,7 @@ static Region* nearest(const char* p)
 static void report_at(const char* kind, const Access& a, Place other = NOBODY)
 {
     const Region* r = a.region;
-    const int region = !r ? STRAY : r->shared ? NOWHERE : int(r - regions.data());
+    const int region = !r ? STRAY : r->name ? NOWHERE : int(r - regions.data());
     report({kind, nullptr, r ? r->name : nullptr, region, r ? a.p - r->begin : 0, int64_t(a.bytes), 1, a.here, other});
 }
 
@@ -112,7 +112,7 @@ static void check_race(const Touch& t, const Access& a)
 static void touch(Word& w, const Access& a)
 {
     const Touch& mine = a.mine;
-    if (a.region->shared && w.write.block1 != mine.block1) w = {};  // left by an earlier block
+    if (a.region->name && w.write.block1 != mine.block1) w = {};  // left by an earlier block
     if ((!a.write || mine.atomic) && !a.region->initialised && !w.write.block1) report_at("uninitialised read", a);
     check_race(w.write, a);
     if (a.write) {
@@ -135,7 +135,7 @@ static void count(const Access& a)
     const int region = int(&r - regions.data()), thread = running->number;
     Site& s = sites[uint64_t(a.here.site) << 16 | region];
     if (s.times.empty()) {
-        s.traffic = {a.here.site, r.shared ? NOWHERE : region, r.shared, a.write, r.name, 0, 0, 0, 0};
+        s.traffic = {a.here.site, region, a.write, r.name, 0, 0, 0, 0};
         s.times.resize(blockDim.x * blockDim.y * blockDim.z);
         s.requests.resize((s.times.size() + 31) / 32);
     }
@@ -146,7 +146,7 @@ static void count(const Access& a)
     if (requests.size() <= time) requests.resize(time + 1);
     Request& q = requests[time];
     q.bytes = int(a.bytes);
-    q.address[q.lanes++] = uint64_t(r.shared ? a.p - r.begin : a.p - (char*)nullptr);
+    q.address[q.lanes++] = uint64_t(r.name ? a.p - r.begin : a.p - (char*)nullptr);
 }
 
 // How many different pieces of `size` bytes the lanes from `first` to `end` touch; with banks, the most in one bank.
@@ -167,7 +167,7 @@ static int pieces(const Request& q, int first, int end, int size, int banks = 0)
 static void add_up(Traffic& t, const Request& q)
 {
     t.requests++;
-    if (!t.shared) {
+    if (!t.name) {
         t.sectors += pieces(q, 0, q.lanes, 32);
         const int word = q.bytes % 4 == 0 ? 4 : q.bytes % 2 == 0 ? 2 : 1;
         t.ideal += (pieces(q, 0, q.lanes, word) * word + 31) / 32;
@@ -241,7 +241,7 @@ void emu_begin(int check)
 }
 void emu_region(char* begin, size_t bytes, int unit, int initialised, int read_only)
 {
-    add_region({begin, bytes, unit, false, initialised != 0, read_only != 0, nullptr, nullptr});
+    add_region({begin, bytes, unit, initialised != 0, read_only != 0, nullptr, nullptr});
 }
 int64_t emu_unwritten(int region, int64_t* first)  // words of an output that nobody wrote, and the first one's offset
 {

@@ -110,7 +110,7 @@ class _Fault(ctypes.Structure):
 
 class _Traffic(ctypes.Structure):
     _fields_ = [
-        ("site", ctypes.c_uint32), *((name, ctypes.c_int) for name in ("region", "shared", "write")),
+        ("site", ctypes.c_uint32), *((name, ctypes.c_int) for name in ("region", "write")),
         ("name", ctypes.c_char_p), *((name, ctypes.c_int64) for name in ("requests", "sectors", "ideal", "conflicts")),
     ]  # fmt: skip
 
@@ -292,8 +292,8 @@ class Program:
         self._find_lines([s.site for s in sites])
         sums: dict[tuple[int, str, str, int | str], list[int]] = {}
         for s in sites:
-            argument = s.name.decode() if s.shared else memory.owners[s.region]
-            key = self._lines[s.site], "store" if s.write else "load", "shared" if s.shared else "global", argument
+            argument = s.name.decode() if s.name else memory.owners[s.region]
+            key = self._lines[s.site], "store" if s.write else "load", "shared" if s.name else "global", argument
             added = (s.requests, s.sectors, s.ideal, s.conflicts)
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 4), added)]
         return [Access(*key, n, *(round(v / n, 3) for v in rest)) for key, (n, *rest) in sorted(

@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <vector>
 #include <algorithm>
@@ -294,20 +295,24 @@ static bool open_barrier()
     return true;
 }
 
-static void run_block(int schedule, std::mt19937& random)
+static uint3 unravel(unsigned n, uint3 size) { return {n % size.x, n / size.x % size.y, n / size.x / size.y}; }
+
+static void arrange(std::vector<int>& numbers, int schedule, std::mt19937& random)
 {
-    const int count = int(threads.size());
+    std::iota(numbers.begin(), numbers.end(), 0);
+    if (schedule == 1) std::reverse(numbers.begin(), numbers.end());
+    if (schedule == 2) std::shuffle(numbers.begin(), numbers.end(), random);
+}
+
+static void run_block()
+{
     memset(shared_space + SHARED_GAP, 0xff, dynamic_bytes);
     for (SharedArray& a : shared_arrays) memset(a.begin, 0xff, a.bytes);
-    for (int i = 0; i < count; ++i) {
-        const unsigned n = i;
+    for (size_t i = 0; i < threads.size(); ++i) {
         Thread& t = threads[i];
-        t.state = FRESH, t.number = i;
-        t.index = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
+        t.state = FRESH, t.number = int(i), t.index = unravel(i, blockDim);
         if (checking) t.past = {};
-        order[i] = schedule == 1 ? count - 1 - i : i;
     }
-    if (schedule == 2) std::shuffle(order.begin(), order.end(), random);
     next_fresh = 0;
     while (!stopped && next_fresh < order.size()) start_threads();
     for (bool waiting = true; waiting && !stopped;) {
@@ -355,13 +360,13 @@ int emu_launch(const Entry* e, const unsigned* grid, const unsigned* block, size
     faults.clear();
     std::mt19937 random(seed);
     std::vector<int> blocks(size_t(grid[0]) * grid[1] * grid[2]);
-    for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = int(schedule == 1 ? blocks.size() - 1 - i : i);
-    if (schedule == 2) std::shuffle(blocks.begin(), blocks.end(), random);
+    arrange(blocks, schedule, random);
     stopped = false;
     for (size_t i = 0; i < blocks.size() && !stopped; ++i) {
-        const unsigned n = block_number = blocks[i];
-        blockIdx = {n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]};
-        run_block(schedule, random);
+        block_number = blocks[i];
+        blockIdx = unravel(block_number, gridDim);
+        arrange(order, schedule, random);
+        run_block();
         checker_block_ends();
     }
     if (stopped) {  // fibers that were left inside a kernel start anew

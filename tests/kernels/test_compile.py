@@ -1,11 +1,14 @@
 """Compiling for GPUs without one: figures, budgets, and sentences for what the compiler refuses."""
 
 import concurrent.futures
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from emulated import needs_nvrtc
 
+from minigan.cli import main
 from minigan.kernels import compile as compiler
 from minigan.kernels import source
 from minigan.kernels.source import CompileError
@@ -30,6 +33,14 @@ def test_our_kernels_compile_for_every_architecture_within_their_budget(path):
 
 
 @needs_nvrtc
+@pytest.mark.parametrize("name", ["clean", "faults"])
+def test_what_the_emulator_is_tested_with_is_cuda(name):
+    text = (Path(__file__).parent / "planted" / f"{name}.cu").read_text()
+    found = compiler.compile_source(text, name, "sm_90")
+    assert [r.kernel for r in found] == sorted(k.name for k in source.kernels(text))
+
+
+@needs_nvrtc
 def test_figures_are_read_from_the_report():
     text = HEAD + "{ __shared__ float a[64]; a[threadIdx.x & 63] = x[0]; __syncthreads(); x[1] = a[5 & threadIdx.x]; }"
     (found,) = compiler.compile_source(text, "f.cu", "sm_90")
@@ -51,10 +62,13 @@ SPILL = """extern "C" __global__ void __launch_bounds__(1024, 2) spills(float* x
 
 
 @needs_nvrtc
-def test_a_spill_is_a_fault():
+def test_a_spill_is_a_fault(tmp_path):
     (found,) = compiler.compile_source(SPILL, "spills.cu", "sm_80")
     assert found.spilled > 0
     assert any("bytes of registers spilled to memory; wanted at most 0" in fault for fault in found.faults())
+    (tmp_path / "spills.cu").write_text(SPILL)
+    answer = CliRunner().invoke(main, ["kernels", "compile", str(tmp_path / "spills.cu"), "--arch", "sm_75"])
+    assert answer.exit_code == 1 and re.search(r"spills for sm_75: \d+ bytes of registers spilled", answer.stderr)
 
 
 @needs_nvrtc

@@ -197,9 +197,22 @@ class TestCleanKernels:
         assert (y == 63 - i + 2 * (1 - i % 2) + 1).all()
 
     def test_tables_and_masks(self, clean, order):
-        y, turns, i = np.empty(32, np.int32), np.full(1, 3, np.uint32), np.arange(32)
-        clean.launch("tables_and_masks", 1, 32, [Out(y), turns, np.uint64(32)], order=order)
-        assert (y == 14 * i & (-1 << i % 4)).all() and turns[0] == 1
+        y, i = np.empty(32, np.int32), np.arange(32)
+        clean.launch("tables_and_masks", 1, 32, [Out(y), np.uint64(32)], order=order)
+        assert (y == 14 * i & (-1 << i % 4)).all()
+
+    def test_atomics(self, clean, order):
+        ones = 2**32 - 1
+        y, sums = np.array([0, 1000, ones, 0, 0, 0, ones, 0, 0, 0, 0], np.uint32), np.zeros(2, np.float32)
+        clean.launch("atomics", 2, 64, [y, sums], order=order)
+        assert y.tolist() == [384, 872, 5, 127, 8, 2, 1 << 31, 2**31 - 1, 4, 7, 127] and sums.tolist() == [64, 2]
+
+    def test_intrinsics(self, clean, order):
+        y, z, x = np.empty(10, np.float32), np.empty(4, np.uint64), 1.5
+        clean.launch("intrinsics", 1, 1, [In(np.full(1, x, np.float32)), Out(y), Out(z)], order=order)
+        want = [np.exp(x), np.log(x), np.sin(x), np.cos(x), x**3, 1 / x, 1 / x, 1, x**-0.5, x]
+        np.testing.assert_allclose(y, want, rtol=2e-7)
+        assert y[9] > x and z.tolist() == [2**64 - 256, 65536, 5, 10]
 
     def test_tables_of_addresses(self, clean, order):
         arrays = [np.zeros(n, np.float32) for n in (5, 100, 33)]

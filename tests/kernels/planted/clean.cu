@@ -160,7 +160,7 @@ extern "C" __global__ void last_thread(const int* x, int* copy, int* arrived, in
 extern "C" __global__ void turn_bytes(const unsigned char* x, unsigned char* y)
 {
     extern __shared__ unsigned char given[];
-    static __shared__ alignas(16) short pairs[64];
+    alignas(16) static __shared__ short pairs[64];
     volatile __align__(8) __shared__ bool odd[64];
     given[threadIdx.x] = x[threadIdx.x];
     pairs[threadIdx.x] = 256 + threadIdx.x;
@@ -177,9 +177,35 @@ __device__ __forceinline__ int weighted(const int* weights, int v)
     for (int k = 0; k < 3; ++k) sum += weights[k] * v;
     return sum;
 }
-extern "C" __global__ void tables_and_masks(int* y, unsigned* turns, size_t n)
+extern "C" __global__ void tables_and_masks(int* y, size_t n)
 {
     const size_t i = min(size_t(threadIdx.x), n - 1);
     y[i] = (weighted(taps, int(i)) << 1) & (~0 << threadIdx.x % 4);
-    atomicDec(turns, 5u);
+}
+
+// Every atomic operation, each on a number of its own; what they leave does not depend on the order.
+extern "C" __global__ void atomics(unsigned* y, float* sums)
+{
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    atomicAdd(y, 3u), atomicSub(y + 1, 1u), atomicMin(y + 2, 5 + i), atomicMax(y + 3, i);
+    atomicInc(y + 4, 9u), atomicDec(y + 5, 9u);
+    atomicAnd(y + 6, ~(1u << i % 31)), atomicOr(y + 7, 1u << i % 31), atomicXor(y + 8, i < 3 ? 4u : 0u);
+    atomicExch(y + 9, 7u);
+    unsigned old = atomicAdd(y + 10, 0u), seen;
+    do {
+        seen = old;
+        old = atomicCAS(y + 10, seen, max(seen, i));
+    } while (old != seen);
+    atomicAdd(sums, 0.5f), atomicExch(sums + 1, 2.0f);
+}
+
+extern "C" __global__ void intrinsics(const float* x, float* y, unsigned long long* z)
+{
+    const uint4 v = make_uint4(1, 2, 3, 4);
+    y[0] = __expf(__ldcg(x)), y[1] = __logf(__ldcs(x)), y[2] = __sinf(*x), y[3] = __cosf(*x), y[4] = __powf(*x, 3);
+    y[5] = __fdividef(1, *x), y[6] = __frcp_rn(*x), __stcg(y + 7, __saturatef(*x)), __stcs(y + 8, rsqrt(*x));
+    y[9] = __uint_as_float(__float_as_uint(*x) + 1);
+    z[0] = __mulhi(-1 << 20, 1 << 20), z[1] = __umul64hi(1ull << 40, 1ull << 40);
+    z[2] = __double_as_longlong(__longlong_as_double(5)), z[3] = v.x + v.y + v.z + v.w;
+    __threadfence_block();
 }

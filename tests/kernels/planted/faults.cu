@@ -276,6 +276,11 @@ extern "C" __global__ void asserts(const float* x, float* y, int n)
     assert(n < 10);  // trap
 }
 
+extern "C" __global__ void gives_up(const float* x, float* y, int n)
+{
+    if (INDEX == n / 2) __trap();  // trap
+}
+
 extern "C" __global__ void spins(const float* x, float* y, int n)
 {
     while (*(volatile const float*)x < n) {}  // endless loop
