@@ -55,7 +55,7 @@ class Step:
 
     def __init__(self, rule: str, xp: Any) -> None:
         self.rule = rule
-        self.hyper, self.rates = (xp.zeros(RATES, np.float64) for _ in range(2))
+        self.hyper, self.rates = (xp.empty(RATES, np.float64) for _ in range(2))  # in a graph zeros would come again
         self._known: tuple[float, ...] = ()  # what the device has
 
     def prepare(self, hyper: tuple[float, ...]) -> None:

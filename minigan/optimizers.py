@@ -4,7 +4,7 @@ In the formulas ``p`` is a parameter, ``g`` its gradient and ``t`` the number of
 starts at 0 and is kept for each element. The order of the operations is Chainer's, so that old runs find their numbers
 again, bit for bit. The rules that networks are trained with every day (RMSprop, Adam) work in place with a scratch
 array: ``p -= lr * m / (sqrt(v) + eps)`` would make four new arrays the size of the parameter, and fresh memory costs
-as much as the arithmetic. The others are written as formulas. On a GPU some rules have a kernel that moves all
+as much as the arithmetic. The others are written as formulas. On a GPU the rules of kernels/optimizers.cu move all
 parameters in one launch. An optimizer's hyperparameters are the arguments of its ``__init__``; each is an attribute as
 well, and belongs to every rule that the optimizer makes.
 """
