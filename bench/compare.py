@@ -1,10 +1,10 @@
-"""``--compare OLD.json``: what has changed by more than the spread, in either direction, and whether that means anything."""
+"""``--compare OLD.json``: what has changed by more than the spread, both ways, and whether that means anything."""
 
 from __future__ import annotations
 
 from typing import Any
 
-MACHINE = ("device", "processor", "cores", "threads", "numpy", "python", "tf32", "driver")  # alike, or times do not compare
+MACHINE = ("device", "processor", "cores", "threads", "numpy", "python", "tf32", "driver")  # what should be alike
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, float, float]]:
@@ -36,7 +36,8 @@ def variants(results: dict[str, Any]):
 
 def compared(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """The lines to be printed."""
-    lines = [f"\ncompared with {old['machine'].get('commit', 'unknown')[:12]} of {old['machine'].get('date', 'no date')}:"]
+    was = old["machine"]
+    lines = [f"\ncompared with {was.get('commit', 'unknown')[:12]} of {was.get('date', 'an unknown day')}:"]
     for key in MACHINE:
         before, now = (results["machine"].get(key) for results in (old, new))
         if before != now:
@@ -47,10 +48,11 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             lines.append(f"  not the same {library}: it was {before}, is {now}")
     for name, results in (("that run", old), ("this run", new)):
         lines += [f"  {name} is not to be trusted: {reason}" for reason in results.get("quiet", {}).get("reasons", [])]
-    for what, before, now in changes(old, new):
+    changed = changes(old, new)
+    for what, before, now in changed:
         word = "SLOWER" if now > before else "faster"
         lines.append(f"  {word} {max(now, before) / min(now, before):.2f} x: {what}: {before:.3f} ms, now {now:.3f} ms")
     known = {(case, row, variant) for case, row, variant, _ in variants(old)}
     both = [place for *place, _ in variants(new) if tuple(place) in known]
-    lines.append(f"  {len(both)} variants are in both runs, {len(changes(old, new))} have changed by more than the spread")
+    lines.append(f"  {len(both)} variants are in both runs, {len(changed)} have changed by more than the spread")
     return lines

@@ -7,13 +7,19 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from report import fastest
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 COLOURS = {"minigan": "#1f77b4", "torch": "#e8743b", "chainer": "#2ca02c", "dezero": "#9467bd", "plain": "#8c8c8c"}
 MARKERS = {"im2col": "s", "batch_norm": "o", "convolution": "^", "deconvolution": "v", "elementwise": "D"}
+FIRST = ("gan_step", "mlp_step", "training", "import")
 WIDEST = 5.0  # times minigan's time; longer bars are cut, and say so
+
+
+def colour(library: str) -> str:
+    return COLOURS.get(library, "#17becf")
 
 
 def draw(results: dict[str, Any], path: Path) -> list[Path]:
@@ -37,24 +43,20 @@ def caption(results: dict[str, Any]) -> str:
     return f"{where}, {machine['threads']} threads; {versions}; commit {machine['commit'][:12]}{doubt}"
 
 
-def fastest(variants: dict[str, dict]) -> dict[str, dict]:
-    """Library -> figures of its fastest variant; the loops are left out."""
-    found: dict[str, dict] = {}
-    for variant, figures in variants.items():
-        library = variant.split()[0]
-        if library in COLOURS and figures["median_ms"] < found.get(library, {"median_ms": np.inf})["median_ms"]:
-            found[library] = figures
-    return found
+def large(rows: dict[str, dict]) -> dict[str, dict]:
+    """Without the small rows that are there for the loops, if there are others."""
+    most = max((row["bytes"] for row in rows.values()), default=0)
+    return {name: row for name, row in rows.items() if row["bytes"] >= 0.01 * most}
 
 
 def timed(results: dict[str, Any]) -> dict[str, dict[str, dict]]:
-    """Case -> row -> library -> figures, without the small rows that are there for the loops, if there are others."""
+    """Case -> row -> library -> figures, in the order of what matters most to a user."""
     found = {}
-    for case, part in results["cases"].items():
-        rows = {name: row for name, row in part["rows"].items() if "minigan" in fastest(row["variants"])}
-        large = {name: row for name, row in rows.items() if "loops" not in row["variants"]}
+    for case in sorted(results["cases"], key=lambda name: (name not in FIRST, name)):
+        rows = {name: fastest(row["variants"]) for name, row in large(results["cases"][case]["rows"]).items()}
+        rows = {name: row for name, row in rows.items() if "minigan" in row and len(row) > 1}
         if case not in ("roofs", "scaling") and rows:
-            found[case] = {name: fastest(row["variants"]) for name, row in (large or rows).items()}
+            found[case] = rows
     return found
 
 
@@ -63,37 +65,51 @@ def bars(results: dict[str, Any]) -> Any:
     cases = timed(results)
     if not cases:
         return None
-    libraries = [name for name in COLOURS if any(name in row for rows in cases.values() for row in rows.values())]
-    heights = [0.6 + sum(0.3 + 0.17 * len(row) for row in rows.values()) for rows in cases.values()]
-    figure, axes = plt.subplots(
-        len(cases), figsize=(9, sum(heights) + 1.2), height_ratios=heights, squeeze=False, layout="constrained", sharex=True
-    )
-    for ax, (case, rows) in zip(axes[:, 0], cases.items()):
-        top, ticks = 0.0, []
-        for name, row in rows.items():
-            ticks.append((top + (len(row) - 1) * 0.17 / 2, name))
-            for library in [name for name in libraries if name in row]:
-                ms, times = row[library]["median_ms"], row[library]["median_ms"] / row["minigan"]["median_ms"]
-                low, high = (row[library][key] / row["minigan"]["median_ms"] for key in ("low_ms", "high_ms"))
-                ax.barh(top, min(times, WIDEST), 0.155, color=COLOURS[library])
-                if times < WIDEST:
-                    ax.hlines(top, low, min(high, WIDEST), color="black", lw=0.8)
-                said = f"{ms:.3g} ms" + (f", {times:.1f} x" if times >= WIDEST else "")
-                ax.text(min(max(times, high), WIDEST) + 0.03, top, said, va="center", fontsize=7)
-                top += 0.17
-            top += 0.3
-        ax.set_yticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=8)
-        ax.set_ylim(top - 0.2, -0.2)
-        ax.set_xlim(0, WIDEST + 0.8)
-        ax.axvline(1, color=COLOURS["minigan"], lw=0.8, ls="--", zorder=0)
-        ax.set_title(case, loc="left", fontsize=9, fontweight="bold")
-        ax.tick_params(axis="y", length=0)
-        ax.tick_params(axis="x", labelsize=8)
-        ax.spines[["top", "right", "left"]].set_visible(False)
-    axes[-1, 0].set_xlabel("time as a multiple of minigan's (shorter is faster; the line is the middle four fifths)\n\n")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in libraries]
+    libraries = list(dict.fromkeys(name for rows in cases.values() for row in rows.values() for name in row))
+    heights = {case: 0.75 + sum(0.16 + 0.13 * len(row) for row in rows.values()) for case, rows in cases.items()}
+    columns: list[list[str]] = [[], []]
+    for case in cases:  # into the column that is shorter so far
+        min(columns, key=lambda column: sum(heights[name] for name in column)).append(case)
+    columns = [column for column in columns if column]
+    height = max(sum(heights[name] for name in column) for column in columns) + 1
+    figure = plt.figure(figsize=(7 * len(columns), height), layout="constrained")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in libraries]
     figure.legend(handles, libraries, loc="outside upper center", ncols=len(libraries), frameon=False, fontsize=9)
+    for part, column in zip(np.atleast_1d(figure.subfigures(1, len(columns))), columns):
+        filling = height - sum(heights[name] for name in column)
+        axes = part.subplots(len(column) + 1, height_ratios=[*(heights[name] for name in column), filling])
+        axes[-1].axis("off")
+        for ax, case in zip(axes, column):
+            panel(ax, case, cases[case], libraries)
+        label = "time as a multiple of minigan's; the line is the middle four fifths"
+        axes[len(column) - 1].set_xlabel(label, fontsize=8)
     return figure
+
+
+def panel(ax: Any, case: str, rows: dict[str, dict], libraries: list[str]) -> None:
+    top, ticks = 0.0, []
+    for name, row in rows.items():
+        ticks.append((top + (len(row) - 1) * 0.13 / 2, name))
+        mine = row["minigan"]["median_ms"]
+        for library in [name for name in libraries if name in row]:
+            ms, low, high = (row[library][key] for key in ("median_ms", "low_ms", "high_ms"))
+            ax.barh(top, min(ms / mine, WIDEST), 0.12, color=colour(library))
+            said, end = f"{ms:.0f} ms" if ms >= 100 else f"{ms:.3g} ms", min(high / mine, WIDEST)
+            if ms / mine < WIDEST:
+                ax.hlines(top, low / mine, end, color="black", lw=0.7)
+            else:
+                said, end = f"{said}, {ms / mine:.1f} x", WIDEST
+            ax.text(end + 0.03, top, said, va="center", fontsize=6.5)
+            top += 0.13
+        top += 0.16
+    ax.set_yticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=8)
+    ax.set_ylim(top - 0.12, -0.12)
+    ax.set_xlim(0, WIDEST + 0.9)
+    ax.axvline(1, color=COLOURS["minigan"], lw=0.8, ls="--", zorder=0)
+    ax.set_title(case, loc="left", fontsize=9, fontweight="bold")
+    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=7)
+    ax.spines[["top", "right", "left"]].set_visible(False)
 
 
 def roofline(results: dict[str, Any]) -> Any:
@@ -103,38 +119,39 @@ def roofline(results: dict[str, Any]) -> Any:
         return None
     computing, moving = [], []
     for case, part in results["cases"].items():
-        large = [row for row in part["rows"].values() if "loops" not in row["variants"]]
-        for name, row in part["rows"].items():
-            if case == "roofs" or not row["bytes"] or large and row not in large:
-                continue
-            (computing if row["flops"] else moving).append((case, name, row))
+        for name, row in large(part["rows"]).items():
+            if case != "roofs" and row["bytes"] and row["variants"]:
+                (computing if row["flops"] else moving).append((case, name, row))
     if not computing and not moving:
         return None
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 6), width_ratios=(3, 2), layout="constrained")
     ridge = roofs["GFLOP/s"] / roofs["GB/s"]
     x = np.geomspace(0.1, max(4 * ridge, 300), 200)
     left.plot(x, np.minimum(x * roofs["GB/s"], roofs["GFLOP/s"]), color="black", lw=1.5)
-    left.text(0.12, 0.17 * roofs["GB/s"], f"copy: {roofs['GB/s']:.0f} GB/s", rotation=37, fontsize=8, rotation_mode="anchor")
+    left.text(0.5, 0.65 * roofs["GB/s"], f"copy: {roofs['GB/s']:.0f} GB/s", ha="right", fontsize=8)
     left.text(x[-1], 1.08 * roofs["GFLOP/s"], f"product: {roofs['GFLOP/s']:.0f} GFLOP/s", ha="right", fontsize=8)
-    seen: dict[str, Any] = {}
+    libraries, cases = {}, {}
     for case, _, row in computing:
         for library, found in fastest(row["variants"]).items():
             intensity = row["flops"] / row["bytes"]
-            mark = dict(marker=MARKERS.get(case, "o"), color=COLOURS[library], ls="", ms=8 if library == "minigan" else 6)
+            size = 8 if library == "minigan" else 6
+            mark = dict(marker=MARKERS.get(case, "o"), color=colour(library), ls="", ms=size)
             left.plot(intensity, found["GFLOP/s"], **mark, alpha=0.85, mec="white", mew=0.5)
-            seen.setdefault(library, plt.Rectangle((0, 0), 1, 1, color=COLOURS[library]))
-            seen.setdefault(case, plt.Line2D([], [], **{**mark, "color": "black", "ms": 6}))
+            libraries.setdefault(library, plt.Rectangle((0, 0), 1, 1, color=colour(library)))
+            cases.setdefault(case, plt.Line2D([], [], **{**mark, "color": "black", "ms": 6}))
     left.set(xscale="log", yscale="log", xlabel="FLOP per byte that must move\n\n", ylabel="GFLOP/s")
     left.set_ylim(roofs["GB/s"] * 0.02, roofs["GFLOP/s"] * 2)
     left.grid(which="both", color="#eeeeee")
-    left.legend(seen.values(), seen, loc="lower right", fontsize=8, frameon=False, ncols=2)
-    left.set_title("the roofline: no point above the line, unless its arrays stay in the cache", fontsize=9, loc="left")
+    seen = libraries | cases
+    left.legend(seen.values(), seen, loc="lower right", fontsize=8)
+    title = "above the line: arrays that stay in the cache; convolutions that save products"
+    left.set_title(title, fontsize=9, loc="left")
     top, ticks = 0.0, []
-    for case, name, row in moving:
+    for _, name, row in moving:
         libraries = fastest(row["variants"])
-        ticks.append((top + (len(libraries) - 1) * 0.17 / 2, name if name.startswith(case) else f"{name}"))
+        ticks.append((top + (len(libraries) - 1) * 0.17 / 2, name))
         for library, found in libraries.items():
-            right.barh(top, found["GB/s"] / roofs["GB/s"], 0.155, color=COLOURS[library])
+            right.barh(top, found["GB/s"] / roofs["GB/s"], 0.155, color=colour(library))
             right.text(found["GB/s"] / roofs["GB/s"] + 0.01, top, f"{found['GB/s']:.1f} GB/s", va="center", fontsize=7)
             top += 0.17
         top += 0.2
@@ -156,16 +173,16 @@ def scaling(results: dict[str, Any]) -> Any:
     for column, (label, points) in enumerate(series(rows).items()):
         for line, (key, unit) in enumerate((("median_ms", "ms per step"), ("peak_mb", "peak memory, MB"))):
             ax = axes[line, column]
-            for library, of in COLOURS.items():
+            for library in dict.fromkeys(name for _, row in points for name in fastest(row["variants"])):
                 found = [(x, row["variants"][library][key]) for x, row in points if library in row["variants"]]
                 if len(found) < 2:
                     continue
                 x, y = np.array(found).T
                 slope, start = np.polyfit(x, y, 1)
                 off = np.abs(slope * x + start - y).max() / y.max()
-                ax.plot(x, y, "o", color=of, ms=5)
-                ax.plot([0, x.max()], [start, slope * x.max() + start], color=of, lw=1, ls="--" if library != "minigan" else "-",
-                        label=f"{library}: off the straight line by {off:.0%} at most")  # fmt: skip
+                ax.plot(x, y, "o", color=colour(library), ms=5)
+                label_of = f"{library}: off the straight line by {off:.0%} at most"
+                ax.plot([0, x.max()], [start, slope * x.max() + start], color=colour(library), lw=1, label=label_of)
             ax.set_xlim(0)
             ax.set_ylim(0)
             ax.set_xlabel(label + "\n\n" * line, fontsize=9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+INFINITE = float("inf")
 HEAD = f"  {'':<34}{'ms':>10}{'spread':>8}{'GB/s':>8}{'GFLOP/s':>9}{'of roof':>9}{'peak MB':>9}  minigan takes"
 
 
@@ -13,13 +14,11 @@ def rated(figures: dict[str, dict], row: dict[str, Any], roofs: dict[str, float]
     The roof: no row can be faster than its bytes at the speed of a copy, or its FLOPs at the speed of a large product.
     (An array that stays in the cache can.)
     """
-    bound = max(row["bytes"] / 1e6 / roofs.get("GB/s", float("inf")), row["flops"] / 1e6 / roofs.get("GFLOP/s", float("inf")))
+    work = (("GB/s", row["bytes"]), ("GFLOP/s", row["flops"]))
+    bound = max(much / 1e6 / roofs[rate] if rate in roofs else 0.0 for rate, much in work)
     for variant, found in figures.items():
         ms = found["median_ms"]
-        if row["bytes"]:
-            found["GB/s"] = row["bytes"] / ms / 1e6
-        if row["flops"]:
-            found["GFLOP/s"] = row["flops"] / ms / 1e6
+        found.update({rate: much / ms / 1e6 for rate, much in work if much})
         if bound:
             found["of_roof"] = bound / ms
         if (mine := counterpart(variant, figures)) and mine != variant:
@@ -37,16 +36,31 @@ def counterpart(variant: str, figures: dict[str, dict]) -> str | None:
     return same if same in own else min(own, key=lambda name: figures[name]["median_ms"])
 
 
+NOT_LIBRARIES = {"loops", "NumPy", "NumPy,", "CuPy"}
+
+
+def fastest(variants: dict[str, dict]) -> dict[str, dict]:
+    """Library -> figures of its fastest variant, minigan first and the plain formulas last."""
+    found: dict[str, dict] = {}
+    for variant, figures in variants.items():
+        library = variant.split()[0]
+        if (
+            library not in NOT_LIBRARIES
+            and figures["median_ms"] < found.get(library, {"median_ms": INFINITE})["median_ms"]
+        ):
+            found[library] = figures
+    return {name: found[name] for name in sorted(found, key=lambda name: (name == "plain", name != "minigan"))}
+
+
+CELLS = (("median_ms", "{:.3f}", 10), ("spread", "{:.0%}", 8), ("GB/s", "{:.1f}", 8), ("GFLOP/s", "{:.0f}", 9),
+         ("of_roof", "{:.0%}", 9), ("peak_mb", "{:.0f}", 9))  # fmt: skip
+
+
 def table(name: str, row: dict[str, Any]) -> str:
     """The lines of one row."""
     lines = [f"  {name}   {row['shapes']}"]
     for variant, found in row["variants"].items():
-        def cell(key: str, text: str, width: int) -> str:
-            return f"{text.format(found[key]) if key in found else '':>{width}}"  # noqa: B023
-
+        cells = [f"{text.format(found[key]) if key in found else '':>{width}}" for key, text, width in CELLS]
         ratio = f"  {found['minigan_takes']:.2f} x as long" if "minigan_takes" in found else ""
-        lines.append(
-            f"    {variant:<32}{cell('median_ms', '{:.3f}', 10)}{cell('spread', '{:.0%}', 8)}{cell('GB/s', '{:.1f}', 8)}"
-            f"{cell('GFLOP/s', '{:.0f}', 9)}{cell('of_roof', '{:.0%}', 9)}{cell('peak_mb', '{:.0f}', 9)}{ratio}"
-        )
+        lines.append(f"    {variant:<32}{''.join(cells)}{ratio}".rstrip())
     return "\n".join(lines)

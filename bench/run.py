@@ -8,6 +8,7 @@ process of its own (``workers.py``); this one only asks, so that it disturbs nob
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from contextlib import ExitStack
@@ -18,7 +19,6 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import plots  # noqa: E402
 from cases import Row, find  # noqa: E402
 from compare import compared  # noqa: E402
 from machine import Watch, clocks, cores, facts  # noqa: E402
@@ -28,7 +28,7 @@ from verify import verify  # noqa: E402
 from workers import BenchError, Missing, Setting, Worker, parse_peers, team  # noqa: E402
 
 CASES = find()
-LEAST_REPEATS, BUDGET = 5, 20.0  # a row ends after so many seconds, but not before so many repeats
+SECONDS, LEAST_REPEATS = 8.0, 5  # a row ends after so many seconds, but not before so many repeats
 
 
 def names(context: Any, parameter: Any, text: str) -> list[str]:
@@ -40,23 +40,24 @@ def names(context: Any, parameter: Any, text: str) -> list[str]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--case", "chosen", default="all", callback=names, metavar="CASE,...", help="What to measure.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "emulator"]), default="cpu", help="emulator: to see it work.")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "emulator"]), default="cpu", help="emulator: just to look.")
 @click.option("--peers", default="", metavar="NAME[=PYTHON],...", help="Libraries to compare with, and their Pythons.")
 @click.option("--quick", is_flag=True, help="Small arrays, two repeats: to see that everything works.")
 @click.option("--repeats", type=click.IntRange(1), default=20, help="Measurements of each variant.")
 @click.option("--threads", type=click.IntRange(1), default=cores(), help="Of every library.")
 @click.option("--tf32", is_flag=True, help="Let a GPU's products of float32 round their factors, in all libraries.")
+@click.option("--compiled", is_flag=True, help="Steps by torch.compile on a GPU, too, which takes a minute or two.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the results there.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw NAME_bars.png, NAME_roofline.png, NAME_scaling.png.")
-@click.option("--compare", "old", type=click.Path(exists=True, path_type=Path), help="Mark what changed since this JSON.")
-def main(chosen, device, peers, quick, repeats, threads, tf32, out, plot, old):
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw PLOT_bars.png, _roofline.png, _scaling.png.")
+@click.option("--compare", "old", type=click.Path(exists=True, path_type=Path), help="Mark what changed since.")
+def main(chosen, device, peers, quick, repeats, threads, tf32, compiled, out, plot, old):
     """Verify that all variants compute the same, then time them in turn.
 
     Ctrl-C keeps what is done (exit status 130).
     """
     emulated = device == "emulator"
     before = json.loads(old.read_text()) if old else None
-    bench = Bench(Setting(device, threads, tf32), quick or emulated, 2 if quick or emulated else repeats)
+    bench = Bench(Setting(device, threads, tf32, compiled), quick or emulated, 2 if quick or emulated else repeats)
     status = 0
     try:
         libraries = parse_peers(peers)
@@ -77,6 +78,8 @@ def main(chosen, device, peers, quick, repeats, threads, tf32, out, plot, old):
     if out:
         out.write_text(json.dumps(results, indent=1) + "\n")
     if plot:
+        import plots  # and matplotlib with it
+
         for path in plots.draw(results, plot):
             click.echo(f"drew {path}")
     if before:
@@ -90,8 +93,12 @@ class Bench:
     def __init__(self, setting: Setting, quick: bool, repeats: int) -> None:
         self.setting, self.quick, self.repeats = setting, quick, repeats
         self.watch = Watch()
+        asked = re.sub(
+            r"=\S*python\S*?(?=,|\s|$)", "=PYTHON", " ".join(sys.argv[1:])
+        )  # whose home is nobody's business
         self.results: dict[str, Any] = {
-            "machine": facts(*setting), "command": " ".join(["python", "bench/run.py", *sys.argv[1:]]),
+            "machine": facts(setting.device, setting.threads, setting.tf32),
+            "command": f"python bench/run.py {asked}",
             "versions": {}, "left_out": [], "cases": {},
         }  # fmt: skip
 
@@ -119,7 +126,8 @@ class Bench:
     def measure(self, name: str, row: Row, workers: list[Worker], found: Any) -> None:
         """Time all variants of a row in turn, keep the figures and print them."""
         case = CASES[name]
-        kept = {"shapes": row.shapes, "bytes": row.bytes, "flops": row.flops, "arguments": row.arguments, "variants": {}}
+        kept = {**row._asdict(), "variants": {}}
+        del kept["name"]
         if found is not None:
             kept["found"] = found
         if getattr(case, "TIMED", True):
@@ -134,20 +142,22 @@ class Bench:
             click.echo(f"\n{name}: {about(case)}\n{HEAD}")
         rows[row.name] = kept
         click.echo(table(row.name, kept))
+        for what, number in (found or {}).items():
+            click.echo(f"    {what:<32}{number:10.3g}")
 
     def times(self, name: str, row: Row, workers: list[Worker]) -> dict[str, dict]:
-        """Variant -> figures: every measurement of one is followed by one of the next, so that all see the same machine."""
+        """Variant -> figures. A measurement of one is followed by one of the next: all see the same machine."""
         variants = [pair for worker in workers for pair in prepared(name, row, worker)]
         for worker, variant in variants:
             worker.ask("warm", variant=variant, quick=self.quick)
         readings: dict[str, list[float]] = {variant: [] for _, variant in variants}
         start = time.perf_counter()
         for done in range(self.repeats):
-            if done >= LEAST_REPEATS and time.perf_counter() - start > BUDGET:
+            if done >= LEAST_REPEATS and time.perf_counter() - start > getattr(CASES[name], "SECONDS", SECONDS):
                 break
             self.watch.calibrate()
             for worker, variant in variants:
-                time.sleep(PAUSE)
+                time.sleep(0 if self.quick else PAUSE)
                 readings[variant].append(worker.ask("time", variant=variant)["ms"])
         figures = {variant: summary(times) for variant, times in readings.items()}
         if getattr(CASES[name], "FRESH", False):

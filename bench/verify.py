@@ -12,7 +12,7 @@ Answers = dict[str, list[np.ndarray]]
 
 
 def verify(name: str, case: ModuleType, answers: Answers, rounding: float = 1.0) -> Any:
-    """Raise ``BenchError`` unless every variant computes what the first one does; return what the case finds, if it does.
+    """Raise ``BenchError`` unless every variant computes what the first one does; return what the case found.
 
     rounding: how many times as much as usual may come of it.
     """
@@ -20,8 +20,9 @@ def verify(name: str, case: ModuleType, answers: Answers, rounding: float = 1.0)
         if hasattr(case, "check"):
             return case.check(answers)
         (first, truth), *others = answers.items()
+        tolerance, calls = rounding * getattr(case, "TOLERANCE", 1e-3), getattr(case, "CALLS", 1)
         for variant, answer in others:
-            compare(variant, answer, first, truth, getattr(case, "TOLERANCE", 1e-3) * rounding, getattr(case, "CALLS", 1))
+            compare(variant, answer, first, truth, tolerance, calls)
     except ValueError as error:
         raise BenchError(f"{name}: {error}; nothing is timed") from error
 
@@ -40,6 +41,6 @@ def compare(
         far, scale = float((np.abs(mine - theirs) / growth).max()), float(np.abs(theirs).max())
         if not far <= tolerance * scale:
             raise ValueError(
-                f"{variant} computes something else than {first}: numbers of result {number}, up to {scale:.3g}, differ "
-                f"by {far:.3g}"
+                f"{variant} computes something else than {first}: "
+                f"numbers of result {number}, up to {scale:.3g}, differ by {far:.3g}"
             )

@@ -32,6 +32,7 @@ class Setting(NamedTuple):
     device: str = "cpu"
     threads: int = 1
     tf32: bool = False
+    compiled: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,7 +46,8 @@ class Worker:
     def __init__(self, name: str, python: str, setting: Setting) -> None:
         self.name, self.python = name, python
         self._log = tempfile.TemporaryFile("w+")
-        command = [python, str(SERVE), name, setting.device, str(int(setting.tf32))]
+        options = {"device": setting.device, "tf32": setting.tf32, "compiled": setting.compiled}
+        command = [python, str(SERVE), name, json.dumps(options)]
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,

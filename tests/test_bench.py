@@ -1,6 +1,9 @@
-"""The benchmark verifies before it times, and says what it ran on."""
+"""The benchmark verifies before it times, keeps what is done, and says what it ran on."""
 
+import copy
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,71 +13,243 @@ import pytest
 from emulated import needs_compiler
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
+CASES = [
+    "agreement", "batch_norm", "convolution", "deconvolution", "elementwise", "gan_step", "im2col", "import",
+    "mlp_step", "roofs", "scaling", "training",
+]  # fmt: skip
 
 
-def run(*arguments):
-    command = [sys.executable, str(BENCH / "run.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+def command(*arguments, bench=BENCH):
+    return [sys.executable, str(bench / "run.py"), *map(str, arguments)]
 
 
-def test_layers_are_verified_timed_and_written(tmp_path):
-    done = run("--case", "layers", "--quick", "--json", tmp_path / "out.json")
+def run(*arguments, bench=BENCH):
+    return subprocess.run(command(*arguments, bench=bench), capture_output=True, text=True)
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The benchmark's own modules, by name."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    before = set(sys.modules)
+    yield __import__
+    for name in set(sys.modules) - before:
+        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A run of all cases, small: (what it printed, its JSON, its folder)."""
+    folder = tmp_path_factory.mktemp("bench")
+    done = run("--quick", "--json", folder / "out.json", "--plot", folder / "plot.png")
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out.json").read_text())
-    assert set(results["machine"]) >= {"device", "cores", "python", "numpy", "commit"}
-    assert len(results["layers"]) == 6
-    for variants in results["layers"].values():
-        assert set(variants) == {"minigan", "plain"}
-        assert all(v["min_ms"] <= v["median_ms"] <= v["max_ms"] and v["repeats"] == 2 for v in variants.values())
+    return done.stdout, json.loads((folder / "out.json").read_text()), folder
+
+
+def test_every_case_finds_itself_and_is_timed(quick):
+    _, results, _ = quick
+    assert sorted(results["cases"]) == CASES
+    for case, part in results["cases"].items():
+        assert part["about"] and part["rows"]
+        for row in part["rows"].values():
+            assert bool(row["variants"]) == (case != "agreement")
+            for figures in row["variants"].values():
+                assert 0 < figures["min_ms"] <= figures["low_ms"] <= figures["median_ms"] <= figures["max_ms"]
+                assert figures["repeats"] == 2
+    loops = results["cases"]["im2col"]["rows"]["im2col 3x8x8 k3 s2"]["variants"]
+    assert loops.keys() == {"plain", "loops", "minigan", "minigan own layout"} and loops["plain"]["GB/s"] > 0
+    assert results["cases"]["convolution"]["rows"]["forward 4-6 s2 8"]["variants"]["minigan"]["of_roof"] > 0
+    assert all(
+        row["variants"]["minigan"]["peak_mb"] > 10
+        for case in ("gan_step", "mlp_step", "scaling", "training") for row in results["cases"][case]["rows"].values()
+    )  # fmt: skip
+
+
+def test_a_run_says_what_it_ran_on(quick):
+    printed, results, _ = quick
+    machine = results["machine"]
+    assert machine.keys() >= {"processor", "cores", "threads", "python", "numpy", "commit", "date", "seed", "device"}
+    assert results["versions"]["minigan"]["version"] and results["roofs"].keys() == {"GB/s", "GFLOP/s"}
+    assert ("too noisy" in printed) == (not results["quiet"]["trusted"]) == bool(results["quiet"]["reasons"])
+
+
+def test_plots_are_drawn(quick):
+    folder = quick[2]
+    for name in ("roofline", "scaling"):  # without a peer there is nothing beside minigan's bars but the plain formulas
+        assert (folder / f"plot_{name}.png").stat().st_size > 10_000
+    assert (folder / "plot_bars.png").stat().st_size > 10_000
 
 
 @needs_compiler
-def test_kernels_are_verified_timed_and_compared_with_a_copy(tmp_path):
-    done = run("--case", "kernels", "--device", "@emulator", "--quick", "--json", tmp_path / "out.json")
+def test_the_gpus_way_is_verified_in_the_emulator(tmp_path):
+    done = run("--device", "emulator", "--case", "im2col,mlp_step", "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out.json").read_text())["kernels"]
-    assert len(results) == 2 + 2 * 4 + 2 * 3 + 2 + 3
-    for variants in results.values():
-        assert all(v["GB/s"] > 0 and v["of_copy"] > 0 for v in variants.values())
-
-
-@needs_compiler
-def test_the_step_as_a_graph_is_verified_and_timed(tmp_path):
-    done = run("--case", "gpu_step", "--device", "@emulator", "--quick", "--json", tmp_path / "out.json")
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out.json").read_text())
-    assert results["machine"]["tf32"] is False and results["gpu_step"].keys() == {"minigan eager", "minigan graph"}
-    eager, graph = results["gpu_step"].values()
-    assert eager["losses"] == graph["losses"] and graph["median_ms"] > 0
-
-
-def test_a_training_step_runs_in_a_process_of_its_own(tmp_path):
-    done = run("--case", "gan_step", "--quick", "--json", tmp_path / "out.json")
-    assert done.returncode == 0, done.stderr
-    step = json.loads((tmp_path / "out.json").read_text())["gan_step"]["minigan"]
-    assert np.isfinite(step["losses"]).all() and step["peak_mb"] > 0
+    cases = json.loads((tmp_path / "out.json").read_text())["cases"]
+    (step,) = cases["mlp_step"]["rows"].values()
+    assert step["variants"].keys() == {"minigan", "minigan graph"}
+    assert "minigan own layout" in cases["im2col"]["rows"]["im2col 8x14x14 k3 s1"]["variants"]
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["--peer", "torch"], "wanted NAME=PYTHON"),
-        (["--peer", "theano=python"], "NAME one of"),
-        (["--case", "gan_step", "--quick", "--peer", "torch=nowhere"], "torch has no interpreter at nowhere"),
-        (["--device", "abc"], "get_device: got 'abc'"),
-        (["--case", "kernels"], "--case kernels: @numpy has none; wanted --device @cupy:0"),
-        (["--case", "gpu_step"], "--case gpu_step: @numpy has no graphs; wanted --device @cupy:0"),
+        (["--case", "im2col,im2row"], "there is no 'im2row'; there are agreement, batch_norm, convolution"),
+        (["--peers", "theano"], "--peers: there is no 'theano'; there are chainer, dezero, torch"),
+        (["--peers", "minigan"], "there is no 'minigan'"),
+        (["--case", "roofs", "--quick", "--peers", "torch=nowhere"], "torch has no interpreter at nowhere"),
+        (["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda', 'emulator'"),
+        (["--device", "emulator", "--peers", "torch"], "--peers: the emulator is minigan's own"),
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(arguments, sentence):
     done = run(*arguments)
-    assert done.returncode != 0 and sentence in " ".join(done.stderr.split())
+    assert done.returncode not in (0, 130) and sentence in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_variant_is_refused(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCH))
-    import run as bench_run
+@pytest.fixture
+def own(tmp_path):
+    """A copy of the benchmark, to which a test adds peers and cases."""
+    shutil.copytree(BENCH, tmp_path / "bench", ignore=shutil.ignore_patterns("__pycache__", "results"))
+    return tmp_path / "bench"
 
-    with pytest.raises(ValueError, match="deconvolution: fast computes something else than slow"):
-        bench_run.verify("deconvolution", {"slow": lambda: np.ones(3), "fast": lambda: np.array([1, 1, 1.1])})
+
+WRONG = """
+VERSION = "1"
+def setup(**_): pass
+def elementwise(case, data, what, n):
+    return {"wrong": lambda: 0.99 * data["x"]} if what == "leaky_relu" else {}
+"""
+
+
+def test_a_wrong_variant_is_an_error_and_nothing_is_timed(own, tmp_path):
+    (own / "peers" / "with_wrong.py").write_text(WRONG)
+    done = run("--quick", "--case", "roofs,elementwise", "--peers", "wrong", "--json", tmp_path / "out.json", bench=own)
+    assert done.returncode == 1
+    assert "elementwise, leaky_relu: wrong computes something else than plain" in done.stderr
+    assert "nothing is timed" in done.stderr and done.stdout == "" and not (tmp_path / "out.json").exists()
+
+
+def test_a_peer_that_is_not_installed_is_named_and_left_out(own, tmp_path):
+    (own / "peers" / "with_absent.py").write_text("import a_library_that_nobody_has\n")
+    done = run("--quick", "--case", "elementwise", "--peers", "absent", "--json", tmp_path / "out.json", bench=own)
+    assert done.returncode == 0 and f"absent is not installed in {sys.executable}" in done.stdout
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert "a_library_that_nobody_has" in results["left_out"][0] and list(results["versions"]) == ["minigan"]
+
+
+FOREVER = '''
+"""Never ends."""
+import time
+from cases import Row
+CALLS = 0
+def rows(device, quick): return [Row("row", {}, "")]
+def data(): return {}
+'''
+
+
+def test_ctrl_c_keeps_what_is_done(own, tmp_path):
+    (own / "cases" / "forever.py").write_text(FOREVER)
+    with open(own / "peers" / "with_minigan.py", "a") as file:
+        file.write("\ndef forever(case, data):\n    return {'minigan': lambda: case.time.sleep(100)}\n")
+    arguments = command("--quick", "--case", "roofs,forever", "--json", tmp_path / "out.json", bench=own)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "product" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert process.returncode == 130 and "what is done is kept" in errors and "Traceback" not in errors
+    assert results["interrupted"] and list(results["cases"]) == ["roofs"]
+
+
+def results_with(ms, spread=0.1, **machine):
+    """What a run writes, of one variant; spread: from the first tenth to the last."""
+    figures = {"median_ms": ms, "low_ms": ms * (1 - spread / 2), "high_ms": ms * (1 + spread / 2)}
+    rows = {"forward": {"variants": {"minigan": figures}}}
+    return {
+        "machine": {"device": "cpu", "cores": 2, "commit": "abc", **machine}, "versions": {},
+        "quiet": {"reasons": []}, "cases": {"convolution": {"rows": rows}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "factor, line", [(1.3, "SLOWER 1.30 x: convolution, forward, minigan"), (1 / 1.3, "faster 1.30 x"), (1.05, None)]
+)
+def test_compare_marks_what_changed_by_more_than_the_spread(modules, factor, line):
+    lines = "\n".join(modules("compare").compared(results_with(10.0), results_with(10.0 * factor)))
+    assert (line is None or line in lines) and ("x:" in lines) == (line is not None)
+    assert f"1 variants are in both runs, {int(line is not None)} have changed" in lines
+
+
+def test_compare_finds_a_planted_slow_down_in_a_real_run(modules, quick):
+    results = quick[1]
+    slow = copy.deepcopy(results)
+    figures = slow["cases"]["mlp_step"]["rows"]["784-256-256, batch 4"]["variants"]["minigan"]
+    factor = 2 * figures["high_ms"] / figures["low_ms"]
+    figures.update({key: figures[key] * factor for key in ("median_ms", "low_ms", "high_ms")})
+    assert modules("compare").changes(results, results) == []
+    ((what, before, now),) = modules("compare").changes(results, slow)
+    assert what == "mlp_step, 784-256-256, batch 4, minigan" and now == pytest.approx(factor * before)
+
+
+def test_compare_says_that_machines_differ(modules):
+    lines = "\n".join(modules("compare").compared(results_with(10.0), results_with(10.0, cores=64)))
+    assert "not the same machine: cores was 2, is 64" in lines
+
+
+def test_a_noisy_machine_is_not_trusted(modules):
+    watch = modules("machine").Watch()
+    watch.loops = [1.0] * 5 + [2.0] * 5
+    verdict = watch.verdict()
+    assert not verdict["trusted"] and "took 1.00 to 2.00 ms" in verdict["reasons"][0]
+
+
+def test_what_is_verified(modules):
+    verify, case = modules("verify").verify, modules("cases").find()["gan_step"]
+    good = np.ones((5, 2))
+    verify("step", case, {"a": [good], "b": [good + 1e-4]})
+    late, nan = good.copy(), good * np.nan
+    late[3] += 0.01  # of a captured step the fourth call is a replay
+    for bad in (late, nan, good[:, :1]):
+        with pytest.raises(modules("workers").BenchError, match="step: b computes .* nothing is timed"):
+            verify("step", case, {"a": [good], "b": [bad]})
+
+
+def test_goals_are_met_missed_or_unmeasured(modules, tmp_path):
+    step = {"minigan graph": 1.0, "torch graph": 0.8, "minigan": 1.0, "torch": 2.0}
+    rows = {"book": {"variants": {name: {"median_ms": ms} for name, ms in step.items()}}}
+    (tmp_path / "gpu_step.json").write_text(json.dumps({"cases": {"gan_step": {"rows": rows}}}))
+    lines = modules("goals").goals(tmp_path)
+    assert lines == [
+        "MISSED: A, step, book: minigan graph / torch graph is 1.250 (wanted 1.0 or less)",
+        "unmeasured: A, step, book: minigan graph / torch compile (wanted 1.0 or less)",
+        "met: A, step, book: minigan / torch is 0.500 (wanted 0.6 or less)",
+        "unmeasured: B", "unmeasured: C", "unmeasured: D",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("file, made", [("README.md", "brief"), ("bench/README.md", "whole")])
+def test_the_tables_are_what_the_command_writes(modules, file, made):
+    table = modules("table")
+    text = (BENCH.parent / file).read_text()
+    assert table.written(text, getattr(table, made)(json.loads(table.RESULTS.read_text()))) == text
+    assert table.BEGIN in text and table.END in text
+
+
+def test_the_fastest_of_a_row_is_bold_and_losses_stay_in(modules):
+    results = results_with(12.0)
+    machine = results["machine"] | {"processor": "P", "threads": 2, "date": "2026-01-01T00:00"}
+    results |= {"machine": machine, "command": "run", "quiet": {"reasons": ["it was loud"]}}
+    results["versions"] = {"minigan": {"version": "1"}, "torch": {"version": "2+cpu"}}
+    row = results["cases"]["convolution"]["rows"]["forward"]["variants"]
+    row |= {"torch": {"median_ms": 10.0}, "torch channels last": {"median_ms": 11.0}, "chainer": {"median_ms": 1234.5}}
+    row["minigan"]["GB/s"] = 1.0
+    table = modules("table")
+    assert "| convolution: forward | 12 | **10** | 1234 |" in table.whole(results)
+    brief = table.brief(results)
+    assert (
+        "Not to be trusted: it was loud." in brief
+        and "as a multiple of PyTorch's time: convolution 1.20 to 1.20." in brief
+    )

@@ -17,6 +17,7 @@ the arrays that are compared; a pair (callable, view) has them seen through ``vi
     check(answers)           instead of comparing with the first variant
     stopwatch(call, loops)   instead of the clock: milliseconds of one call
     TIMED = True
+    SECONDS                  after which a row ends, if not as usual
 """
 
 from __future__ import annotations

@@ -5,12 +5,15 @@ run in float64: the device may be no more than ``TIMES`` as far from it as the C
 """
 
 import numpy as np
+
 from cases import gan_step
 
 TIMED, TIMES = False, 3.0
 
 
 def rows(device, quick):
+    if device == "cpu" and not quick:  # which is what the others are compared with
+        return []
     n, size, steps = (2, 12, 3) if quick else (128, 28, 20)
     row = gan_step.row(n, size, f"weights after {steps} steps, batch {n}")
     return [row._replace(arguments={**row.arguments, "steps": steps}, flops=0)]
@@ -21,7 +24,7 @@ def data(batch, size, steps):
 
 
 def check(answers):
-    """Raise ``ValueError`` where a run ends too far from that in float64; return how far each is, as a share of the way."""
+    """Raise ``ValueError`` where a run ends too far from that in float64; return how far, as a share of its way."""
     truth, cpu = answers["minigan float64, CPU"], answers["minigan float32, CPU"]
     start, *truth = truth
     way = np.linalg.norm(start - truth[0])
@@ -32,5 +35,5 @@ def check(answers):
     found = {name: distance(answer) for name, answer in answers.items()}
     for name, far in found.items():
         if not far <= TIMES * distance(cpu):
-            raise ValueError(f"{name} ends {far:.2g} of the way from float64's weights, the CPU's float32 {distance(cpu):.2g}")
+            raise ValueError(f"{name} ends {far:.2g} of the way from float64's weights, the CPU {distance(cpu):.2g}")
     return found

@@ -1,11 +1,13 @@
-"""Convolutions of the DCGAN's discriminator, batch 128: forward, and backward (gradients of the images and of W)."""
+"""Convolutions of the DCGAN's discriminator, batch 128: forward, and backward (gradients of images and W)."""
 
 import numpy as np
+
 from cases import Row, out_size, random
 
 SMALL = {"4-6 s2 8": (4, 6, 3, 2, 1, 8)}  # for the loops, which take seconds for anything larger
 LAYERS = {  # in, out, kernel, stride, pad, size
-    "32-64 s2 14": (32, 64, 3, 2, 1, 14), "64-128 s2 7": (64, 128, 3, 2, 0, 7), "128-128 s1 14": (128, 128, 3, 1, 1, 14),
+    "32-64 s2 14": (32, 64, 3, 2, 1, 14), "64-128 s2 7": (64, 128, 3, 2, 0, 7),
+    "128-128 s1 14": (128, 128, 3, 1, 1, 14),
 }  # fmt: skip
 
 
@@ -14,7 +16,8 @@ def rows(device, quick, layers=LAYERS, transposed=False):
     for name, (c, o, k, stride, pad, size) in (SMALL if quick else SMALL | layers).items():
         n = 2 if name in SMALL else 128
         out = size * stride if transposed else out_size(size, k, stride, pad)
-        images, results, flops = n * c * size**2, n * o * out**2, 2 * n * c * o * k * k * (size if transposed else out) ** 2
+        images, results = n * c * size**2, n * o * out**2
+        flops = 2 * n * c * o * k * k * (size if transposed else out) ** 2
         for way, times in (("forward", 1), ("backward", 2)):
             arguments = {"way": way, "n": n, "c": c, "o": o, "k": k, "stride": stride, "pad": pad, "size": size}
             moved = 4 * times * (images + results + c * o * k * k)

@@ -1,4 +1,4 @@
-"""Transposed convolutions of the DCGAN's generator, batch 128: forward, and backward (gradients of the images and of W)."""
+"""Transposed convolutions of the DCGAN's generator, batch 128: forward, and backward (gradients of images and W)."""
 
 from cases import convolution, random
 

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+
 from cases import Row, random
 
 SLOPE, ALPHA, BETA1, BETA2, EPS = 0.2, 2e-4, 0.5, 0.999, 1e-8
@@ -36,7 +37,8 @@ def variants(xp, data, what, n):
         y, gy = xp.tanh(data["x"]), data["gy"]
         return {"plain": lambda: (1 - y * y) * gy}
     if what == "adam":
-        return {"plain": adam(xp, [data[f"value{i}"].copy() for i in range(n)], [data[f"gradient{i}"] for i in range(n)])}
+        values, gradients = ([data[f"{name}{i}"] for i in range(n)] for name in ("value", "gradient"))
+        return {"plain": adam(xp, [value.copy() for value in values], gradients)}
     return {}
 
 

@@ -1,6 +1,7 @@
 """The windows of images as the columns of a matrix, and back (col2im): nothing but moving numbers."""
 
 import numpy as np
+
 from cases import Row, out_size, random
 
 GEOMETRIES = {  # images, channels, size, kernel, stride, pad
@@ -16,7 +17,8 @@ def rows(device, quick):
         moved = 4 * n * c * (size**2 + (k * out) ** 2)
         for way in ("im2col", "col2im"):
             arguments = {"way": way, "n": n, "c": c, "size": size, "k": k, "stride": stride, "pad": pad}
-            yield Row(f"{way} {shape}", arguments, f"({n}, {c}, {size}, {size}) and ({c * k * k}, {n * out * out})", moved)
+            shapes = f"({n}, {c}, {size}, {size}) and ({c * k * k}, {n * out * out})"
+            yield Row(f"{way} {shape}", arguments, shapes, moved)
 
 
 def data(way, n, c, size, k, stride, pad):

@@ -4,9 +4,10 @@ G: 100-256-256-784, ReLU, tanh at the end; D: 784-256-256-1, LeakyReLU. By the s
 """
 
 import numpy as np
+
 from cases import Row
 
-FRESH, CALLS = True, 5
+FRESH, CALLS, SECONDS = True, 5, 40.0
 ALPHA, BETA1, SLOPE = 2e-4, 0.5, 0.2
 WIDTHS_GEN, WIDTHS_DIS = (100, 256, 256, 784), (784, 256, 256, 1)
 

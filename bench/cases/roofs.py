@@ -1,4 +1,4 @@
-"""What the machine can do at best, measured first in every run: a copy of a large array, a product of square matrices."""
+"""What the machine can do at best, measured first in every run: copy a large array, multiply square matrices."""
 
 from cases import Row, random
 

@@ -1,10 +1,11 @@
 """The whole loop as ``minigan train`` has it: trainer, iterator, steps of D and G, a log that is written; no pictures.
 
-Time is that of one iteration. Images and noise are drawn in the same order everywhere; a library without a trainer of its
-own gets the loop that its tutorials write.
+Time is that of one iteration. Images and noise are drawn in the same order everywhere; a library without a trainer of
+its own gets the loop that its tutorials write.
 """
 
 import numpy as np
+
 from cases import Row, gan_step, mlp_step, random
 
 FRESH, TOLERANCE = True, 5e-3  # after many steps, and rounding parts them in each
@@ -12,8 +13,9 @@ LOG_EVERY = 5
 
 
 def rows(device, quick):
-    for net, batch, iterations in [("mlp", 4, 10)] if quick else [("mlp", 64, 100), ("book", 128, 10)]:
-        yield Row(f"{net}, batch {batch}", {"net": net, "batch": batch, "iterations": iterations}, f"({batch}, 1, 28, 28)")
+    for net, batch, iterations in [("mlp", 4, 10)] if quick else [("mlp", 64, 100), ("book", 128, 5)]:
+        arguments = {"net": net, "batch": batch, "iterations": iterations}
+        yield Row(f"{net}, batch {batch}", arguments, f"({batch}, 1, 28, 28)")
 
 
 def data(net, batch, iterations):

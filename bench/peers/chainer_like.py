@@ -1,7 +1,7 @@
 """What Chainer and minigan share: the same lines for both, ``lib`` being one or the other.
 
-Images come as (N, C, H, W) arrays. In the generator's turn both ask for the gradient of the images first, so that none of
-D's parameters is computed, and carry it on from there.
+Images come as (N, C, H, W) arrays. In the generator's turn both ask for the gradient of the images first, so that none
+of D's parameters is computed, and carry it on from there.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def elementwise(lib, case, data, what, n, **_):
     with link.init_scope():
         for i in range(n):
             setattr(link, f"value{i}", lib.Parameter(data[f"value{i}"].copy()))
+    link.to_device(lib.backend.get_device_from_array(data["gradient0"]))
     optimizer = parts(lib).O.Adam(case.ALPHA, case.BETA1, case.BETA2, case.EPS).setup(link)
     for i in range(n):
         getattr(link, f"value{i}").grad = data[f"gradient{i}"]

@@ -1,4 +1,4 @@
-"""One library in a process of its own: ``PYTHON serve.py LIBRARY DEVICE TF32`` answers requests until its input ends.
+"""One library in a process of its own: ``PYTHON serve.py LIBRARY OPTIONS`` answers requests until its input ends.
 
 A request and its reply are one line of JSON each; results go through files. The far end of ``bench/workers.py``.
 """
@@ -29,11 +29,10 @@ from timing import clock, loops_for  # noqa: E402
 class Server:
     """The variants of the row that was prepared last."""
 
-    def __init__(self, library: str, device: str, tf32: bool) -> None:
+    def __init__(self, library: str, options: dict) -> None:
         self.library, self.cases = library, find()
         self.peer = importlib.import_module(f"with_{library}")
-        if hasattr(self.peer, "setup"):
-            self.peer.setup(device, tf32)
+        self.peer.setup(**options)
         self.calls: dict[str, tuple[Any, Any]] = {}
         self.loops: dict[str, int] = {}
 
@@ -52,7 +51,7 @@ class Server:
             found = getattr(self.peer, name)(self.cases[name], self.case.data(**arguments), **arguments)
         else:
             found = {}
-        self.calls = {n: call if isinstance(call, tuple) else (call, lambda result: result) for n, call in found.items()}
+        self.calls = {n: call if isinstance(call, tuple) else (call, same) for n, call in found.items()}
         return {"variants": list(self.calls), "start_mb": peak_mb()}
 
     def answer(self, variant: str, path: str) -> dict:
@@ -89,6 +88,10 @@ class Server:
         return [np.asarray(getattr(self.peer, "to_numpy", lambda a: a)(result))]
 
 
+def same(result: Any) -> Any:
+    return result
+
+
 def peak_mb() -> float:
     """The most memory this process has had; the resource module would count that of the one that started it."""
     with suppress(OSError):
@@ -101,12 +104,12 @@ def peak_mb() -> float:
 def main() -> None:
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is not a reply
-    library, device, tf32 = sys.argv[1:]
+    library, options = sys.argv[1:]
     server = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            server = server or Server(library, device, tf32 == "1")
+            server = server or Server(library, json.loads(options))
             reply = getattr(server, request.pop("do"))(**request)
         except ImportError as error:
             reply = {"missing": str(error)}

@@ -11,7 +11,7 @@ from chainer.utils import conv
 VERSION = chainer.__version__
 
 
-def setup(device, tf32):
+def setup(device, **_):
     if device != "cpu":
         raise ImportError("it is compared on the CPU only")
 

@@ -10,7 +10,7 @@ import numpy as np
 VERSION = dezero.__version__
 
 
-def setup(device, tf32):
+def setup(device, **_):
     if device != "cpu":
         raise ImportError("it is compared on the CPU only")
 
@@ -99,4 +99,5 @@ def gan_step(case, data, batch, size):
 def mlp_step(case, data, batch):
     weights = [data[f"W{i}"] for i in range(6)]
     gen = Layers(case.WIDTHS_GEN, weights[:3], F.relu, F.tanh)
-    return step_of(case, data, gen, Layers(case.WIDTHS_DIS, weights[3:], lambda x: F.leaky_relu(x, case.SLOPE), lambda x: x))
+    dis = Layers(case.WIDTHS_DIS, weights[3:], lambda x: F.leaky_relu(x, case.SLOPE), lambda x: x)
+    return step_of(case, data, gen, dis)

@@ -1,4 +1,4 @@
-"""minigan on the CPU, on a GPU, and on the GPU's way emulated; and the plain formulas of each case on the same arrays."""
+"""minigan on the CPU, on a GPU, and on the GPU's way emulated; with it the plain formulas of each case."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ DEVICES = {"cpu": "@numpy", "cuda": "@cupy:0", "emulator": "@emulator"}
 device = minigan.get_device("@numpy")
 
 
-def setup(name, tf32):
-    global device
-    device = minigan.get_device(DEVICES[name])
+def setup(device, tf32, **_):
+    place(minigan.get_device(DEVICES[device]))
     config.tf32 = tf32
-    if name == "cuda":
-        device.use()
+    if device == "cuda":
         runtime = cuda.cupy.cuda.runtime
         FACTS.update(
-            gpu=runtime.getDeviceProperties(device.id)["name"].decode(), cupy=cuda.cupy.__version__,
+            gpu=runtime.getDeviceProperties(0)["name"].decode(), cupy=cuda.cupy.__version__,
             cuda=runtime.runtimeGetVersion(), cuda_of_driver=runtime.driverGetVersion(),
         )  # fmt: skip
+
+
+def place(there):
+    global device
+    device = there
+    there.use()
 
 
 def stopwatch(call, loops):
@@ -83,13 +87,27 @@ def im2col(case, data, way, k, stride, pad, size, **arguments):
         images = windows_of.Images(0, len(x), windows)
         found["minigan"] = lambda: windows_of.columns(x, images)
         if device.xp is not np:
-            channels = device.xp.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1)
-            found["minigan own layout"] = lambda: windows_of.columns(channels, images)
+            own = channels_together(x)
+            return found | {"minigan own layout": lambda: windows_of.columns(own, images)}
+        own = channels_together(x).transpose(0, 2, 3, 1)
+        found["minigan own layout"] = lambda: rows_of(own, windows), lambda rows: by_channel(rows, len(x), windows)
         return found
     images = windows_of.Images(0, x.shape[2], windows)
     y = device.xp.empty((x.shape[0], x.shape[2], size, size), x.dtype)
     found["minigan"] = lambda: windows_of.add_columns(x, y, images), lambda _: y.swapaxes(0, 1)
     return found
+
+
+def rows_of(x, windows):
+    """The windows of channels-last images as the rows of a matrix, which a convolution on the CPU multiplies."""
+    whole = windows_of.crop(x, [-p for p in windows.pad], [n + 2 * p for n, p in zip(windows.size, windows.pad)])
+    return windows_of.im2col(whole, windows.ksize, windows.out_size, windows.stride, windows.dilate, 1)
+
+
+def by_channel(rows, n, windows):
+    """(1, N oh ow, kh kw C) as (C, kh kw, N, oh, ow)."""
+    taps = int(np.prod(windows.ksize))
+    return rows.reshape(n, *windows.out_size, taps, -1).transpose(4, 3, 0, 1, 2)
 
 
 def channels_together(a):
@@ -181,21 +199,21 @@ def training(case, data, **arguments):
 def agreement(case, data, batch, size, steps):
     """Weights before and after ``steps`` steps: on the CPU in both precisions, and on the device."""
 
-    def run(place, dtype):
-        global device
-        before, device = device, place
+    def run(there, dtype):
+        before = device
+        place(there)
         try:
             with minigan.using_config("dtype", dtype):
                 own = {name: a.astype(dtype) for name, a in data.items()}
                 nets = book(minigan, case.gan_step, own, size)
                 step = like.step_of(minigan, case.gan_step, *nets)
-                images = [place.send(own[name]) for name in ("x", "z_dis", "z_gen")]
+                images = [there.send(own[name]) for name in ("x", "z_dis", "z_gen")]
                 start = weights_of(nets)
                 for _ in range(steps):
                     step(*images)
                 return [start, weights_of(nets)]
         finally:
-            device = before
+            place(before)
 
     cpu = minigan.get_device("@numpy")
     found = {f"minigan {dtype}, CPU": partial(run, cpu, np.dtype(dtype)) for dtype in ("float64", "float32")}

@@ -1,0 +1,105 @@
+"""``python bench/table.py``: the tables of README.md and bench/README.md, from bench/results/cpu.json.
+
+They stand between two marks in either file, and a test asserts that they are what this command would write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from report import fastest
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results" / "cpu.json"
+NAMES = {"minigan": "minigan", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero", "plain": "plain NumPy"}
+BRIEF = ("gan_step", "mlp_step", "training", "import")  # what README.md shows row by row
+BEGIN, END = "<!-- written by python bench/table.py -->", "<!-- to here -->"
+Row = dict[str, dict[str, float]]
+
+
+def rows(results: dict[str, Any]) -> Iterator[tuple[str, str, Row]]:
+    """(case, row, library -> figures of its fastest variant) of what was compared with a peer."""
+    for case, part in results["cases"].items():
+        for name, row in part["rows"].items():
+            found = fastest(row["variants"])
+            if case not in ("roofs", "scaling") and "minigan" in found and len(found) > 1:
+                yield case, name, found
+
+
+def milliseconds(ms: float) -> str:
+    return f"{ms:.0f}" if ms >= 100 else f"{ms:.3g}"
+
+
+def lines_of(found: list[tuple[str, Row]], results: dict[str, Any], key: str = "median_ms") -> list[str]:
+    """A table: one line for each row, one column for each library, the best of a line in bold."""
+    libraries = list(dict.fromkeys(name for _, row in found for name in row if name != "plain"))
+    libraries += ["plain"] * any("plain" in row for _, row in found)
+    versions = {name: said["version"].split("+")[0] for name, said in results["versions"].items()}
+    heads = [f"{NAMES.get(name, name)} {versions.get(name, '')}".strip() for name in libraries]
+    lines = ["| | " + " | ".join(heads) + " |", "| --- " * (1 + len(libraries)) + "|"]
+    for what, row in found:
+        best = min(figures[key] for figures in row.values())
+        cells = [milliseconds(row[name][key]) if name in row else "" for name in libraries]
+        cells = [f"**{cell}**" if cell and row[name][key] == best else cell for name, cell in zip(libraries, cells)]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def ranges(found: list[tuple[str, str, Row]], peer: str) -> list[str]:
+    """For each layer, the least and the most that minigan takes as a multiple of a peer's time."""
+    cases: dict[str, list[float]] = {}
+    for case, _, row in found:
+        if case not in BRIEF and peer in row and row["minigan"].get("GB/s") and row["minigan"]["median_ms"] > 0.5:
+            cases.setdefault(case, []).append(row["minigan"]["median_ms"] / row[peer]["median_ms"])
+    return [f"{case} {min(times):.2f} to {max(times):.2f}" for case, times in cases.items()]
+
+
+def origin(results: dict[str, Any]) -> str:
+    """What was measured on, and how: one sentence, and the doubts."""
+    machine, doubts = results["machine"], results["quiet"]["reasons"]
+    text = f"{machine['cores']} cores of {machine['processor']}, {machine['threads']} threads each, "
+    text += f"{machine['date'][:10]}, commit {machine['commit'][:12]}: `{results['command']}`."
+    return text + "".join(f" Not to be trusted: {doubt}." for doubt in doubts)
+
+
+def brief(results: dict[str, Any]) -> str:
+    """What README.md shows: steps, loops, the import, memory; of the layers the range."""
+    found = list(rows(results))
+    times = [(f"{case}: {name}, ms", row) for case, name, row in found if case in BRIEF]
+    memory = [
+        (f"{case}: peak memory, MB", {name: f for name, f in row.items() if "peak_mb" in f})
+        for case, _, row in found
+        if case.endswith("_step")
+    ]
+    lines = [*lines_of(times, results), *lines_of(memory, results, "peak_mb")[2:], "", origin(results)]
+    for peer in [name for name in results["versions"] if name != "minigan" and ranges(found, name)]:
+        of = NAMES.get(peer, peer)
+        lines.append(f"The layers take, as a multiple of {of}'s time: {'; '.join(ranges(found, peer))}.")
+    return "\n".join(lines)
+
+
+def whole(results: dict[str, Any]) -> str:
+    """What bench/README.md shows: every row."""
+    lines = [origin(results), ""]
+    return "\n".join(lines + lines_of([(f"{case}: {name}", row) for case, name, row in rows(results)], results))
+
+
+def written(text: str, table: str) -> str:
+    """``text`` with the table between the marks."""
+    return re.sub(
+        f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL
+    )
+
+
+def main() -> None:
+    results = json.loads(RESULTS.read_text())
+    for path, table in ((ROOT / "README.md", brief(results)), (ROOT / "bench" / "README.md", whole(results))):
+        path.write_text(written(path.read_text(), table))
+
+
+if __name__ == "__main__":
+    main()
