@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -64,6 +65,14 @@ def list_(files: tuple[Path, ...]) -> None:
             click.echo(f"  {kernel.name:<24} {kernel.summary}")
 
 
+def _compiled(job: tuple[str, str, str, dict[str, str]]) -> list[compiler.Resources] | source.CompileError:
+    """What each kernel of a file takes, or why it does not compile."""
+    try:
+        return compiler.compile_source(*job)
+    except source.CompileError as error:
+        return error
+
+
 @kernels.command("compile")
 @_files
 @click.option("--arch", "architectures", multiple=True, metavar="sm_XX", help="Architecture; can be given repeatedly.  "
@@ -79,20 +88,24 @@ def compile_(files: tuple[Path, ...], architectures: tuple[str, ...], constants:
         raise click.ClickException(reason)
     faults: list[str] = []
     rows: list[list[str]] = []
-    for file in files or _own():
-        text = _read(file)
-        given = [dict(c.partition("=")[::2] for c in constants)] if constants else source.variants(text)
-        for variant in given:
-            for architecture in architectures or compiler.ARCHITECTURES:
-                try:
-                    found = compiler.compile_source(text, file.name, architecture, variant)
-                except source.CompileError as error:
-                    faults.append(f"{str(error).splitlines()[0]} ({architecture})")
-                    continue
-                words = " ".join(f"{name}={value}" for name, value in variant.items())
-                for r in found:
-                    rows.append([file.name, r.kernel, architecture, words or "-", *map(str, r[2:])])
-                    faults += [f"{file.name} {fault}" for fault in r.faults(source.most_registers(text))]
+    chosen = [dict(c.partition("=")[::2] for c in constants)]
+    jobs = [
+        (text, file.name, architecture, variant)
+        for file in files or _own()
+        for text in [_read(file)]
+        for variant in (chosen if constants else source.variants(text))
+        for architecture in architectures or compiler.ARCHITECTURES
+    ]
+    with ThreadPoolExecutor() as pool:  # NVRTC works outside of Python's lock
+        results = list(pool.map(_compiled, jobs))
+    for (text, name, architecture, variant), found in zip(jobs, results):
+        if isinstance(found, source.CompileError):
+            faults.append(f"{str(found).splitlines()[0]} ({architecture})")
+            continue
+        words = " ".join(f"{constant}={value}" for constant, value in variant.items())
+        for r in found:
+            rows.append([name, r.kernel, architecture, words or "-", *map(str, r[2:])])
+            faults += [f"{name} {fault}" for fault in r.faults(source.most_registers(text))]
     _table("file kernel architecture constants registers shared stack spilled", rows)
     _fail(faults)
 
