@@ -209,14 +209,14 @@ def _fill(
     def descend(x: Any, y: Any, depth: int, kernel: Any) -> None:
         if depth == len(axes):
             rows_of_y = y.reshape(*y.shape[:depth], -1, y.shape[-1])
-            small_products(_as_rows(x, depth, "rows"), _turned(kernel, depth), rows_of_y)
+            small_products(_as_rows(x, depth, "rows"), kernel, rows_of_y)
             return
-        axis = axes[depth]
+        axis = axes[-1 - depth]
         for place in getattr(axis, f"rest_{of_y}"):
             y[place] = 0
         for segment in axis.segments:
-            part = kernel[(_ALL,) * depth + (segment.rows,)]
-            products = borrow(np, f"products {depth}", _shape(part.shape[depth], y, axis, segment), y.dtype)
+            part = _part(kernel, axis, segment)
+            products = borrow(np, f"products {depth}", _shape(y, axis, segment), y.dtype)
             descend(_analyse(x, axis, segment, of_x), products, depth + 1, part)
             for fresh, where, tiles, terms in getattr(segment, of_y).synthesis:
                 _sum(y[where], [(plus, products[k][tiles]) for plus, k in terms], fresh)
@@ -237,16 +237,15 @@ def weight_gradient(x: Any, gy: Any, axes: list[Axis], ksize: Lengths) -> Any:
     def descend(x: Any, gy: Any, depth: int, total: Any, first: bool) -> None:
         if depth == len(axes):
             a, b = _as_rows(x, depth, "rows").swapaxes(-1, -2), _as_rows(gy, depth, "rows of gy")
-            total = _turned(total, depth)
             if first:
                 small_products(a, b, total)
             else:
                 total += small_products(a, b, borrow(np, "weight", total.shape, total.dtype))
             return
-        axis = axes[depth]
+        axis = axes[-1 - depth]
         for segment in axis.segments:
-            part = total[(_ALL,) * depth + (segment.rows,)]
-            descend(_analyse(x, axis, segment, "x"), _analyse(gy, axis, segment, "y"), depth + 1, part, first)
+            sums = _analyse(x, axis, segment, "x"), _analyse(gy, axis, segment, "y")
+            descend(*sums, depth + 1, _part(total, axis, segment), first)
 
     def add_up(part: list[slice]) -> Any:
         total = np.empty(shape, x.dtype)
@@ -285,8 +284,14 @@ def _contiguous(x: Any, name: str) -> Any:
     return copy
 
 
-def _shape(products: int, x: Any, axis: Axis, segment: Segment) -> tuple[int, ...]:
-    shape = [products, *x.shape]
+def _part(products: Any, axis: Axis, segment: Segment) -> Any:
+    """Those of a segment among all (..., products, ..., C, O)."""
+    return products[_at(axis.position - 1, segment.rows)]
+
+
+def _shape(x: Any, axis: Axis, segment: Segment) -> tuple[int, ...]:
+    """That of its sums or products; the last axis comes first, so that its short runs are gone through while few."""
+    shape = [segment.rows.stop - segment.rows.start, *x.shape]
     shape[axis.position] = segment.tiles
     return tuple(shape)
 
@@ -294,11 +299,10 @@ def _shape(products: int, x: Any, axis: Axis, segment: Segment) -> tuple[int, ..
 def _analyse(x: Any, axis: Axis, segment: Segment, side: Literal["x", "y"]) -> Any:
     """The sums that enter the products, (products, ..., tiles, ...); single pixels are a view."""
     moves = getattr(segment, side).analysis
-    products = segment.rows.stop - segment.rows.start
-    if products == 1:
-        (_, _, ((_, where),)) = moves[0]
+    if len(moves) == 1:
+        ((_, _, ((_, where),)),) = moves
         return x[where][None]
-    sums = borrow(np, f"sums of {side} {axis.position}", _shape(products, x, axis, segment), x.dtype)
+    sums = borrow(np, f"sums of {side} {axis.position}", _shape(x, axis, segment), x.dtype)
     for number, tiles, terms in moves:
         _sum(sums[number][tiles], [(plus, x[where]) for plus, where in terms], True)
     return sums
@@ -332,8 +336,3 @@ def _as_rows(x: Any, depth: int, name: str) -> Any:
         copy[...] = x
         x = copy
     return x.reshape(*x.shape[:depth], -1, x.shape[-1])
-
-
-def _turned(kernel: Any, depth: int) -> Any:
-    """The axes of products in the order in which the analysis stacks them: the last axis comes first."""
-    return kernel.transpose(*range(depth - 1, -1, -1), depth, depth + 1)
