@@ -13,8 +13,8 @@ import numpy as np
 
 from minigan.kernels.parallel import spread
 
-# Arrays of this size and more are cut into pieces of at most this size. In much smaller ones a thread more often finds
-# Python's lock taken than it computes.
+# Arrays of this size and more are cut into pieces of at most this size. In much smaller ones two threads spend the gain
+# on Python's lock.
 PIECE_BYTES = 2 << 20
 
 
@@ -26,9 +26,9 @@ def forward(x: np.ndarray, slope: float) -> np.ndarray:
 
 
 def backward(side: np.ndarray, gy: np.ndarray, slope: float) -> np.ndarray:
-    """gy where ``side`` > 0, elsewhere slope gy."""
-    gx = np.empty_like(gy)
-    _piecewise(lambda gy, side, gx: choose(side, gy, slope, gx), gy, side, gx)
+    """gy where ``side`` > 0, elsewhere slope gy; it lies in memory as ``side`` does."""
+    gx = np.empty_like(side, gy.dtype)
+    _piecewise(lambda gx, side, gy: choose(side, gy, slope, gx), gx, side, gy)
     return gx
 
 
@@ -49,14 +49,10 @@ def choose(side: np.ndarray, gy: np.ndarray, slope: float, gx: np.ndarray) -> No
 
 
 def _piecewise(task: Callable[..., Any], *arrays: np.ndarray) -> None:
-    """task(*arrays), for large arrays that lie in memory alike in pieces, on several cores."""
-    first = arrays[0]
-    if first.nbytes >= PIECE_BYTES and all(a.strides == first.strides for a in arrays):
-        order = sorted(range(first.ndim), key=lambda i: -first.strides[i])
-        if first.transpose(order).flags.c_contiguous:
-            flat = [a.transpose(order).reshape(-1) for a in arrays]
-            count = -(-first.nbytes // (2 * PIECE_BYTES)) * 2  # as many for either of two threads
-            step = -(-first.size // count)
-            spread(lambda i: task(*(a[i : i + step] for a in flat)), range(0, first.size, step))
-            return
-    task(*arrays)
+    """task(*arrays), for large arrays in slices of their first axis, on several cores."""
+    size, length = arrays[0].nbytes, len(arrays[0]) if arrays[0].ndim else 1
+    if size < PIECE_BYTES or length < 2:
+        task(*arrays)
+        return
+    step = -(-length // (-(-size // (2 * PIECE_BYTES)) * 2))  # as many slices for either of two threads
+    spread(lambda i: task(*(a[i : i + step] for a in arrays)), range(0, length, step))

@@ -28,7 +28,7 @@ def test_values_at_the_kink_and_beyond_all_numbers(slope, dtype):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("size", [3, 1000])  # of one image: small ones are computed at once
+@pytest.mark.parametrize("size", [3, 200])  # of one image: small ones are computed at once
 @pytest.mark.parametrize("layout", ["nchw", "channels_last", "strided"])
 @pytest.mark.parametrize("other", ["nchw", "channels_last", "strided"])
 def test_every_layout(layout, other, size, threads, monkeypatch):
@@ -36,13 +36,13 @@ def test_every_layout(layout, other, size, threads, monkeypatch):
     monkeypatch.setattr(parallel, "_pool", None)
     monkeypatch.setattr(rectifier, "PIECE_BYTES", 4000)
     rng = np.random.default_rng(0)
-    x, gy = (rng.standard_normal((3, 4, 2, size), np.float32) for _ in range(2))
+    x, gy = (rng.standard_normal((9, 4, 2, size), np.float32) for _ in range(2))
     x, gy = lay_out(x, layout), lay_out(gy, other)
     y, gx = rectifier.forward(x, 0.1), rectifier.backward(x, gy, 0.1)
     np.testing.assert_array_equal(y, np.where(x > 0, x, np.float32(0.1) * x))
     np.testing.assert_array_equal(gx, np.where(x > 0, gy, np.float32(0.1) * gy))
     if layout != "strided":
-        assert y.strides == x.strides
+        assert y.strides == gx.strides == x.strides
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1,)])
