@@ -17,10 +17,11 @@ def blas(request, monkeypatch):
     told = []
     monkeypatch.setattr(parallel, "_openblas", (lambda: request.param, told.append, "some core"))
     monkeypatch.setattr(parallel, "_threads", request.param)
-    monkeypatch.setattr(parallel, "_pool", None)
+    monkeypatch.setattr(parallel, "_jobs", None)  # threads of its own
     yield told
-    if parallel._pool is not None:
-        parallel._pool.shutdown()
+    if parallel._jobs is not None:
+        for _ in range(parallel._threads - 1):
+            parallel._jobs.put(bool)  # an answer ends a thread
 
 
 def test_order_and_threads(blas):
@@ -51,6 +52,23 @@ def test_product_is_the_matrix_product_whatever_the_threads(shape, transposed, b
     np.testing.assert_allclose(y, a @ b, rtol=1e-10, atol=1e-10)
     monkeypatch.setattr(parallel, "_threads", 1)
     np.testing.assert_array_equal(product(a, b), y)
+
+
+@pytest.mark.parametrize("shape", [(64, 300, 250), (8, 1024, 32), (300, 64, 70), (65, 300, 250), (64, 300, 16)])
+@pytest.mark.parametrize("turned", ["a", "b", "ab", ""])
+def test_product_in_stripes_is_the_product(shape, turned, rng, monkeypatch):
+    monkeypatch.setattr(parallel, "_cuts", True)
+    m, k, n = shape
+    a = rng.randn(*(k, m) if "a" in turned else (m, k)).astype(np.float32)
+    b = rng.randn(*(n, k) if "b" in turned else (k, n)).astype(np.float32)
+    a, b = a.T if "a" in turned else a, b.T if "b" in turned else b
+    y = product(a, b)
+    assert y.flags.c_contiguous
+    np.testing.assert_allclose(y, a.astype(float) @ b.astype(float), rtol=1e-4, atol=1e-4)
+    out = np.full((m, n + 6), 7, np.float32)  # part of a larger array
+    parallel._multiply(a, b, out[:, 3:-3])
+    np.testing.assert_array_equal(out[:, 3:-3], y)
+    assert (out[:, :3] == 7).all() and (out[:, -3:] == 7).all()
 
 
 def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
@@ -98,10 +116,11 @@ def test_errstate_of_the_caller_holds(blas):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_child_process_starts_anew(blas):
     spread(str, [1, 2])
-    before = parallel._pool
+    before = parallel._jobs
     parallel._start_anew()
-    assert parallel._pool is None and spread(str, [1, 2]) == ["1", "2"]
-    before.shutdown()
+    assert parallel._jobs is None and spread(str, [1, 2]) == ["1", "2"]
+    for _ in range(parallel._threads - 1):
+        before.put(bool)
 
 
 def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
