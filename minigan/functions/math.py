@@ -117,7 +117,9 @@ class PolyGamma(core.Elementwise):
         self.n = n
 
     def value(self, xp: Any, x: Any) -> Any:  # noqa: D102
-        return _special("polygamma")(xp, xp.asarray(self.n), x)
+        n = xp.asarray(self.n)
+        factor = (-1.0) ** (n + 1) * _special("gamma")(xp, n + 1.0)  # SciPy's own polygamma is no ufunc
+        return xp.where(n == 0, _special("digamma")(xp, x), factor * _special("zeta")(xp, n + 1.0, x))
 
     def gradient(self, gy: Variable, x: Variable) -> Variable:  # noqa: D102
         return gy * polygamma(self.n + 1, x)
