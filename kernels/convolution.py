@@ -18,7 +18,7 @@ import numpy as np
 
 from minigan.kernels import by_channel, winograd
 from minigan.kernels.im2col import Behind, Lengths, Windows, add_col2im, chunks, crop, im2col
-from minigan.kernels.parallel import spread
+from minigan.kernels.parallel import small_products, spread
 from minigan.kernels.workspace import array_module, borrow
 
 # What one number costs that is copied (gathering) or added (scattering), in multiply-adds of the matrix product.
@@ -149,7 +149,7 @@ def convolution_weight_gradient(
                 col = _columns(x[some], strip, width, ksize, start, stride, dilate, groups)
                 rows = gy[some, strip].reshape(-1, groups, o).transpose(1, 0, 2)
                 product = borrow(np, "weight", total.shape, x.dtype)
-                total += np.matmul(col.transpose(0, 2, 1), rows, out=product)
+                total += small_products(col.transpose(0, 2, 1), rows, product)
         return total
 
     share = -(-len(images) // SUMS)
@@ -193,7 +193,7 @@ def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Lengths, stride: Leng
             col = _columns(x[some], strip, width, ksize, start, stride, dilate, groups)
             target = y[some, strip]
             product = target if target.flags.c_contiguous else borrow(np, "product", target.shape, y.dtype)
-            np.matmul(col, matrix, out=product.reshape(col.shape[1], groups, o).transpose(1, 0, 2))
+            small_products(col, matrix, product.reshape(col.shape[1], groups, o).transpose(1, 0, 2))
             if b is not None:
                 product += b
             if product is not target:
@@ -254,7 +254,7 @@ def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths,
             rows = x[some, strip].reshape(-1, groups, c).transpose(1, 0, 2)
             size = (some.stop - some.start, strip.stop - strip.start, *width)
             col = borrow(np, "im2col", (groups, *size, places, o), x.dtype)
-            np.matmul(rows, matrix, out=col.reshape(groups, rows.shape[1], places * o))
+            small_products(rows, matrix, col.reshape(groups, rows.shape[1], places * o))
             add_col2im(by_group[some], col, strip.start, tuple(ksize), stride, pad, dilate)
 
     spread(fill, images)

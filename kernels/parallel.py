@@ -42,8 +42,9 @@ def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None], str] | N
 # some 40 microseconds, and so does waking a thread.
 MOST_PIECES, LEAST_PIECE = 16, 1 << 21
 # With AVX-512 OpenBLAS multiplies what takes so many multiply-adds at most without copying it first, at 112 to 115
-# instead of 80 to 95 GFLOP/s on the core measured. Products of fewer rows than the second number gain nothing.
-SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 8
+# instead of 80 to 95 GFLOP/s on the core measured. Products of fewer rows than LEAST_ROWS gain nothing; sums of more than
+# LONGEST_SUM terms are left to the other kernels, which add up parts and so lose fewer digits.
+SMALL_PRODUCT, LEAST_ROWS, LONGEST_SUM = 1_000_000, 8, 600
 # Of a product with a transposed factor so many columns at a time; a transposed b with more rows gains nothing.
 COLUMNS, MOST_ROWS = 16, 64
 AVX_512 = ("SkylakeX", "Cooperlake", "SapphireRapids")
@@ -179,7 +180,7 @@ def small_products(a: Any, b: Any, out: Any) -> Any:
     What is added up for a number of the result, and in which order, is up to BLAS and may depend on that.
     """
     height, most = a.shape[-2], SMALL_PRODUCT // max(1, b.shape[-2] * b.shape[-1])
-    if not _cuts or not LEAST_ROWS <= most < height:
+    if not _cuts or b.shape[-2] > LONGEST_SUM or not LEAST_ROWS <= most < height:
         return np.matmul(a, b, out=out)
     rows = next((n for n in range(most, most // 2, -1) if height % n == 0), most)
     whole = height // rows * rows
