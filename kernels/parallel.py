@@ -42,9 +42,9 @@ def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None], str] | N
 # some 40 microseconds, and so does waking a thread.
 MOST_PIECES, LEAST_PIECE = 16, 1 << 21
 # With AVX-512 OpenBLAS multiplies what takes so many multiply-adds at most without copying it first, at 112 to 115
-# instead of 80 to 95 GFLOP/s on the core measured. Products of fewer rows than LEAST_ROWS gain nothing; sums of more than
-# LONGEST_SUM terms are left to the other kernels, which add up parts and so lose fewer digits.
-SMALL_PRODUCT, LEAST_ROWS, LONGEST_SUM = 1_000_000, 8, 600
+# instead of 80 to 95 GFLOP/s on the core measured. Fewer rows than LEAST_ROWS gain nothing; sums of more terms than
+# LONGEST_SUM are left to the other kernels, which add up parts and so lose fewer digits.
+SMALL_PRODUCT, LEAST_ROWS, LONGEST_SUM = 1_000_000, 8, 300
 # Of a product with a transposed factor so many columns at a time; a transposed b with more rows gains nothing.
 COLUMNS, MOST_ROWS = 16, 64
 AVX_512 = ("SkylakeX", "Cooperlake", "SapphireRapids")
