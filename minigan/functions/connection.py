@@ -147,7 +147,7 @@ class LinearFunction(_Weighted):
         self.dtype = dtype
 
     def forward(self, inputs: tuple) -> tuple:
-        """Compute y, the bias added in place; halves in float32, on a GPU only their sums: cuBLAS does so."""
+        """Compute y, the bias added in place."""
         self.check(inputs)
         x, W, *b = inputs
         if x.ndim != 2 or W.ndim != 2 or x.shape[1] != W.shape[1]:
@@ -157,27 +157,74 @@ class LinearFunction(_Weighted):
             )
         self.check_bias(inputs, W.shape[0])
         self.retain_inputs((0, 1))
-        dtype = self.dtype or x.dtype
-        if x.dtype == W.dtype == dtype and (dtype != np.float16 or not isinstance(x, np.ndarray)):
-            y = product(x, W.T)
-        else:
-            wide = np.result_type(x.dtype, W.dtype, np.float32)
-            y = product(x.astype(wide, copy=False), W.T.astype(wide, copy=False)).astype(dtype, copy=False)
+        y = _product_in(self.dtype or x.dtype, x, W.T)
         bias = self._bias_of_product(x, W, b)
         if bias is not None:
             y += bias
         return self._activated(y, b)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
-        """gx = gy W and gW = gy^T x, which are linear functions, too; gb = the sum of gy over the batch."""
+        """gx = gy W, gW = gy^T x, and gb = the sum of gy over the batch."""
         x, W = self.get_retained_inputs()
         gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
         gradients = (
-            lambda: LinearFunction(x.dtype).apply((gy, transpose(W)))[0],
-            lambda: LinearFunction(W.dtype).apply((transpose(gy), transpose(x)))[0],
+            lambda: LinearGradData(x.dtype).apply((W, gy))[0],
+            lambda: LinearGradWeight(W.dtype).apply((x, gy))[0],
             lambda: sum(gy, axis=0) if gb is None else gb,
         )
         return tuple(gradients[i]() for i in indexes)
+
+
+class LinearGradData(FunctionNode):
+    """gx = gy W for W (O, K), gy (N, O); with its sister and :class:`LinearFunction` closed under differentiation."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        self.dtype = dtype
+
+    def forward(self, inputs: tuple) -> tuple:
+        """Compute gx."""
+        W, gy = inputs
+        self.retain_inputs((0, 1))
+        return (_product_in(self.dtype or gy.dtype, gy, W),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        """The gradients of W and gy."""
+        W, gy = self.get_retained_inputs()
+        (ggx,) = grad_outputs
+        return tuple(
+            (LinearFunction(gy.dtype).apply((ggx, W)) if i else LinearGradWeight(W.dtype).apply((ggx, gy)))[0]
+            for i in indexes
+        )
+
+
+class LinearGradWeight(FunctionNode):
+    """gW = gy^T x for x (N, K), gy (N, O)."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        self.dtype = dtype
+
+    def forward(self, inputs: tuple) -> tuple:
+        """Compute gW."""
+        x, gy = inputs
+        self.retain_inputs((0, 1))
+        return (_product_in(self.dtype or x.dtype, gy.T, x),)
+
+    def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
+        """The gradients of x and gy."""
+        x, gy = self.get_retained_inputs()
+        (ggW,) = grad_outputs
+        return tuple(
+            (LinearFunction(gy.dtype).apply((x, ggW)) if i else LinearGradData(x.dtype).apply((ggW, gy)))[0]
+            for i in indexes
+        )
+
+
+def _product_in(dtype: Any, a: Any, b: Any) -> Any:
+    """a b in that type; halves are multiplied in float32, on a GPU only summed so: cuBLAS does it."""
+    if a.dtype == b.dtype == dtype and (dtype != np.float16 or not isinstance(a, np.ndarray)):
+        return product(a, b)
+    wide = np.result_type(a.dtype, b.dtype, np.float32)
+    return product(a.astype(wide, copy=False), b.astype(wide, copy=False)).astype(dtype, copy=False)
 
 
 def linear(
