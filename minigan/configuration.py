@@ -142,18 +142,14 @@ def get_dtype(dtype: Any = None, map_mixed16: Any = None) -> numpy.dtype:
 
 def is_debug() -> bool:
     """Say whether every function looks for NaN in what it computes (``config.debug``)."""
-    return bool(_mode("debug"))
+    own = config.__dict__  # four times as quick as config.debug, which every application of a function would ask for
+    return bool(own["debug"] if "debug" in own else global_config.debug)
 
 
 def is_recording() -> bool:
     """Say whether functions record the graph (``config.enable_backprop``)."""
-    return bool(_mode("enable_backprop"))
-
-
-def _mode(key: str) -> Any:
-    # what config.key gives, in a quarter of the time: every application of a function asks twice
     own = config.__dict__
-    return own[key] if key in own else getattr(global_config, key)
+    return bool(own["enable_backprop"] if "enable_backprop" in own else global_config.enable_backprop)
 
 
 def set_debug(debug: bool) -> None:

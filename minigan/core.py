@@ -771,8 +771,12 @@ class FunctionNode:
         ``utils.type_check.InvalidType`` for wrong shapes and dtypes. Applied again, the function forgets its first
         inputs and outputs; what was drawn for them, a mask say, stays.
         """
-        variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
-        arrays = tuple(map(_array_of, variables))
+        variables = inputs = tuple(inputs)
+        try:
+            nodes, arrays = tuple(map(_node_of, variables)), tuple(map(_array_of, variables))
+        except AttributeError:  # there are arrays among them
+            variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
+            nodes, arrays = tuple(map(_node_of, variables)), tuple(map(_array_of, variables))
         if arrays:
             self._check_inputs(arrays, inputs)
         debug = is_debug()
@@ -790,12 +794,13 @@ class FunctionNode:
             hook.forward_postprocess(self, arrays)
         if type(outputs) is not tuple:
             raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
-        outputs = tuple([_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y for y in outputs])
         if debug:
             self._check_nan(outputs, "forward")
-        nodes = tuple(map(_node_of, variables))
         wanted = any(map(_wants_gradient, nodes))
-        results = tuple([Variable(y, requires_grad=wanted) for y in outputs])
+        results = tuple([
+            Variable(_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y, requires_grad=wanted)
+            for y in outputs
+        ])  # fmt: skip
         if is_recording():
             self._connect(arrays, nodes, results)
         return results

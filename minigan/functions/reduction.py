@@ -6,6 +6,7 @@ the gradient arrives in a shape that broadcasts against the input.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -98,7 +99,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
     z = core.cast(x, wide)
     if weights is None:
         total = core.sum(z, axis=axes, keepdims=keepdims)
-        return core.cast(total * (1.0 / np.prod([x.shape[a] for a in axes]).item()), x.dtype)
+        return core.cast(total * (1.0 / math.prod([x.shape[a] for a in axes])), x.dtype)
     if isinstance(axis, tuple) and len(axis) != 1:
         raise ValueError(f"average: axis is {axis!r}; with weights it must be an int or None.")
     w = core.cast(weights, wide)
