@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from report import short
+
 MACHINE = ("device", "processor", "cores", "threads", "numpy", "python", "tf32", "driver")  # what should be alike
 
 
@@ -37,7 +39,7 @@ def variants(results: dict[str, Any]):
 def compared(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """The lines to be printed."""
     was = old["machine"]
-    lines = [f"\ncompared with {was.get('commit', 'unknown')[:12]} of {was.get('date', 'an unknown day')}:"]
+    lines = [f"\ncompared with {short(was.get('commit', 'unknown'))} of {was.get('date', 'an unknown day')}:"]
     for key in MACHINE:
         before, now = (results["machine"].get(key) for results in (old, new))
         if before != now:

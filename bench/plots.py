@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from report import fastest
+from report import fastest, short
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -40,7 +40,7 @@ def caption(results: dict[str, Any]) -> str:
     where = results["versions"].get("minigan", {}).get("gpu") or f"{machine['cores']} cores of {machine['processor']}"
     versions = ", ".join(f"{name} {said['version']}" for name, said in results["versions"].items())
     doubt = "" if results["quiet"]["trusted"] else "; NOT A QUIET MACHINE"
-    return f"{where}, {machine['threads']} threads; {versions}; commit {machine['commit'][:12]}{doubt}"
+    return f"{where}, {machine['threads']} threads; {versions}; commit {short(machine['commit'])}{doubt}"
 
 
 def large(rows: dict[str, dict]) -> dict[str, dict]:
@@ -169,22 +169,23 @@ def scaling(results: dict[str, Any]) -> Any:
     rows = results["cases"].get("scaling", {}).get("rows", {}).values()
     if len(rows) < 2:
         return None
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
-    for column, (label, points) in enumerate(series(rows).items()):
+    found = series(rows)
+    figure, axes = plt.subplots(2, len(found), figsize=(5.5 * len(found), 7), layout="constrained", squeeze=False)
+    for column, (label, points) in enumerate(found.items()):
         for line, (key, unit) in enumerate((("median_ms", "ms per step"), ("peak_mb", "peak memory, MB"))):
             ax = axes[line, column]
             for library in dict.fromkeys(name for _, row in points for name in fastest(row["variants"])):
-                found = [(x, row["variants"][library][key]) for x, row in points if library in row["variants"]]
-                if len(found) < 2:
+                pairs = [(x, row["variants"][library][key]) for x, row in points if library in row["variants"]]
+                if len(pairs) < 2:
                     continue
-                x, y = np.array(found).T
+                x, y = np.array(pairs).T
                 slope, start = np.polyfit(x, y, 1)
                 off = np.abs(slope * x + start - y).max() / y.max()
                 ax.plot(x, y, "o", color=colour(library), ms=5)
                 label_of = f"{library}: off the straight line by {off:.0%} at most"
                 ax.plot([0, x.max()], [start, slope * x.max() + start], color=colour(library), lw=1, label=label_of)
             ax.set_xlim(0)
-            ax.set_ylim(0)
+            ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # room for the legend
             ax.set_xlabel(label + "\n\n" * line, fontsize=9)
             ax.set_ylabel(unit, fontsize=9)
             ax.legend(fontsize=7, frameon=False, loc="upper left")

@@ -36,6 +36,11 @@ def counterpart(variant: str, figures: dict[str, dict]) -> str | None:
     return same if same in own else min(own, key=lambda name: figures[name]["median_ms"])
 
 
+def short(commit: str) -> str:
+    """As people quote it, and whether files were changed since."""
+    return commit[:12] + "-dirty" * commit.endswith("-dirty")
+
+
 NOT_LIBRARIES = {"loops", "NumPy", "NumPy,", "CuPy"}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from report import fastest
+from report import fastest, short
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "cpu.json"
@@ -62,7 +62,7 @@ def origin(results: dict[str, Any]) -> str:
     """What was measured on, and how: one sentence, and the doubts."""
     machine, doubts = results["machine"], results["quiet"]["reasons"]
     text = f"{machine['cores']} cores of {machine['processor']}, {machine['threads']} threads each, "
-    text += f"{machine['date'][:10]}, commit {machine['commit'][:12]}: `{results['command']}`."
+    text += f"{machine['date'][:10]}, commit {short(machine['commit'])}: `{results['command']}`."
     return text + "".join(f" Not to be trusted: {doubt}." for doubt in doubts)
 
 

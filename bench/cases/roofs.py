@@ -6,7 +6,7 @@ CALLS = 0  # there is nothing to compare
 
 
 def rows(device, quick):
-    megabytes, n = (512, 8192) if device == "cuda" else (16, 256) if quick else (256, 2048)
+    megabytes, n = (16, 256) if quick else (512, 8192) if device == "cuda" else (256, 2048)
     return [
         Row("copy", {"what": "copy", "size": megabytes << 18}, f"{megabytes} MB", bytes=2 * megabytes << 20),
         Row("product", {"what": "product", "size": n}, f"{n} x {n} x {n}", flops=2 * n**3),

@@ -86,6 +86,10 @@ def book_nets(lib, case, data, size):
     def act(x):
         return F.leaky_relu(x, slope=case.SLOPE)
 
+    def normalise(link, x):  # in minigan one function, the same arithmetic
+        own = lib.__name__ == "minigan"
+        return link(x, activation="leaky_relu", slope=case.SLOPE) if own else act(link(x))
+
     class Generator(lib.Chain):
         def __init__(self):
             super().__init__()
@@ -97,8 +101,8 @@ def book_nets(lib, case, data, size):
                 self.dc3 = L.Deconvolution2D(64, 1, 3, 2, 1, outsize=(size, size), initialW=next(w))
 
         def forward(self, z):
-            h = act(self.bn0(F.reshape(self.l0(z), (len(z), 256, side, side))))
-            h = act(self.bn2(self.dc2(act(self.bn1(self.dc1(h))))))
+            h = normalise(self.bn0, F.reshape(self.l0(z), (len(z), 256, side, side)))
+            h = normalise(self.bn2, self.dc2(normalise(self.bn1, self.dc1(h))))
             return F.tanh(self.dc3(h))
 
     class Discriminator(lib.Chain):
@@ -112,7 +116,8 @@ def book_nets(lib, case, data, size):
                 self.l4 = L.Linear(None, 1, initialW=next(w))
 
         def forward(self, x):
-            h = act(self.bn3(self.c3(act(self.bn2(self.c2(act(self.c1(x))))))))
+            h = normalise(self.bn2, self.c2(act(self.c1(x))))
+            h = normalise(self.bn3, self.c3(h))
             return self.l4(F.reshape(h, (len(h), -1)))
 
     return Generator(), Discriminator()
