@@ -8,6 +8,8 @@ from report import short
 
 MACHINE = ("device", "processor", "cores", "threads", "numpy", "python", "tf32", "driver")  # what should be alike
 
+FEW = 5
+
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, float, float]]:
     """``(what, old ms, new ms)`` for every variant whose times do not overlap any more, in the order of ``new``.
@@ -50,6 +52,8 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             lines.append(f"  not the same {library}: it was {before}, is {now}")
     for name, results in (("that run", old), ("this run", new)):
         lines += [f"  {name} is not to be trusted: {reason}" for reason in results.get("quiet", {}).get("reasons", [])]
+    if few := sum(figures.get("repeats", FEW) < FEW for results in (old, new) for *_, figures in variants(results)):
+        lines.append(f"  {few} variants were measured less than {FEW} times: their spread says little")
     changed = changes(old, new)
     for what, before, now in changed:
         word = "SLOWER" if now > before else "faster"

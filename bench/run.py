@@ -56,7 +56,7 @@ def main(chosen, device, peers, quick, repeats, threads, tf32, compiled, out, pl
     Ctrl-C keeps what is done (exit status 130).
     """
     emulated = device == "emulator"
-    before = json.loads(old.read_text()) if old else None
+    before = read(old) if old else None
     bench = Bench(Setting(device, threads, tf32, compiled), quick or emulated, 2 if quick or emulated else repeats)
     status = 0
     try:
@@ -87,6 +87,15 @@ def main(chosen, device, peers, quick, repeats, threads, tf32, compiled, out, pl
     sys.exit(status)
 
 
+def read(path: Path) -> dict[str, Any]:
+    """The results of an earlier run."""
+    try:
+        results = json.loads(path.read_text())
+        return {key: results[key] for key in ("machine", "versions", "quiet", "cases")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.ClickException(f"--compare: {path} is not what --json writes ({error})") from error
+
+
 class Bench:
     """One run: what was found so far is in ``results`` at any time."""
 
@@ -113,6 +122,7 @@ class Bench:
                     click.echo(str(error))
                     self.results["left_out"].append(str(error))
             self.results["versions"] = {worker.name: worker.hello for worker in workers}
+            click.echo(f"comparing what {', '.join(self.results['versions'])} compute in {len(rows)} rows", err=True)
             found = [self.verify(name, row, workers) for name, row in rows]
             for (name, row), seen in zip(rows, found):
                 self.measure(name, row, workers, seen)
