@@ -103,7 +103,7 @@ def test_the_layers_of_a_network_use_it(rng, monkeypatch):
     for name in ("convolve", "deconvolve", "weight_gradient"):
         function = getattr(winograd, name)
         monkeypatch.setattr(winograd, name, lambda *a, name=name, function=function: calls.append(name) or function(*a))
-    x, W = rng.randn(8, 128, 6, 6).astype("f"), rng.randn(128, 128, 3, 3).astype("f")
+    x, W = rng.randn(32, 128, 6, 6).astype("f"), rng.randn(128, 128, 3, 3).astype("f")
     geometry = ((1, 1), (1, 1), (1, 1), 1)
     convolve(x, W, *geometry, (6, 6)), deconvolve(x, W, *geometry, (6, 6))
     convolution_weight_gradient(x, x, (3, 3), *geometry)
