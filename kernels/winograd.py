@@ -25,8 +25,8 @@ from minigan.kernels.im2col import CHUNK_BYTES, Lengths, chunks
 from minigan.kernels.parallel import product, small_products, spread
 from minigan.kernels.workspace import borrow
 
-# What it costs, in multiply-adds of the direct form: one here, one number that enters or leaves the products, and one of
-# the kernel's sums. Fitted to 21 layers of all kinds, whose times it foretells to 12 % on average.
+# What it costs, in multiply-adds of the direct form: one here, one number that enters or leaves the products,
+# one of the sums of a kernel. Fitted to 21 layers of all kinds, whose times it foretells to 12 % on average.
 PRODUCT_COST, SUM_COST, WEIGHT_COST = 0.73, 38, 154
 # What it costs to have one segment more, in products.
 SEGMENT_COST = 2
