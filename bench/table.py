@@ -83,9 +83,11 @@ def brief(results: dict[str, Any]) -> str:
 
 
 def whole(results: dict[str, Any]) -> str:
-    """What bench/README.md shows: every row."""
-    lines = [origin(results), ""]
-    return "\n".join(lines + lines_of([(f"{case}: {name}", row) for case, name, row in rows(results)], results))
+    """What bench/README.md shows: every row, and the pictures that were drawn."""
+    lines = [origin(results), "", *lines_of([(f"{case}: {name}", row) for case, name, row in rows(results)], results)]
+    pictures = [RESULTS.with_name(f"{RESULTS.stem}_{name}.png") for name in ("bars", "roofline", "scaling")]
+    lines += [f"\n![{path.stem}](results/{path.name})" for path in pictures if path.exists()]
+    return "\n".join(lines)
 
 
 def written(text: str, table: str) -> str:
