@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from minigan import configuration
-from minigan.configuration import DebugMode, config, get_dtype, global_config, is_debug, mixed16, using_config
+from minigan.configuration import (
+    DebugMode, config, get_dtype, global_config, is_debug, is_recording, mixed16, using_config,
+)  # fmt: skip
 
 
 def test_a_local_key_hides_the_global_one_in_its_thread_only():
@@ -23,6 +25,20 @@ def test_a_local_key_hides_the_global_one_in_its_thread_only():
     with DebugMode(True):
         assert is_debug()
     assert not is_debug()
+
+
+@pytest.mark.parametrize("asked, key", [(is_debug, "debug"), (is_recording, "enable_backprop")])
+def test_the_quick_way_to_ask_sees_what_config_shows(asked, key, monkeypatch):
+    for value in (True, False):
+        monkeypatch.setattr(global_config, key, value)
+        assert asked() is getattr(config, key) is value
+        with using_config(key, not value):
+            seen = []
+            thread = threading.Thread(target=lambda: seen.append(asked()))
+            thread.start()
+            thread.join()
+            assert asked() is (not value) and seen == [value]
+        assert asked() is value
 
 
 def test_unknown_keys():

@@ -433,6 +433,26 @@ def test_bad_forward_and_backward_of_a_users_function():
         WrongShape()(leaf(1, 2)).backward()
 
 
+@pytest.mark.parametrize("kind", [tuple, list, iter])
+def test_apply_takes_variables_and_arrays_in_any_order_and_from_any_iterable(kind):
+    class Product(FunctionNode):
+        def forward(self, inputs):
+            self.retain_inputs((0, 1))
+            return (inputs[0] * inputs[1],)
+
+        def backward(self, indexes, grad_outputs):
+            retained = self.get_retained_inputs()
+            return tuple(grad_outputs[0] * retained[1 - i] for i in indexes)
+
+    x, w = leaf(2, 3), np.array([5, 7], "f")
+    for inputs in ((x, w), (w, x), (x, leaf(5, 7))):
+        x.cleargrad()
+        (y,) = Product().apply(kind(inputs))
+        y.grad = np.ones(2, "f")
+        y.backward()
+        assert y.array.tolist() == [10, 21] and x.grad.tolist() == [5, 7]
+
+
 def test_a_function_applied_again_goes_back_to_its_last_inputs():
     class Double(FunctionNode):
         def forward(self, inputs):
