@@ -30,7 +30,9 @@ from minigan.kernels.workspace import borrow
 PRODUCT_COST, SUM_COST, WEIGHT_COST = 0.73, 38, 154
 # What it costs to have one segment more, in products.
 SEGMENT_COST = 2
-# Into how many sums the gradient of a weight is split, for as many threads.
+# An image whose sums take more goes the direct way, in strips: they would come from memory, and stay borrowed.
+MOST_BYTES = 8 << 20
+# Into how many sums the gradient of a weight is split, for as many threads; half as many where they are large.
 SUMS = 8
 _ALL = slice(None)
 
@@ -70,6 +72,7 @@ class Segment(NamedTuple):
     """Tiles of one form: `rows` are its products among all of the axis."""
 
     rows: slice
+    products: int
     tiles: int
     x: Side
     y: Side
@@ -114,10 +117,10 @@ def plan(position: int, k: int, s: int, p: int, size: int, out: int) -> Axis:
         w = np.zeros((products, k))
         w[:, tap : tap + s * form.w.shape[1] : s] = form.w
         row = sum(map(len, weights))
-        segments.append(Segment(slice(row, row + products), tiles, x, y))
+        segments.append(Segment(slice(row, row + products), products, tiles, x, y))
         weights.append(w)
     rests = [[_at(position, int(i)) for i in np.flatnonzero(~begin)] for begin in (begin_x, begin_y)]
-    return Axis(segments, np.concatenate(weights), *rests, position)
+    return Axis(segments, np.concatenate([np.zeros((0, k)), *weights]), *rests, position)
 
 
 def _directly(taps: Any, outputs: Any, s: int, p: int, size: int) -> list[tuple[Form, int, int, int]]:
@@ -185,7 +188,10 @@ def axes_if_cheaper(
     if dtype != np.float32 or groups != 1 or max(dilate) > 1 or not images:
         return None
     axes = [plan(i - len(ksize) - 1, *one) for i, one in enumerate(zip(ksize, stride, pad, size, out))]
-    products = math.prod(sum((s.rows.stop - s.rows.start) * s.tiles for s in axis.segments) for axis in axes)
+    all_direct = all(segment.products == 1 for axis in axes for segment in axis.segments)
+    if all_direct or _numbers(axes) * sum(channels) * 4 > MOST_BYTES:
+        return None
+    products = math.prod(sum(segment.products * segment.tiles for segment in axis.segments) for axis in axes)
     weights = math.prod(len(axis.w) for axis in axes)
     pairs = math.prod(channels)
     cost = products * (PRODUCT_COST * pairs + SUM_COST * sum(channels)) + WEIGHT_COST * weights * pairs / images
@@ -257,9 +263,9 @@ def weight_gradient(x: Any, gy: Any, axes: list[Axis], ksize: Lengths) -> Any:
         return total
 
     # a piece is at least as large as the sum that it is added to
-    one = _bytes(x, gy, axes)
-    images = chunks(len(x), 1, max(1, int(one * min(1, CHUNK_BYTES / (x.itemsize * math.prod(shape))))))[0]
-    share = -(-len(images) // SUMS)
+    sums = max(1, math.prod(shape) * x.itemsize / CHUNK_BYTES)
+    images = chunks(len(x), 1, max(1, int(_bytes(x, gy, axes) / sums)))[0]
+    share = -(-len(images) // (SUMS if sums == 1 else SUMS // 2))
     total, *others = spread(add_up, [images[i : i + share] for i in range(0, len(images), share)])
     for other in others:
         total += other
@@ -272,10 +278,14 @@ def _matrix(axes: list[Axis], dtype: Any) -> Any:
     return reduce(np.kron, [axis.w for axis in axes]).astype(dtype)
 
 
+def _numbers(axes: list[Axis]) -> int:
+    """How many products of an image are made at most at a time, for one channel."""
+    return math.prod(max((segment.products * segment.tiles for segment in axis.segments), default=0) for axis in axes)
+
+
 def _bytes(x: Any, y: Any, axes: list[Axis]) -> int:
-    """What the sums of one image take at most at a time."""
-    numbers = math.prod(max((s.rows.stop - s.rows.start) * s.tiles for s in axis.segments) for axis in axes)
-    return numbers * (x.shape[-1] + y.shape[-1]) * x.itemsize
+    """What they and their factors take."""
+    return _numbers(axes) * (x.shape[-1] + y.shape[-1]) * x.itemsize
 
 
 def _contiguous(x: Any, name: str) -> Any:
@@ -294,7 +304,7 @@ def _part(products: Any, axis: Axis, segment: Segment) -> Any:
 
 def _shape(x: Any, axis: Axis, segment: Segment) -> tuple[int, ...]:
     """That of its sums or products."""
-    shape = [segment.rows.stop - segment.rows.start, *x.shape]
+    shape = [segment.products, *x.shape]
     shape[axis.position] = segment.tiles
     return tuple(shape)
 
@@ -302,7 +312,7 @@ def _shape(x: Any, axis: Axis, segment: Segment) -> tuple[int, ...]:
 def _analyse(x: Any, axis: Axis, segment: Segment, side: Literal["x", "y"]) -> Any:
     """The sums that enter the products, (products, ..., tiles, ...); single pixels are a view."""
     moves = getattr(segment, side).analysis
-    if len(moves) == 1:
+    if segment.products == 1:
         ((_, _, ((_, where),)),) = moves
         return x[where][None]
     sums = borrow(np, f"sums of {side} {axis.position}", _shape(x, axis, segment), x.dtype)

@@ -20,7 +20,7 @@ def test_products():
     """What the module says: 4 instead of 6; no tile where it saves nothing, no product with a zero outside."""
 
     def products(k, s, p, size, out):
-        return sum((i.rows.stop - i.rows.start) * i.tiles for i in winograd.plan(-2, k, s, p, size, out).segments)
+        return sum(i.products * i.tiles for i in winograd.plan(-2, k, s, p, size, out).segments)
 
     assert products(3, 1, 1, 14, 14) == 28
     assert products(3, 2, 1, 14, 7) == 7 + 2 * 4 + 1
@@ -95,6 +95,8 @@ def test_choice():
     assert not chosen(512, 512, size=4, images=1)  # the kernel's own sums would cost more than they save
     assert not chosen(128, 64, dtype="d") and not chosen(128, 64, dilate=2) and not chosen(128, 64, groups=2)
     assert not chosen(128, 64, k=1) and not chosen(128, 64, k=5) and not chosen(128, 64, images=0)
+    assert not chosen(512, 512, k=1) and not chosen(512, 512, k=5)  # no tiles
+    assert chosen(128, 128, size=32) and not chosen(128, 128, size=256)  # the sums of an image must be few
 
 
 def test_the_layers_of_a_network_use_it(rng, monkeypatch):
@@ -112,3 +114,14 @@ def test_the_layers_of_a_network_use_it(rng, monkeypatch):
     assert len(calls) == 3
     assert convolution.convolve(x.astype("e"), W, *geometry, (6, 6)).dtype == np.float16  # computed in float32
     assert len(calls) == 4
+
+
+def test_no_window_meets_the_image():
+    """Nothing is left to multiply: only the bias, and gradients of 0; with a second axis that has tiles, too."""
+    for more, s, p in (((), (), ()), ((6,), (1,), (1,))):
+        shapes = (2, 64, 1, *more), (64, 64, 2, *(3 for _ in more)), (2, 64, 2, *more)
+        x, W, gy = (np.ones(shape, "f") for shape in shapes)
+        geometry = ((3, *s), (2, *p), (1, *s), 1)
+        assert (convolve(x, W, *geometry, (2, *more), b=np.ones(64, "f")) == 1).all()
+        assert not deconvolve(gy, W, *geometry, (1, *more)).any()
+        assert not convolution_weight_gradient(x, gy, W.shape[2:], *geometry).any()
