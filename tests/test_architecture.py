@@ -22,7 +22,8 @@ FLOORS = [
     ["minigan.link_hook", "minigan.link", "minigan.distributions"],
     ["minigan.links", "minigan.link_hooks", "minigan.optimizer", "minigan.optimizers", "minigan.optimizer_hooks"],
     ["minigan.dataset", "minigan.datasets", "minigan.iterators", "minigan.serializers", "minigan.training"],
-    ["minigan.gans", "minigan.pictures", "minigan.run_folder", "minigan.testing"],
+    ["minigan.gans", "minigan.metrics", "minigan.divergences", "minigan.pictures", "minigan.run_folder",
+     "minigan.testing"],
     ["minigan.legacy", "minigan.cli", "minigan.__main__"],
 ]  # fmt: skip
 OPTIONAL = {
@@ -126,6 +127,12 @@ def test_imports_stand_at_the_top_except_optional_packages(module):
 def test_kernels_know_arrays_only(module):
     for imported, _ in imports(module):
         assert not imported.startswith("minigan") or imported.startswith("minigan.kernels")
+
+
+def test_metrics_are_numpy_alone_but_for_the_classifier():
+    for module in (m for m in SOURCES if m.startswith("minigan.metrics") and m != "minigan.metrics.lenet"):
+        for imported, _ in imports(module):
+            assert imported.startswith("minigan.metrics") or imported.split(".")[0] != "minigan", module
 
 
 def test_only_functions_and_optimizers_launch_kernels():
