@@ -120,7 +120,7 @@ def plan(position: int, k: int, s: int, p: int, size: int, out: int) -> Axis:
         segments.append(Segment(slice(row, row + products), products, tiles, x, y))
         weights.append(w)
     rests = [[_at(position, int(i)) for i in np.flatnonzero(~begin)] for begin in (begin_x, begin_y)]
-    return Axis(segments, np.concatenate([np.zeros((0, k)), *weights]), *rests, position)
+    return Axis(segments, np.concatenate([np.empty((0, k)), *weights]), *rests, position)
 
 
 def _directly(taps: Any, outputs: Any, s: int, p: int, size: int) -> list[tuple[Form, int, int, int]]:
@@ -189,7 +189,7 @@ def axes_if_cheaper(
         return None
     axes = [plan(i - len(ksize) - 1, *one) for i, one in enumerate(zip(ksize, stride, pad, size, out))]
     all_direct = all(segment.products == 1 for axis in axes for segment in axis.segments)
-    if all_direct or _numbers(axes) * sum(channels) * 4 > MOST_BYTES:
+    if all_direct or not all(axis.segments for axis in axes) or _numbers(axes) * sum(channels) * 4 > MOST_BYTES:
         return None
     products = math.prod(sum(segment.products * segment.tiles for segment in axis.segments) for axis in axes)
     weights = math.prod(len(axis.w) for axis in axes)
@@ -280,7 +280,7 @@ def _matrix(axes: list[Axis], dtype: Any) -> Any:
 
 def _numbers(axes: list[Axis]) -> int:
     """How many products of an image are made at most at a time, for one channel."""
-    return math.prod(max((segment.products * segment.tiles for segment in axis.segments), default=0) for axis in axes)
+    return math.prod(max(segment.products * segment.tiles for segment in axis.segments) for axis in axes)
 
 
 def _bytes(x: Any, y: Any, axes: list[Axis]) -> int:
