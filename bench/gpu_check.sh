@@ -22,7 +22,7 @@ python -c "import minigan" 2> /dev/null || python -m pip install -q --no-index -
 bench 45 agreement --case agreement || status=1
 for tf32 in "" --tf32; do  # a peer that fails or computes something else must not cost the others' figures
     step="step${tf32:+_tf32} --case gan_step,mlp_step $tf32"
-    bench 110 $step --peers torch --compiled || bench 60 $step --peers torch || { status=1; bench 45 $step; }
+    bench 150 $step --peers torch --compiled || bench 60 $step --peers torch || { status=1; bench 45 $step; }
 done
 bench 75 kernels --case im2col,batch_norm,elementwise --peers torch || { status=1; bench 60 kernels --case im2col,batch_norm,elementwise; }
 within 150 python -m pytest -m gpu -rs 2>&1 | tee "$out/gpu_tests.log" || status=1
