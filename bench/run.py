@@ -28,7 +28,7 @@ from verify import verify  # noqa: E402
 from workers import BenchError, Missing, Setting, Worker, parse_peers, team  # noqa: E402
 
 CASES = find()
-SECONDS, LEAST_REPEATS = 8.0, 5  # a row ends after so many seconds, but not before so many repeats
+SECONDS, LEAST_REPEATS = 6.0, 5  # a row ends after so many seconds, but not before so many repeats
 
 
 def names(context: Any, parameter: Any, text: str) -> list[str]:

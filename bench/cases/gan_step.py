@@ -9,7 +9,7 @@ import numpy as np
 from cases import Row, out_size
 
 FRESH, CALLS = True, 5  # a graph is captured in the third or fourth call, so the last ones are replays
-SECONDS = 40.0
+SECONDS = 30.0
 Z, ALPHA, BETA1, EPS_BN, SLOPE = 100, 2e-4, 0.5, 2e-5, 0.01
 GENERATOR = [(256, 128, 2), (128, 64, 1), (64, 1, 2)]  # in, out, stride of 3x3 deconvolutions
 DISCRIMINATOR = [(1, 32, 2, 1), (32, 64, 2, 1), (64, 128, 2, 0)]  # in, out, stride, pad of 3x3 convolutions

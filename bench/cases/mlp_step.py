@@ -7,7 +7,7 @@ import numpy as np
 
 from cases import Row
 
-FRESH, CALLS, SECONDS = True, 5, 40.0
+FRESH, CALLS, SECONDS = True, 5, 30.0
 ALPHA, BETA1, SLOPE = 2e-4, 0.5, 0.2
 WIDTHS_GEN, WIDTHS_DIS = (100, 256, 256, 784), (784, 256, 256, 1)
 
