@@ -38,9 +38,9 @@ def _find_openblas() -> tuple[Callable[[], int], Callable[[int], None], str] | N
     return None
 
 
-# A product is cut into at most so many pieces of at least so many multiply-adds, if that makes three: a piece takes
-# some 40 microseconds, and so does waking a thread.
-MOST_PIECES, LEAST_PIECE = 16, 1 << 21
+# A product is cut into at most so many pieces of at least so many multiply-adds, if that makes three: a piece takes 160
+# microseconds or so; waking a thread takes 40, and as much again when two threads want Python's lock at once.
+MOST_PIECES, LEAST_PIECE = 16, 1 << 23
 # With AVX-512 OpenBLAS multiplies what takes so many multiply-adds at most without copying it first, at 112 to 115
 # instead of 80 to 95 GFLOP/s on the core measured. Fewer rows than LEAST_ROWS gain nothing; sums of more terms than
 # LONGEST_SUM are left to the other kernels, which add up parts and so lose fewer digits.
