@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels import launch
-from minigan.kernels.fused_batch_norm import Plan, plan_of
-from minigan.kernels.launch import MOST_INDEX, THREADS, contiguous
+from minigan.kernels.fused_batch_norm import MOST_COUNT, Plan, plan_of
+from minigan.kernels.launch import THREADS, contiguous
 from minigan.kernels.workspace import array_module
 
 MOST_ROWS = 4096  # of a grid: so many channels, or 32 times as many where a sample has one number of each
@@ -23,7 +23,7 @@ _local = threading.local()
 
 def available_for(x: Any, W: Any, b: Any) -> bool:
     """Whether kernels may do bias and activation behind the product of these: on a GPU or emulated, of one dtype."""
-    return launch.available_for(x, W, b, halves=True) and 0 < b.size <= MOST_ROWS and 0 < x.size <= MOST_INDEX
+    return launch.available_for(x, W, b, halves=True) and 0 < b.size <= MOST_ROWS and 0 < x.size <= MOST_COUNT
 
 
 def forward(y: Any, b: Any, activation: str, slope: float) -> None:
@@ -57,10 +57,13 @@ def _planned(y: Any, activation: str, slope: float) -> tuple[Plan, tuple[Any, in
 
 
 def _arrivals(xp: Any) -> Any:
-    """Zeros in which blocks count each other, and which they leave as zeros: one array per thread and device, for ever,
-    since a captured graph knows its address."""
+    """Zeros in which blocks count each other, and which they leave as zeros.
+
+    One array per thread, device and stream, on which launches follow one another; for ever, since a captured graph
+    knows its address.
+    """
     kept = _local.__dict__.setdefault("arrivals", {})
-    place = xp, int(xp.cuda.Device().id)
+    place = xp, int(xp.cuda.Device().id), xp.cuda.get_current_stream().ptr
     if place not in kept:
         kept[place] = xp.zeros(MOST_ROWS, np.uint32)
     return kept[place]

@@ -32,6 +32,7 @@ from minigan.kernels.workspace import array_module
 WARPS = THREADS // 32
 BLOCKS = 4 * 132  # four for each processor of an H100 or H200
 MOST_SPLITS, LEAST_PACKS = 256, 4  # threads of a block that merge them; packs that a thread has at least
+MOST_COUNT = MOST_INDEX - MOST_SPLITS * THREADS  # a thread's index, an int, goes one step beyond the last
 
 
 class Plan(NamedTuple):
@@ -135,7 +136,7 @@ def plan_of(x: Any, axis: tuple[int, ...], activation: str | None, slope: float)
 def _layout(shape: Any, strides: Any, itemsize: int, axis: tuple[int, ...]) -> tuple[Any, int, int, int] | None:
     """order, outer, channels and inner of a plan, for an array with gaps those of a copy.
 
-    None for other orders of axes, and for more channels than a grid has rows.
+    None for other orders of axes, and for more channels or longer ones than a grid and its threads' steps reach.
     """
     order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i] if shape[i] > 1 else 0, i)))
     long = [i for i in order if shape[i] > 1]
@@ -149,7 +150,7 @@ def _layout(shape: Any, strides: Any, itemsize: int, axis: tuple[int, ...]) -> t
     if long[first:last] != sorted(keys):
         return None
     outer, channels, inner = (math.prod(shape[i] for i in some) for some in (long[:first], keys, long[last:]))
-    too_many = outer * inner > MOST_INDEX or inner > 1 and channels > MOST_BLOCKS[1]
+    too_many = outer * inner > MOST_COUNT or channels > MOST_BLOCKS[1] * (1 if inner > 1 else 32)
     return None if too_many else (order, outer, channels, inner)
 
 

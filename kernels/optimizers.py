@@ -21,6 +21,7 @@ HOOKS = {"scale", "clip_norm", "weight_decay", "lasso", "clip", "lars"}  #: rule
 MEASURING = {"clip_norm": "scale", "lars": "lars"}
 COUNTING = {"adam": "adam_begin", "msvag": "msvag_begin", "follow": "follow_begin"}  #: those that depend on the step
 MOST, CHUNK, RATES = 64, 4096, 16  # tensors of a launch, numbers of a block, rates of a tensor
+MOST_SIZE = MOST_INDEX - CHUNK  # of a tensor: a thread's index, an int, goes one step beyond the last
 _NAMES = "p", "g", "a", "b", "c", "half"
 _TABLE = np.dtype(
     [*((name, np.uint64, MOST) for name in _NAMES), ("size", np.int32, MOST), ("first", np.int32, MOST)], align=True
@@ -150,8 +151,8 @@ def _tables(tensors: Sequence[Sequence[Any]], halves: bool) -> Iterator[tuple[np
     rest = iter(tensors)
     while some := list(islice(rest, MOST)):
         table, n, sizes = np.zeros(1, _TABLE), len(some), [arrays[0].size for arrays in some]
-        if max(sizes) > MOST_INDEX:
-            raise ValueError(f"a parameter of {max(sizes)} elements; one step takes at most {MOST_INDEX}; split it")
+        if max(sizes) > MOST_SIZE:
+            raise ValueError(f"a parameter of {max(sizes)} elements; one step takes at most {MOST_SIZE}; split it")
         for name, column in zip((*_NAMES[: len(some[0]) - halves], "half"), zip(*some)):
             table[name][0, :n] = [address(array) for array in column]
         *first, blocks = accumulate((-(-size // CHUNK) for size in sizes), initial=0)

@@ -44,6 +44,9 @@ __device__ __forceinline__ Words philox(unsigned long long block, unsigned long 
     return {{c0, c1, c2, c3}};
 }
 
+// Blocks of the stream for n > 0 numbers, which may be as many as an int counts.
+__device__ __forceinline__ int blocks_of(int n) { return (n - 1) / NUMBERS + 1; }
+
 // The words of this thread in a draw of n numbers. Of the blocks of threads, the last to have read the state, which counts
 // them, moves it behind the draw.
 __device__ __forceinline__ Words draw(unsigned long long* state, int i, int n)
@@ -53,7 +56,7 @@ __device__ __forceinline__ Words draw(unsigned long long* state, int i, int n)
     if (threadIdx.x == 0) {
         __threadfence();
         if (atomicAdd(&state[2], 1ull) == gridDim.x - 1) {
-            state[1] = first + (n + NUMBERS - 1) / NUMBERS;
+            state[1] = first + blocks_of(n);
             state[2] = 0;
         }
     }
@@ -114,7 +117,7 @@ philox_uniform(unsigned long long* __restrict__ state, STORE* __restrict__ out, 
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
     Numbers p = uniform(draw(state, i, n));
-    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    if (i >= blocks_of(n)) return;
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = low + width * p.at[k];
     store(out, p, i, n);
 }
@@ -125,7 +128,7 @@ philox_normal(unsigned long long* __restrict__ state, STORE* __restrict__ out, i
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
     Numbers p = normal(draw(state, i, n));
-    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    if (i >= blocks_of(n)) return;
     for (int k = 0; k < NUMBERS; ++k) p.at[k] = mean + deviation * p.at[k];
     store(out, p, i, n);
 }
@@ -137,7 +140,7 @@ philox_dropout(unsigned long long* __restrict__ state, const STORE* __restrict__
 {
     const int i = blockIdx.x * THREADS + threadIdx.x;
     Numbers p = uniform(draw(state, i, n));
-    if (i >= (n + NUMBERS - 1) / NUMBERS) return;
+    if (i >= blocks_of(n)) return;
     const Pack given = load(x, i, n);
     Numbers q;
     for (int k = 0; k < NUMBERS; ++k) {

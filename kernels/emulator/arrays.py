@@ -412,7 +412,7 @@ class _Device:
 
 
 class _Stream(_Device):
-    null = None
+    null, ptr = None, 0
 
     def __init__(self, *args, **kwargs):
         pass

@@ -1,8 +1,11 @@
 """Bias and activation behind a product: the kernels against formulas, and as functions use them on both devices."""
 
+import threading
+import types
+
 import numpy as np
 import pytest
-from emulated import DEVICE, emulated, floats, needs_compiler
+from emulated import DEVICE, arrays, emulated, floats, needs_compiler
 
 import minigan
 import minigan.functions as F
@@ -36,6 +39,15 @@ def test_kernels_against_formulas(shape, dtype):
             np.testing.assert_allclose(found[0].get(), gx, rtol=4 * eps, atol=4 * eps)
             axis = (0, *range(2, len(shape)))
             np.testing.assert_allclose(found[1].get(), gx.sum(axis), rtol=0, atol=4 * eps * abs(gx).sum(axis).max())
+
+
+def test_blocks_of_two_streams_do_not_count_each_other(monkeypatch):
+    monkeypatch.setattr(bias_activation, "_local", threading.local())
+    found = []
+    for ptr in (16, 32, 16):
+        monkeypatch.setattr(arrays.cuda, "get_current_stream", lambda ptr=ptr: types.SimpleNamespace(ptr=ptr))
+        found.append(bias_activation._arrivals(arrays))
+    assert found[0] is found[2] is not found[1] and not found[0].get().any()
 
 
 def test_special_numbers():

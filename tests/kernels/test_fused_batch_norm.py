@@ -1,5 +1,7 @@
 """The kernels of batch_norm.cu against the formulas in float64, and as functions use them."""
 
+import types
+
 import numpy as np
 import pytest
 from emulated import DEVICE, arrays, emulated, floats, needs_compiler, needs_emulator, sectors
@@ -153,6 +155,9 @@ def test_plans():
     odd = emulated(floats(4 * 6 * 4 + 1))[1:].reshape(4, 6, 2, 2)
     plan = fused.plan(odd, gamma, beta, (0, 2, 3))
     assert plan.pack(plan.lay(odd)) == 1
+    for n, channels, fits in ((2**31 - 2**17, 1, True), (2**31 - 1000, 1, False), (2, 2**21, False)):
+        huge = types.SimpleNamespace(shape=(n, channels), strides=(4 * channels, 4), itemsize=4)
+        assert (fused.plan_of(huge, (0,), None, 0) is not None) == fits
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "leaky_relu"])

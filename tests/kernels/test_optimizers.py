@@ -2,6 +2,7 @@
 
 import copy
 import io
+import types
 
 import numpy as np
 import pytest
@@ -256,3 +257,9 @@ def test_an_average_follows_in_one_launch(count):
     assert [launch.kernel.entry for launch in launches] == ["follow_begin", "step_all"]
     for a, b in zip(*found):
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-6)
+
+
+def test_a_parameter_too_large_for_one_step_is_refused():
+    huge = types.SimpleNamespace(size=2**31 - 1)
+    with pytest.raises(ValueError, match="2147483647 elements; one step takes at most 2147479551; split it"):
+        list(module._tables([(huge, huge)], False))

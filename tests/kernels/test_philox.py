@@ -6,7 +6,7 @@ from emulated import arrays, emulated, floats, needs_compiler, needs_emulator, s
 
 import minigan
 import minigan.functions as F
-from minigan.kernels import philox
+from minigan.kernels import launch, philox
 from minigan.kernels.launch import emulation
 
 DTYPES = [np.float32, np.float64]
@@ -50,6 +50,15 @@ def test_kernels_give_the_numbers_of_numpy(dtype, n):
     tolerance = {np.float16: 2**-9, np.float32: 2e-6, np.float64: 1e-14}[dtype]
     for a, b in ((shifted, want_shifted), (normal, want_normal)):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+
+
+@needs_compiler
+def test_as_many_numbers_as_an_int_counts():  # the first of all their blocks
+    stream, out = philox.Generator(arrays, 1), arrays.zeros(1024, np.float32)
+    entry = launch.kernel("philox.cu", "philox_uniform", REAL="float", STORE="float", WIDE=0)
+    launch.launch(entry, (1,), (256,), (stream.state, out, 2**31 - 1, 0.0, 1.0))
+    np.testing.assert_array_equal(out.get(), philox.Generator(np, 1).uniform(1024))
+    assert stream.state.get().tolist() == [1, 2**29, 0]
 
 
 @needs_emulator
