@@ -38,17 +38,25 @@ def names(context: Any, parameter: Any, text: str) -> list[str]:
     return list(CASES) if "all" in chosen else chosen
 
 
+def target(context: Any, parameter: Any, path: Path | None) -> Path | None:
+    if path and not path.resolve().parent.is_dir():  # which is better said now than in ten minutes
+        raise click.BadParameter(f"there is no folder {path.parent} to write {path.name} into")
+    return path
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--case", "chosen", default="all", callback=names, metavar="CASE,...", help="What to measure.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "emulator"]), default="cpu", help="emulator: just to look.")
+@click.option("--case", "chosen", default="all", callback=names, metavar="CASE,...", help=f"Of {', '.join(CASES)}.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda", "emulator"]), default="cpu", help="emulator: the GPU's way."
+)
 @click.option("--peers", default="", metavar="NAME[=PYTHON],...", help="Libraries to compare with, and their Pythons.")
 @click.option("--quick", is_flag=True, help="Small arrays, two repeats: to see that everything works.")
 @click.option("--repeats", type=click.IntRange(1), default=20, help="Measurements of each variant.")
 @click.option("--threads", type=click.IntRange(1), default=cores(), help="Of every library.")
 @click.option("--tf32", is_flag=True, help="Let a GPU's products of float32 round their factors, in all libraries.")
 @click.option("--compiled", is_flag=True, help="Steps by torch.compile on a GPU, too, which takes a minute or two.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the results there.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw PLOT_bars.png, _roofline.png, _scaling.png.")
+@click.option("--json", "out", type=click.Path(path_type=Path), callback=target, help="Write the results there.")
+@click.option("--plot", type=click.Path(path_type=Path), callback=target, help="Draw PLOT_bars.png and its like.")
 @click.option("--compare", "old", type=click.Path(exists=True, path_type=Path), help="Mark what changed since.")
 def main(chosen, device, peers, quick, repeats, threads, tf32, compiled, out, plot, old):
     """Verify that all variants compute the same, then time them in turn.
