@@ -115,6 +115,24 @@ class _Tape:
             _thread.tape = None
 
 
+def _allocator(xp: Any) -> Callable[[int], Any]:
+    """What a graph's pool gets its memory from.
+
+    Where there is no more, a pool gives back what it keeps for later, which is what a graph being captured writes to:
+    then the capture fails instead.
+    """
+
+    def allocate(size: int) -> Any:
+        try:
+            return xp.cuda.MemoryPointer(xp.cuda.Memory(size), 0)
+        except xp.cuda.runtime.CUDARuntimeError as error:
+            if is_capturing():
+                raise MemoryError(f"cuda_graph: a captured step asks for {size} bytes more: {error}") from error
+            raise
+
+    return allocate
+
+
 class _CupyGraph:
     """The graph itself: a stream to capture on, and a pool of memory that nobody else may use."""
 
@@ -128,7 +146,7 @@ class _CupyGraph:
             _thread.streams[device] = xp.cuda.Stream(non_blocking=True)
         self._stream = _thread.streams[device]
         xp.get_default_memory_pool().free_all_blocks()  # the other pool has no use for what this one keeps for later
-        self._pool = xp.cuda.MemoryPool()
+        self._pool = xp.cuda.MemoryPool(_allocator(xp))
         self._graph: Any = None
         self._cublas: Any = None  #: whose workspace the graph writes to
 

@@ -417,19 +417,27 @@ class FakeGPU(minigan.backend.Device):
     def __init__(self):
         self.asked, self.current, self.broken = [], FakeStream(self, "current"), False
         self.xp = types.SimpleNamespace(
-            __name__="cupy", empty=np.empty, get_default_memory_pool=lambda: types.SimpleNamespace(free_all_blocks=list),
+            __name__="cupy", empty=np.empty,
+            get_default_memory_pool=lambda: types.SimpleNamespace(free_all_blocks=list),
             cuda=types.SimpleNamespace(
                 Device=lambda: types.SimpleNamespace(id=0, synchronize=lambda: self.asked.append("synchronize")),
                 Stream=lambda non_blocking: FakeStream(self, f"non_blocking={non_blocking}"),
-                MemoryPool=lambda: types.SimpleNamespace(
-                    malloc="private", free_all_blocks=lambda: self.asked.append("free")
-                ), get_current_stream=lambda: self.current,
+                MemoryPool=self._pool, MemoryPointer=lambda memory, offset: memory, Memory=self._memory,
+                runtime=types.SimpleNamespace(CUDARuntimeError=ZeroDivisionError),
+                get_current_stream=lambda: self.current,
                 using_allocator=lambda malloc: contextlib.nullcontext(self.asked.append(f"memory {malloc}")),
             ),
         )  # fmt: skip
 
     def _send(self, array):
         return array
+
+    def _pool(self, allocate):
+        self.allocate = allocate
+        return types.SimpleNamespace(malloc="private", free_all_blocks=lambda: self.asked.append("free"))
+
+    def _memory(self, size):
+        return 100 // (size < 100) - size  # as CUDA's error, that of a division
 
 
 class FakeStream:
@@ -513,6 +521,21 @@ def test_a_capture_that_fails_on_a_gpu(gpu):
     assert times == [2] and not cuda_graph.is_capturing() and not captured._plans
     gpu.asked.clear()
     captured(np.zeros(2))  # begins anew
+
+
+def test_memory_that_ends_in_a_capture_ends_the_capture(gpu):
+    def step(x, size):
+        x[:] = gpu.allocate(size)
+        return x
+
+    captured = cuda_graph.capture(step, gpu)
+    assert captured(np.zeros(1), 60) == 40
+    with pytest.raises(ZeroDivisionError):  # a pool then gives back what nobody uses, and asks again
+        captured(np.zeros(1), 100)
+    captured = cuda_graph.CapturedStep(step, gpu, warm_up=0)
+    with pytest.raises(MemoryError, match="a captured step asks for 100 bytes more: integer division"):
+        captured(np.zeros(1), 100)
+    assert not captured._plans and captured(np.zeros(1), 60) == 40
 
 
 def test_only_so_many_graphs_are_kept_and_the_memory_of_others_is_given_back(gpu, monkeypatch):
