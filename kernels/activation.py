@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from minigan.kernels.launch import MOST_INDEX, REAL, THREADS, at_once, available_for, kernel, launch
+from minigan.kernels.launch import MOST_INDEX, THREADS, at_once, available_for, kernel, launch, stored, types
 from minigan.kernels.workspace import array_module
 
 
@@ -28,11 +26,6 @@ def fused(entry: str, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
     pack = at_once(x.size, *flat)
     name = "y" if len(arrays) == 1 else "gx"
     grid = (-(-x.size // (THREADS * pack)),)
-    real = REAL.get(x.dtype, "float")
-    stored = "Half" if x.dtype == np.float16 else real
-    bits = [a.view(np.uint16) if x.dtype == np.float16 else a for a in (*flat, out)]
-    launch(
-        kernel("activation.cu", entry, (name,), REAL=real, STORE=stored, VEC=pack), grid, (THREADS,),
-        (*bits, x.size, *numbers),
-    )  # fmt: skip
+    args = *map(stored, (*flat, out)), x.size, *numbers
+    launch(kernel("activation.cu", entry, (name,), **types(x.dtype), VEC=pack), grid, (THREADS,), args)
     return out.transpose([order.index(i) for i in range(x.ndim)])

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan.kernels import launch
 from minigan.kernels.fused_batch_norm import MOST_COUNT, Plan, plan_of
-from minigan.kernels.launch import THREADS, contiguous
+from minigan.kernels.launch import THREADS, contiguous, stored
 from minigan.kernels.workspace import array_module
 
 MOST_ROWS = 4096  # of a grid: so many channels, or 32 times as many where a sample has one number of each
@@ -30,7 +30,7 @@ def forward(y: Any, b: Any, activation: str, slope: float) -> None:
     """y = activation(y + b), in place, for y (N, C, ...) without gaps and b (C,)."""
     plan, (flat, _) = _planned(y, activation, slope)
     pack = plan.pack((flat, plan.inner))
-    args = flat, plan.stored(contiguous(b)), *plan.sizes, plan.below
+    args = flat, stored(contiguous(b)), *plan.sizes, plan.below
     launch.launch(plan.kernel("bias_activation", (), y, pack), plan.grid(pack), (THREADS,), args)
 
 
@@ -45,7 +45,7 @@ def backward(y: Any, gy: Any, activation: str, slope: float) -> tuple[Any, Any]:
     wide = np.float64 if y.dtype == np.float64 else np.float32
     parts = xp.empty((splits * plan.channels, 2), wide)
     entry = plan.kernel("bias_activation_grad", ("gx", "gbias", "parts"), y, pack)
-    args = from_y[0], from_gy[0], plan.laid(gx)[0], plan.stored(gb), parts, _arrivals(xp), *plan.sizes, from_gy[1]
+    args = from_y[0], from_gy[0], plan.laid(gx)[0], stored(gb), parts, _arrivals(xp), *plan.sizes, from_gy[1]
     launch.launch(entry, (splits, rows), (THREADS,), (*args, plan.below))
     return gx, gb
 

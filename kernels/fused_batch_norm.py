@@ -18,7 +18,6 @@ import numpy as np
 from minigan.kernels.launch import (
     MOST_BLOCKS,
     MOST_INDEX,
-    REAL,
     THREADS,
     Kernel,
     at_once,
@@ -26,6 +25,8 @@ from minigan.kernels.launch import (
     contiguous,
     kernel,
     launch,
+    stored,
+    types,
 )
 from minigan.kernels.workspace import array_module
 
@@ -68,20 +69,15 @@ class Plan(NamedTuple):
         flat = x.transpose(layout[0])
         if orders[0] != orders[1] or not flat.flags.c_contiguous:
             return None
-        return self.stored(flat), layout[3]
+        return stored(flat), layout[3]
 
     def laid(self, x: Any) -> tuple[Any, int]:
         """The same, of a copy where there is no other way."""
         if (laid := self.lay(x)) is None:
             copy = array_module(x).empty([x.shape[i] for i in self.order], x.dtype)
             copy[...] = x.transpose(self.order)
-            laid = self.stored(copy), self.inner
+            laid = stored(copy), self.inner
         return laid
-
-    @staticmethod
-    def stored(x: Any) -> Any:
-        """x as the kernels take it: halves are their 16 bits."""
-        return x.view(np.uint16) if x.dtype == np.float16 else x
 
     def empty(self, x: Any) -> Any:
         """An array for y: images lie channel by channel whatever x does, as a convolution wants them."""
@@ -108,9 +104,7 @@ class Plan(NamedTuple):
 
 @cache
 def _kernel(entry: str, outputs: tuple[str, ...], dtype: Any, pack: int, rows: bool, tanh: bool) -> Kernel:
-    real = REAL.get(dtype, "float")
-    types = {"REAL": real, "STORE": "Half" if dtype == np.float16 else real}
-    return kernel("batch_norm.cu", entry, outputs, True, **types, VEC=pack, ROWS=int(rows), TANH=int(tanh))
+    return kernel("batch_norm.cu", entry, outputs, True, **types(dtype), VEC=pack, ROWS=int(rows), TANH=int(tanh))
 
 
 def plan(

@@ -23,13 +23,14 @@ import numpy as np
 from minigan.kernels.launch import (
     MOST_BLOCKS,
     MOST_INDEX,
-    REAL,
     THREADS,
     Kernel,
     available_for,
     contiguous,
     kernel,
     launch,
+    stored,
+    types,
 )
 from minigan.kernels.workspace import array_module, borrow
 
@@ -218,7 +219,7 @@ def columns(x: Any, images: Images) -> Any:
         image, channel = (plane, x.shape[1] * plane) if by_channel else (x.shape[1] * plane, plane)
         entry = _window_kernel("im2col", ("col",), x.dtype, windows)
         grid = -(-images.count * math.prod(windows.out_size) // THREADS), len(col)
-        launch(entry, grid, (THREADS,), (_bits(x), _bits(col), images.first, *_sizes(images), image, channel))
+        launch(entry, grid, (THREADS,), (stored(x), stored(col), images.first, *_sizes(images), image, channel))
         return col
     xp = array_module(x)
     part = x.swapaxes(0, 1)[:, images.first : images.first + images.count]
@@ -241,8 +242,8 @@ def add_columns(col: Any, y: Any, images: Images, b: Any = None, behind: Behind 
         filled = ("y",) if images.count == y.shape[1] else ()
         entry = _window_kernel("col2im" if b is None else "col2im_bias", filled, col.dtype, windows)
         grid = -(-images.count * math.prod(windows.size) // THREADS), len(col)
-        bias, last = ((), ()) if b is None else ((_bits(contiguous(b)),), (curved, slope))
-        args = _bits(col), *bias, _bits(y), images.first, y.shape[1], *_sizes(images), *last
+        bias, last = ((), ()) if b is None else ((stored(contiguous(b)),), (curved, slope))
+        args = stored(col), *bias, stored(y), images.first, y.shape[1], *_sizes(images), *last
         launch(entry, grid, (THREADS,), args)
         return
     part = y[:, images.first : images.first + images.count]
@@ -266,11 +267,6 @@ def _has_kernel(x: Any, images: Images, channels: int) -> bool:
     )  # fmt: skip
 
 
-def _bits(x: Any) -> Any:
-    """Halves as the kernels take them, 16 bits each; anything else as it is."""
-    return x.view(np.uint16) if x.dtype == np.float16 else x
-
-
 def _sizes(images: Images) -> tuple[int, ...]:
     """n, h, w, oh, ow, ph, pw; a series is an image of one row."""
     windows = images.windows
@@ -283,10 +279,9 @@ def _pair(lengths: Lengths, other: int) -> Lengths:
 
 @lru_cache(maxsize=256)
 def _window_kernel(entry: str, outputs: tuple[str, ...], dtype: Any, windows: Windows) -> Kernel:
-    real = REAL.get(dtype, "float")
     k, s, d = (_pair(lengths, 1) for lengths in (windows.ksize, windows.stride, windows.dilate))
     steps = [length // math.gcd(length, dilate) for length, dilate in zip(s, d)]
     return kernel(
-        "im2col.cu", entry, outputs, wide=True, REAL=real, STORE="Half" if dtype == np.float16 else real,
+        "im2col.cu", entry, outputs, wide=True, **types(dtype),
         KH=k[0], KW=k[1], SH=s[0], SW=s[1], DH=d[0], DW=d[1], STEPH=steps[0], STEPW=steps[1],
     )  # fmt: skip

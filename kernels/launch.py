@@ -124,6 +124,17 @@ def available_for(*arrays: Any, halves: bool = False) -> bool:
     return _enabled and known and not isinstance(arrays[0], np.ndarray) and all(a.dtype == dtype for a in arrays)
 
 
+def types(dtype: Any) -> dict[str, str]:
+    """Constants of a kernel for arrays of that dtype: what it computes with, and what it stores."""
+    real = REAL.get(dtype, "float")
+    return {"REAL": real, "STORE": "Half" if dtype == np.float16 else real}
+
+
+def stored(x: Any) -> Any:
+    """x as a kernel takes it: halves are their 16 bits."""
+    return x.view(np.uint16) if x.dtype == np.float16 else x
+
+
 def address(array: Any) -> int:
     """Where an array begins, in bytes; moving 16 of them at once asks for a multiple of 16."""
     host = _host(array)

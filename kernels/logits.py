@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels import launch
-from minigan.kernels.launch import REAL, THREADS, contiguous, kernel
+from minigan.kernels.launch import THREADS, contiguous, kernel, stored, types
 from minigan.kernels.workspace import array_module
 
 MOST = 1 << 16  # logits of a batch: one block looks at all of them
@@ -25,7 +25,7 @@ def softplus_means(batches: tuple, signs: tuple[float, ...]) -> Any:
     """The sum of the means of softplus(sign x), an array ()."""
     loss = array_module(batches[0]).empty((), batches[0].dtype)
     x, y, n, m = _pair(batches)
-    _launch("softplus_means", ("loss",), 1, loss.dtype, (x, y, _stored(loss), n, m, *_both(signs)))
+    _launch("softplus_means", ("loss",), 1, loss.dtype, (x, y, stored(loss), n, m, *_both(signs)))
     return loss
 
 
@@ -35,7 +35,7 @@ def softplus_means_grad(batches: tuple, signs: tuple[float, ...], g: Any) -> tup
     gradients = tuple(xp.empty(x.shape, x.dtype) for x in batches)
     x, y, n, m = _pair(batches)
     to_x, to_y, *_ = _pair(gradients)
-    args = x, y, _stored(contiguous(g)), to_x, to_y, n, m, *_both(signs)
+    args = x, y, stored(contiguous(g)), to_x, to_y, n, m, *_both(signs)
     _launch("softplus_means_grad", ("gx", "gy"), -(-(n + m) // THREADS), g.dtype, args)
     return gradients
 
@@ -50,19 +50,13 @@ def opinions(real: Any, fake: Any) -> Any:
 
 def _pair(batches: tuple) -> tuple[Any, Any, int, int]:
     """Two arrays and their sizes; the second of one batch is itself, and has size 0."""
-    stored = [_stored(contiguous(x)) for x in batches]
-    return stored[0], stored[-1], batches[0].size, batches[1].size if len(batches) > 1 else 0
+    arrays = [stored(contiguous(x)) for x in batches]
+    return arrays[0], arrays[-1], batches[0].size, batches[1].size if len(batches) > 1 else 0
 
 
 def _both(signs: tuple[float, ...]) -> tuple[float, float]:
     return signs[0], signs[-1]
 
 
-def _stored(x: Any) -> Any:
-    return x.view(np.uint16) if x.dtype == np.float16 else x
-
-
 def _launch(entry: str, outputs: tuple[str, ...], blocks: int, dtype: Any, args: tuple) -> None:
-    real = REAL.get(dtype, "float")
-    types = {"REAL": real, "STORE": "Half" if dtype == np.float16 else real}
-    launch.launch(kernel("logits.cu", entry, outputs, **types), (blocks,), (THREADS,), args)
+    launch.launch(kernel("logits.cu", entry, outputs, **types(dtype)), (blocks,), (THREADS,), args)

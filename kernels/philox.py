@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.kernels.launch import PACK_BYTES, REAL, THREADS, address, contiguous, kernel, launch
+from minigan.kernels.launch import PACK_BYTES, THREADS, address, contiguous, kernel, launch, stored, types
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -83,12 +83,9 @@ class Generator:
         return words
 
     def _launch(self, entry: str, outputs: tuple[str, ...], dtype: Any, n: int, arrays: Any, *numbers: float) -> None:
-        real = REAL.get(dtype, "float")
-        constants = {"REAL": real, "STORE": "Half" if dtype == np.float16 else real, "WIDE": int(dtype == np.float64)}
-        if dtype == np.float16:
-            arrays = [a.view(np.uint16) for a in arrays]
-        grid, args = (-(-n // (_numbers(dtype) * THREADS)),), (self.state, *arrays, n, *numbers)
-        launch(kernel("philox.cu", entry, outputs, **constants), grid, (THREADS,), args)
+        program = kernel("philox.cu", entry, outputs, **types(dtype), WIDE=int(dtype == np.float64))
+        grid, args = (-(-n // (_numbers(dtype) * THREADS)),), (self.state, *map(stored, arrays), n, *numbers)
+        launch(program, grid, (THREADS,), args)
 
 
 def _numbers(dtype: Any) -> int:
