@@ -25,7 +25,7 @@ from machine import Watch, clocks, cores, facts  # noqa: E402
 from report import HEAD, rated, table  # noqa: E402
 from timing import PAUSE, summary  # noqa: E402
 from verify import verify  # noqa: E402
-from workers import BenchError, Missing, Setting, Worker, parse_peers, team  # noqa: E402
+from workers import LIBRARIES, BenchError, Missing, Setting, Worker, parse_peers, team  # noqa: E402
 
 CASES = find()
 SECONDS, LEAST_REPEATS = 6.0, 5  # a row ends after so many seconds, but not before so many repeats
@@ -110,9 +110,7 @@ class Bench:
     def __init__(self, setting: Setting, quick: bool, repeats: int) -> None:
         self.setting, self.quick, self.repeats = setting, quick, repeats
         self.watch = Watch()
-        asked = re.sub(
-            r"=\S*python\S*?(?=,|\s|$)", "=PYTHON", " ".join(sys.argv[1:])
-        )  # whose home is nobody's business
+        asked = re.sub(rf"({'|'.join(LIBRARIES)})=[^,\s]+", r"\1=PYTHON", " ".join(sys.argv[1:]))
         self.results: dict[str, Any] = {
             "machine": facts(setting.device, setting.threads, setting.tf32),
             "command": f"python bench/run.py {asked}",
