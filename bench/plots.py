@@ -40,7 +40,7 @@ def caption(results: dict[str, Any]) -> str:
     where = results["versions"].get("minigan", {}).get("gpu") or f"{machine['cores']} cores of {machine['processor']}"
     versions = ", ".join(f"{name} {said['version']}" for name, said in results["versions"].items())
     doubt = "" if results["quiet"]["trusted"] else "; NOT A QUIET MACHINE"
-    return f"{where}, {machine['threads']} threads; {versions}; commit {short(machine['commit'])}{doubt}"
+    return f"{where}, {machine['threads']} threads; {versions}\ncommit {short(machine['commit'])}{doubt}"
 
 
 def large(rows: dict[str, dict]) -> dict[str, dict]:

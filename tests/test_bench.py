@@ -143,16 +143,8 @@ def test_a_wrong_variant_is_an_error_and_nothing_is_timed(own, tmp_path):
 
 def test_a_peer_that_is_not_installed_is_named_and_left_out(own, tmp_path):
     (own / "peers" / "with_absent.py").write_text("import a_library_that_nobody_has\n")
-    done = run(
-        "--quick",
-        "--case",
-        "elementwise",
-        "--peers",
-        f"absent={sys.executable}",
-        "--json",
-        tmp_path / "out.json",
-        bench=own,
-    )
+    arguments = ["--quick", "--case", "elementwise", "--peers", f"absent={sys.executable}"]
+    done = run(*arguments, "--json", tmp_path / "out.json", bench=own)
     assert done.returncode == 0 and f"absent is not installed in {sys.executable}" in done.stdout
     results = json.loads((tmp_path / "out.json").read_text())
     assert "a_library_that_nobody_has" in results["left_out"][0] and list(results["versions"]) == ["minigan"]
