@@ -56,6 +56,7 @@ __device__ __forceinline__ Words draw(unsigned long long* state, int i, int n)
     if (threadIdx.x == 0) {
         __threadfence();
         if (atomicAdd(&state[2], 1ull) == gridDim.x - 1) {
+            __threadfence();  // between what the others have read and what is written here
             state[1] = first + blocks_of(n);
             state[2] = 0;
         }
