@@ -137,8 +137,8 @@ class SpectralNormalization(_WeightHook):
         u = kept
         if self.v is None or not config.in_recomputing:
             for _ in range(self.n_power_iteration):
-                self.v = self._unit(u @ matrix.array)
-                u = self._unit(matrix.array @ self.v)
+                self.v = self._unit(_product(u, matrix.array))
+                u = self._unit(_product(matrix.array, self.v))
             if config.train:
                 kept[...] = u
         sigma = sum_all(matrix * (u[:, None] * self.v))
@@ -153,6 +153,13 @@ class SpectralNormalization(_WeightHook):
         if self.axis:
             W = W.transpose(self.axis, *(i for i in range(W.ndim) if i != self.axis))
         return W if W.ndim == 2 else W.reshape(W.shape[0], math.prod(W.shape[1:]))
+
+
+def _product(a: Any, b: Any) -> Any:
+    """a @ b for a matrix and a vector; on a GPU by sums, since a captured step cannot have CuPy's own products."""
+    if isinstance(a, np.ndarray):
+        return a @ b
+    return (a * b).sum(1) if a.ndim == 2 else (a[:, None] * b).sum(0)
 
 
 class WeightStandardization(_WeightHook):

@@ -52,6 +52,19 @@ def grid(pixels: numpy.ndarray, rows: int | None = None) -> numpy.ndarray:
     return sheet
 
 
+def scatter(points: Any, side: int = 320, reach: float = 1.5) -> numpy.ndarray:
+    """Draw points (N, 2) of the square from -reach to reach as bytes (side, side): the more at a place, the darker."""
+    places = numpy.nan_to_num((cuda.to_cpu(points) / reach + 1) * (side / 2), nan=-1.0)
+    counts, _, _ = numpy.histogram2d(-places[:, 1], places[:, 0], side, [[-side, 0], [0, side]])
+    wide = sum(numpy.roll(counts, shift, (0, 1)) for shift in ((0, 0), (0, 1), (1, 0), (1, 1)))  # 2 x 2 pixels each
+    return numpy.rint(255 * numpy.exp(-wide)).astype(numpy.uint8)
+
+
+def sheet(made: Any, rows: int | None = None) -> numpy.ndarray:
+    """One picture of all that a generator made: a `scatter` of points (N, 2), or a `grid` of images (N, C, H, W)."""
+    return scatter(made) if made.ndim == 2 else grid(to_uint8(made), rows)
+
+
 def save_png(path: str | os.PathLike[str], pixels: numpy.ndarray) -> None:
     """Write bytes (H, W), (H, W, 3) or (H, W, 4) as a PNG, whole or not at all."""
     from PIL import Image

@@ -64,6 +64,12 @@ def normal(xp: Any, shape: Any, dtype: Any) -> Any:
     return numbers.astype(dtype, copy=False)
 
 
+def uniform(xp: Any, shape: Any, dtype: Any) -> Any:
+    """Numbers from U(0, 1) by the same stream."""
+    numbers = philox.generator(xp).uniform(shape, np.promote_types(dtype, np.float32))
+    return numbers.astype(dtype, copy=False)
+
+
 def get_state(gpu_seed: int | None = None) -> dict[str, np.ndarray]:
     """The state of Python's and NumPy's generators as arrays that an npz file can hold, and a seed for the GPU.
 

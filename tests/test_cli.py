@@ -21,7 +21,7 @@ from minigan.cli import train as _train_command  # noqa: F401  (the module `mini
 from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import draw
 from minigan.cli.watch import Stop
-from minigan.gans import ARCHITECTURES, GANUpdater
+from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.kernels.gemm import CublasError
 from minigan.kernels.source import CompileError
 from minigan.reporter import report
@@ -307,6 +307,34 @@ def test_epochs_become_steps(few, tmp_path):
     assert (tmp_path / "r" / "snapshot_iter_4").exists()  # 30 images in batches of 8
 
 
+@pytest.mark.parametrize("gan", GANS)
+def test_every_gan_trains_by_its_name(few, gan):
+    result = call("train", gan, "--data", few, "--dry-run", *TINY)
+    settings = json.loads(result.stdout[: result.stdout.rindex("}") + 1])
+    assert settings["gan"] == gan and GANS[gan].DEFAULTS.items() <= settings.items()
+
+
+def test_numbers_of_a_gan_are_in_its_run(few, tmp_path):
+    call("train", "wgan-gp", "--lam", 2, "--n-dis", 1, "--data", few, "--steps", 1, "--out", tmp_path / "r", *TINY)
+    settings = json.loads((tmp_path / "r" / "config.json").read_text())["settings"]
+    assert (settings["lam"], settings["n_dis"], settings["norm_dis"]) == (2, 1, "none")
+    call("train", "--resume", tmp_path / "r", "--steps", 2, "--quiet")
+    assert "lam 2.0, not 3.0" in sentence(call("train", "--resume", tmp_path / "r", "--lam", 3, code=2))
+
+
+def test_points_on_a_ring(tmp_path):
+    """Scatter pictures instead of grids, the modes found in the log, points to compute with."""
+    out = tmp_path / "ring"
+    call("train", "lsgan", "--data", "ring", "--steps", 4, "--log-every", 2, "--out", out)
+    with Image.open(out / "samples" / "iter_0000004.png") as picture:
+        assert picture.size == (320, 320)
+    assert [set(entry) & {"gen/modes", "gen/good"} for entry in log_of(out)] == [{"gen/modes", "gen/good"}] * 2
+    call("train", "--resume", out, "--steps", 5, "--quiet")
+    call("sample", out, "--n", 300, "--out", "points.npz")
+    assert arrays_of("points.npz")["points"].shape == (300, 2)
+    call("sample", out, "--out", "points.png")
+
+
 def test_flag_before_environment_before_file_before_default(few, tmp_path):
     (tmp_path / "c.toml").write_text('steps = 11\nbatch-size = 6\nlr = 0.001\ngan = "gan"\n')
     wanted = ["train", "--config", "c.toml", "--data", few, "--dry-run", "--steps", 13]
@@ -353,6 +381,10 @@ def test_bad_configuration_files(tmp_path, text, expected):
         (["train", "--config", "nowhere.toml"], 2, "nowhere.toml"),
         (["train", "--resume", "nowhere"], 1, "does not exist"),
         (["train", "--resume"], 1, "no run in runs"),
+        (["train", "lsgan", "--clip", "1"], 2, "--clip is of wgan; lsgan has no such number"),
+        (["train", "--arch", "ring"], 2, "the nets ring are for the points"),
+        (["train", "--data", "ring", "--arch", "small"], 2, "leave --arch out"),
+        (["data", "--data", "ring"], 2, "no files to check"),
         (["sample", "nowhere"], 1, "does not exist"),
         (["sample", "."], 1, "no run folder"),
         (["sample", ".", "--out", "x.jpg"], 2, ".png, .npz or .npy"),

@@ -27,12 +27,13 @@ pytestmark = needs_compiler
 DEVICE = "@emulator"
 
 
-def updater(arch, n_dis=1, device=DEVICE, **adam):
+def updater(arch, n_dis=1, device=DEVICE, gan="gan", **adam):
     random.seed(1)
-    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4)
+    norm_dis = GANS[gan].DEFAULTS.get("norm_dis")
+    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4, norm_dis=norm_dis)
     both = {name: optimizers.Adam(**adam).setup(net) for name, net in (("gen", gen), ("dis", dis))}
     images = SerialIterator(floats(12, 1, 8, 8), 4, shuffle=False)
-    return GANUpdater(images, both, GANS["gan"], n_dis=n_dis, ema_decay=0.9, device=device)
+    return GANUpdater(images, both, GANS[gan], n_dis=n_dis, ema_decay=0.9, device=device)
 
 
 def everything(updater):
@@ -72,13 +73,27 @@ def trained(arch, graph, steps=6, **arguments):
 @pytest.mark.parametrize("arch, n_dis", [("mlp", 1), ("small", 1), ("mlp", 2)])
 def test_a_captured_gan_step_is_the_step(arch, n_dis):
     """D, G, their Adams with a falling rate, the averaged G, noise and reports: bit for bit."""
-    want, wanted_reports = trained(arch, False, n_dis=n_dis)
-    found, reports = trained(arch, True, n_dis=n_dis)
-    assert found.keys() == want.keys() and found["t"] == want["t"] == [6, 6 * n_dis]
+    found, reports = assert_the_same(arch, n_dis=n_dis)
+    assert found["t"] == [6, 6 * n_dis] and len(reports[0]) == 5
+    assert len({row["dis/loss"] for row in reports}) == 6
+
+
+@pytest.mark.parametrize(
+    "gan, arch", [("wgan-gp", "small"), ("wgan", "mlp"), ("sngan", "mlp"), ("relativistic", "mlp")]
+)
+def test_steps_with_more_than_two_losses_can_be_captured(gan, arch):
+    """A gradient of a gradient, clipped weights, spectral norms, a loss of G that sees real images."""
+    assert_the_same(arch, steps=4, gan=gan)
+
+
+def assert_the_same(arch, **arguments):
+    want, wanted_reports = trained(arch, False, **arguments)
+    found, reports = trained(arch, True, **arguments)
+    assert found.keys() == want.keys() and reports == wanted_reports
     for name, value in want.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert reports == wanted_reports and len(reports[0]) == 5
-    assert len({row["dis/loss"] for row in reports}) == 6
+    return found, reports
+
 
 
 @pytest.mark.gpu

@@ -78,3 +78,12 @@ def test_curves_of_any_log(tmp_path, entries):
     log = [{"iteration": i, "gen/loss": 1.0 + i, "dis/loss": 0.5, "dis/real": 0.6} for i in range(entries)]
     pictures.save_curves(tmp_path / "loss.png", log)
     assert pictures.read_png(tmp_path / "loss.png").shape == (600, 800, 4)
+
+
+def test_points_are_drawn_where_they_are():
+    sheet = pictures.scatter(numpy.array([[0.0, 0.0], [-1.4, 1.4], [9.0, 0.0], [numpy.nan, 0.0]]), side=30)
+    assert sheet.shape == (30, 30) and sheet.dtype == numpy.uint8
+    dark = {tuple(place) for place in numpy.argwhere(sheet < 255)}
+    assert dark == {(y + i, x + j) for y, x in ((15, 15), (1, 1)) for i in (0, 1) for j in (0, 1)}
+    assert pictures.sheet(numpy.zeros((3, 2))).shape == (320, 320)
+    assert pictures.sheet(numpy.zeros((4, 1, 5, 6))).shape == (12, 14)

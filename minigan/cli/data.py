@@ -20,8 +20,8 @@ NAMES = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
 
 data_option = click.option(
     "--data", metavar="WHAT",
-    help="builtin (8,000 digits that come along), mnist, fashion, kmnist, a folder or file of MNIST, or "
-         "fashion:FOLDER.  [default: $MINIGAN_DATA, else builtin]",
+    help="builtin (8,000 digits that come along), mnist, fashion, kmnist, a folder or file of MNIST, "
+         "fashion:FOLDER, or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else builtin]",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def named_data(spec: str | None) -> str:
     kind, colon, place = spec.partition(":")
     if colon and kind in NAMES:
         return f"{kind}:{Path(place).absolute()}"
-    return spec if spec == "builtin" or spec in NAMES else str(Path(spec).absolute())
+    return spec if spec in ("builtin", "ring") or spec in NAMES else str(Path(spec).absolute())
 
 
 def read(spec: str) -> MnistData:
@@ -46,15 +46,25 @@ def read(spec: str) -> MnistData:
         return datasets.load_mnist(NAMES[kind], place)
     if not Path(spec).exists():
         raise DataError(f"--data {spec}: there is no such folder or file; known by name are builtin, "
-                        f"{', '.join(NAMES)}")  # fmt: skip
+                        f"{', '.join(NAMES)}, ring")  # fmt: skip
     return datasets.load_mnist("mnist", spec)
 
 
 def load_images(spec: str) -> tuple[numpy.ndarray, dict[str, Any]]:
-    """Return the training images of `--data`, float32 (N, 1, 28, 28) in [-1, 1], and what is worth noting of them."""
+    """Return the training images of `--data` and what is worth noting of them.
+
+    They are float32 (N, C, H, W) in [-1, 1]; of the ring, points (N, 2).
+    """
+    if spec == "ring":
+        images = datasets.get_ring()
+        return images, _noted("8,000 points on a ring of 8 Gaussians", images, images)
     found = read(spec)
     images = (found.x_train[:, None].astype(numpy.float32) / 127.5) - 1
-    return images, {"description": found.source, "images": len(images), "crc32": zlib.crc32(found.x_train.tobytes())}
+    return images, _noted(found.source, images, found.x_train)
+
+
+def _noted(description: str, images: numpy.ndarray, raw: numpy.ndarray) -> dict[str, Any]:
+    return {"description": description, "images": len(images), "crc32": zlib.crc32(raw.tobytes())}
 
 
 @click.command()
@@ -68,7 +78,10 @@ def data(data: str | None, download: str | None, grid: Path | None, as_json: boo
         folder = datasets.download_mnist(NAMES[download])
         click.echo(f"{download} is in {folder}", err=True)
         data = data or download
-    found = read(named_data(data))
+    spec = named_data(data)
+    if spec == "ring":
+        raise click.UsageError("--data ring: there are no files to check; train with it and look at the pictures")
+    found = read(spec)
     facts = {
         "source": found.source,
         "training images": len(found.x_train),

@@ -9,6 +9,7 @@ import click
 import numpy
 
 from minigan import pictures, random
+from minigan.backends import cuda
 from minigan.cli.options import device_option, named_device
 from minigan.cli.run_folder import RunFolder
 from minigan.configuration import no_backprop_mode, using_config
@@ -23,7 +24,7 @@ BATCH = 250  # images drawn at a time
 @click.option("--n", "n", type=click.IntRange(1, 10**9), help="How many images.  [default: 64, or 10000 into an .npz]")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("samples.png"), show_default=True,
-    help="A .png (one grid), .npz (array `images`, uint8, (N, H, W) or (N, H, W, C)) or .npy.",
+    help="A .png (one grid), .npz (array `images`, uint8, (N, H, W) or (N, H, W, C); of the ring, `points`) or .npy.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same images.")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows of the grid.  [default: as square as can be]")
@@ -51,21 +52,25 @@ def sample(run: Path, n: int | None, out: Path, seed: int, rows: int | None, tra
     with place:
         images = draw(gen, n, seed, train_mode)
     if out.suffix == ".png":
-        pictures.save_png(out, pictures.grid(images, rows))
+        pictures.save_png(out, pictures.scatter(images) if images.ndim == 2 else pictures.grid(images, rows))
     else:
         with atomic_write(out) as stream:
-            numpy.save(stream, images) if out.suffix == ".npy" else numpy.savez_compressed(stream, images=images)
-    click.echo(f"{out}: {n} images of {' x '.join(map(str, images.shape[1:]))} from {file}, seed {seed}")
+            numpy.save(stream, images) if out.suffix == ".npy" else numpy.savez_compressed(
+                stream, **{"points" if images.ndim == 2 else "images": images}
+            )
+    what = "points" if images.ndim == 2 else f"images of {' x '.join(map(str, images.shape[1:]))}"
+    click.echo(f"{out}: {n} {what} from {file}, seed {seed}")
 
 
 def draw(gen: Generator, n: int, seed: int, train_mode: bool = False) -> Any:
-    """Return n images as bytes, from noise that `seed` alone decides."""
+    """Return n images as bytes, or n points (n, 2) as they are, from noise that `seed` alone decides."""
     random.seed(seed)
     images = None
     with using_config("train", train_mode), no_backprop_mode():
         for start in range(0, n, BATCH):
-            part = pictures.to_uint8(gen(gen.latent(min(BATCH, n - start))).array)
+            made = gen(gen.latent(min(BATCH, n - start))).array
+            part = cuda.to_cpu(made) if made.ndim == 2 else pictures.to_uint8(made)
             if images is None:  # too many for the memory are refused now, not after hours
-                images = numpy.empty((n, *part.shape[1:]), numpy.uint8)
+                images = numpy.empty((n, *part.shape[1:]), part.dtype)
             images[start : start + len(part)] = part
     return images

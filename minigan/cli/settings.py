@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from minigan.cli.data import named_data
+from minigan.cli.gan_options import check_knobs
 from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
 
 AUTO = "auto"  # --resume without a name
-COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False}
+COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False, "norm_dis": None}
 FREE_ON_RESUME = ("data", "steps", "epochs", "device", "snapshot_every")  # all else would make it another run
 
 
@@ -24,13 +25,22 @@ def described(name: str) -> str:
 def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings in effect: given options over the GAN's, the architecture's and the common defaults."""
     gan = given["gan"] or "dcgan"
-    chosen = {"gan": gan, **GANS[gan].DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
-    chosen["data"] = named_data(given["data"])
+    check_knobs(gan, given)
+    chosen = {k: v for k, v in given.items() if v is not None}
+    data = named_data(given["data"])
+    own = {"gan": gan, **GANS[gan].DEFAULTS, **({"arch": "ring"} if data == "ring" else {})}
+    arch = chosen.get("arch", own["arch"])
+    if (arch == "ring") != (data == "ring"):
+        raise click.UsageError(
+            f"--arch {arch} does not fit --data {data}: the nets ring are for the points of --data ring, all others "
+            f"for images; leave --arch out"
+        )
+    own |= getattr(GANS[gan], "ON_ARCH", {}).get(arch, {})
     if given["epochs"]:
         chosen["steps"] = None
     if given["alpha"]:
         chosen.setdefault("alpha_dis", given["alpha"])
-    return {**COMMON, **ARCHITECTURES[chosen["arch"]].defaults, **chosen}
+    return {**COMMON, **ARCHITECTURES[arch].defaults, **own, **chosen, "data": data}
 
 
 def settle_length(settings: dict[str, Any], n: int) -> None:

@@ -19,6 +19,7 @@ import numpy
 from minigan import optimizers, pictures, random
 from minigan.backends.cuda import memory_left
 from minigan.cli.data import data_option, load_images
+from minigan.cli.gan_options import knob_options
 from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.run_folder import RUNS, Damaged, RunError, RunFolder, build, explained, iteration_of, load
 from minigan.cli.settings import (
@@ -30,10 +31,11 @@ from minigan.cli.settings import (
     run_to_resume,
     settle_length,
 )
-from minigan.cli.watch import Progress, SampleGrid, Sanity, Stop
+from minigan.cli.watch import Progress, RingCoverage, SampleGrid, Sanity, Stop
 from minigan.configuration import DebugMode, config, using_config
 from minigan.cuda_graph import WARM_UP, CaptureError
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
+from minigan.gans.nets import NORMS
 from minigan.iterators import SerialIterator
 from minigan.kernels.gemm import CublasError
 from minigan.kernels.source import CompileError
@@ -42,11 +44,15 @@ from minigan.training import Trainer, extensions
 from minigan.utils.files import atomic_write, folder_lock
 
 GRID = 64  # images in a sample grid
+POINTS = 2000  # points in a picture of the ring
 
 
 @click.command()
 @click.argument("gan", type=click.Choice(list(GANS)), required=False)
-@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), help="Nets.  [default: small for dcgan, mlp for gan]")
+@click.option(
+    "--arch", type=click.Choice(list(ARCHITECTURES)),
+    help="Nets.  [default: mlp for gan, ring for --data ring, else small]",
+)  # fmt: skip
 @data_option
 @click.option("--steps", type=click.IntRange(1), help=f"Iterations: steps of G.  {described('steps')}")
 @click.option("--epochs", type=Number(0, min_open=True), help="Passes over the data, instead of --steps.")
@@ -62,7 +68,11 @@ GRID = 64  # images in a sample grid
 @click.option("--beta2", type=Number(0, 1, max_open=True), help=f"Adam's memory.  {described('beta2')}")
 @click.option("--z-dim", type=click.IntRange(1), help="Size of the noise.  [default: 100]")
 @click.option("--width", type=click.IntRange(1), help=f"Width of the nets.  {described('width')}")
-@click.option("--n-dis", type=click.IntRange(1), help="Steps of D for one of G.  [default: 1]")
+@click.option(
+    "--n-dis", type=click.IntRange(1), help="Steps of D for one of G.  [default: 5 for wgan and wgan-gp, else 1]"
+)
+@click.option("--norm-dis", type=click.Choice(NORMS), help="Normalization in D.  [default: as the GAN's paper has it]")
+@knob_options
 @click.option(
     "--ema", type=Number(0, 1, max_open=True), help=f"Draw with G's averaged weights: the decay.  {described('ema')}"
 )
@@ -86,7 +96,7 @@ GRID = 64  # images in a sample grid
 @click.option("--debug", is_flag=True, help="Name the function and link that give the first NaN. Slow.")
 @click.option("--quiet", is_flag=True, help="Print the run folder only.")
 def train(**given: Any) -> None:
-    """Train a GAN: `dcgan` (the default) or `gan`.
+    """Train a GAN: `dcgan` is the default.
 
     With no option: a small DCGAN learns the built-in handwritten digits, in less than 3 minutes on two CPU cores.
 
@@ -104,7 +114,7 @@ def train(**given: Any) -> None:
     place = named_device(settings["device"])
     _check_graph(settings, place, debug)
     images, source = load_images(settings["data"])
-    settings.update(channels=images.shape[1], size=images.shape[2])
+    settings.update(channels=images.shape[1], size=images.shape[2] if images.ndim == 4 else 1)
     settle_length(settings, len(images))
     say(f"data: {source['description']}")
     say(f"{settings['gan']}, {settings['arch']} nets, {settings['steps']} steps of {settings['batch_size']} on {place}")
@@ -234,8 +244,9 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         optimizer[name].setup(net)
     iterator = SerialIterator(images, settings["batch_size"])
     updater = GANUpdater(
-        iterator, optimizer, GANS[settings["gan"]], n_dis=settings["n_dis"], ema_decay=settings["ema"], device=place
-    )
+        iterator, optimizer, GANS[settings["gan"]], n_dis=settings["n_dis"], options=settings,
+        ema_decay=settings["ema"], device=place,
+    )  # fmt: skip
     if run is None:
         return Trainer(updater, stop)
     trainer = Trainer(updater, stop, out=str(run.path))
@@ -247,10 +258,12 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         return stop(trainer) or any(trainer.updater.iteration % every == 0 for every in places)
 
     trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
-    noise = numpy.random.RandomState(settings["seed"]).standard_normal((GRID, settings["z_dim"])).astype(numpy.float32)
-    trainer.extend(
-        SampleGrid(run, place.send(noise)), name="SampleGrid", trigger=(settings["sample_every"], "iteration")
-    )
+    ring = settings["data"] == "ring"
+    shape = (POINTS if ring else GRID, settings["z_dim"])
+    noise = place.send(numpy.random.RandomState(settings["seed"]).standard_normal(shape).astype(numpy.float32))
+    if ring:
+        trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
+    trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))
     trainer.extend(extensions.snapshot(n_retains=3), trigger=(settings["snapshot_every"], "iteration"))
     return trainer
 

@@ -11,13 +11,19 @@ from typing import Any
 import click
 
 from minigan import pictures
+from minigan.backends import cuda
 from minigan.cli.run_folder import RunError, RunFolder, explained
 from minigan.configuration import config, no_backprop_mode, using_config
+from minigan.datasets import ring_coverage
+from minigan.reporter import report
 from minigan.training.extension import Extension
 from minigan.training.extensions.guards import FailOnNonNumber
 
 BAR = 24  # characters
-SHORT = {"gen/loss": "G", "dis/loss": "D", "dis/real": "D(real)", "dis/fake": "D(fake)"}
+SHORT = {
+    "gen/loss": "G", "dis/loss": "D", "dis/real": "D(real)", "dis/fake": "D(fake)", "gen/modes": "modes",
+    "gen/good": "good",
+}  # fmt: skip
 
 
 class Progress(Extension):
@@ -104,7 +110,25 @@ class SampleGrid(Extension):
         with using_config("train", False), no_backprop_mode():
             images = trainer.updater.sampler(self.z).array
         self.run.samples.mkdir(exist_ok=True)
-        pictures.save_png(self.run.sample(trainer.updater.iteration), pictures.grid(pictures.to_uint8(images)))
+        pictures.save_png(self.run.sample(trainer.updater.iteration), pictures.sheet(images))
+
+
+class RingCoverage(Extension):
+    """Report how many modes of the ring the generator has found, `gen/modes`, and the share `gen/good` of its points.
+
+    They are those that it makes of the noise z.
+    """
+
+    priority = 300  # before they are logged
+
+    def __init__(self, z: Any) -> None:
+        self.z = z
+
+    def __call__(self, trainer: Any) -> None:
+        with using_config("train", False), no_backprop_mode():
+            points = trainer.updater.sampler(self.z).array
+        modes, good = ring_coverage(cuda.to_cpu(points))
+        report({"gen/modes": modes, "gen/good": good})
 
 
 class Sanity(FailOnNonNumber):

@@ -32,6 +32,7 @@ from minigan.datasets.pickle_dataset import (
 from minigan.datasets.ptb import get_ptb_words, get_ptb_words_vocabulary
 from minigan.datasets.svhn import get_svhn
 from minigan.datasets.text_dataset import TextDataset
+from minigan.datasets.toys import get_ring, ring_coverage
 from minigan.datasets.tuple_dataset import DictDataset, TupleDataset
 from minigan.datasets.views import (
     ConcatenatedDataset,
@@ -51,7 +52,7 @@ __all__ = [
     "SubDataset", "TextDataset", "TransformDataset", "TupleDataset", "ZippedImageDataset", "download_mnist",
     "find_mnist", "get_cache_directory", "get_cifar10", "get_cifar100", "get_cross_validation_datasets",
     "get_cross_validation_datasets_random", "get_fashion_mnist", "get_fashion_mnist_labels", "get_kuzushiji_mnist",
-    "get_kuzushiji_mnist_labels", "get_mnist", "get_ptb_words", "get_ptb_words_vocabulary", "get_svhn", "load_mnist",
-    "open_pickle_dataset", "open_pickle_dataset_writer", "set_data_directory", "split_dataset", "split_dataset_n",
-    "split_dataset_n_random", "split_dataset_random",
+    "get_kuzushiji_mnist_labels", "get_mnist", "get_ptb_words", "get_ptb_words_vocabulary", "get_ring", "get_svhn",
+    "load_mnist", "open_pickle_dataset", "open_pickle_dataset_writer", "ring_coverage", "set_data_directory",
+    "split_dataset", "split_dataset_n", "split_dataset_n_random", "split_dataset_random",
 ]  # fmt: skip

@@ -1,15 +1,18 @@
 """The GANs by name. Each is a module: two losses, its defaults, its equation and its paper.
 
-A new GAN is one file with `loss_dis`, `loss_gen`, `DEFAULTS`, `EQUATION` and `PAPER`, and one name in `GANS`; the
-command line and the tests find it there.
+A new GAN is one file with `loss_dis`, `loss_gen`, `DEFAULTS`, `EQUATION` and `PAPER`, and what else `updater.py` looks
+for there, and one name in `GANS`; the command line and the tests find it there.
 """
 
 from types import ModuleType
 
-from minigan.gans import dcgan, gan
+from minigan.gans import dcgan, dragan, gan, lsgan, relativistic, sngan, wgan, wgan_gp
 from minigan.gans.nets import ARCHITECTURES
 from minigan.gans.updater import GANUpdater
 
-GANS: dict[str, ModuleType] = {"gan": gan, "dcgan": dcgan}
+GANS: dict[str, ModuleType] = {
+    "gan": gan, "dcgan": dcgan, "lsgan": lsgan, "wgan": wgan, "wgan-gp": wgan_gp, "dragan": dragan, "sngan": sngan,
+    "relativistic": relativistic,
+}  # fmt: skip
 
 __all__ = ["ARCHITECTURES", "GANS", "GANUpdater"]

@@ -4,20 +4,25 @@ One iteration is `n_dis` steps of the discriminator and then one of the generato
 without a graph, so G gets no gradient; in G's step the loss is carried through D down to the images, and no gradient of
 D's weights is even computed. A net's running statistics move in its own step only: after a step of D, G is what it was,
 bit for bit, and the other way round.
+
+What a GAN has besides two losses stands in its own file, under names that are looked for here: `dis_terms(turn)` and
+`gen_terms(turn)` give further terms of the losses by name, `constrain(turn)` comes after D's step, `PAIRED` says that
+G's loss needs D's answers to real images, too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator
-from types import ModuleType
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.functions.logits import opinions
 from minigan.gans.nets import Generator
+from minigan.gans.turn import Turn
 from minigan.link import Chain
 from minigan.links.gan import ExponentialMovingAverage, persistents
 from minigan.links.normalization import BatchNormalization
@@ -33,17 +38,19 @@ class GANUpdater(StandardUpdater):
         optimizer: `{"gen": optimizer of G, "dis": optimizer of D}`, each already set up with its net.
         gan: A module of `minigan.gans.GANS`, or anything else that has `loss_dis` and `loss_gen`.
         n_dis: Steps of D, each on a fresh batch, for one of G.
+        options: The GAN's own numbers by name (`lam`, `clip` ...) where they are not those of its `DEFAULTS`.
         ema_decay: If positive, keep in `self.ema` a copy of G whose weights follow G's as a moving average,
             w <- d w + (1 - d) w_G with d = min(ema_decay, (1 + t) / (10 + t)) after step t; it is used for sampling.
         kwargs: As for `StandardUpdater`: converter, device, ...
 
-    Reports `gen/loss`, `dis/loss`, `dis/accuracy` (share of right answers, half of them on fakes), `dis/real` and
-    `dis/fake` (mean of D as a probability, before D's step). Its part of a snapshot also holds the averaged generator.
+    Reports `gen/loss`, `dis/loss`, the GAN's further terms, `dis/accuracy` (share of right answers, half of them on
+    fakes), `dis/real` and `dis/fake` (mean of D as a probability, before D's step). Its part of a snapshot also holds
+    the averaged generator.
     """
 
     def __init__(
         self, iterator: Any, optimizer: dict[str, Any], gan: ModuleType | Any, *,
-        n_dis: int = 1, ema_decay: float = 0.0, **kwargs: Any,
+        n_dis: int = 1, options: Mapping[str, Any] | None = None, ema_decay: float = 0.0, **kwargs: Any,
     ) -> None:  # fmt: skip
         if n_dis < 1:
             raise ValueError(f"GANUpdater: n_dis is {n_dis} but D must move at least once for each step of G")
@@ -51,6 +58,7 @@ class GANUpdater(StandardUpdater):
             raise ValueError(f"GANUpdater: ema_decay is {ema_decay} but must be in [0, 1); 0 switches the average off")
         super().__init__(iterator, optimizer, **kwargs)
         self.gan, self.n_dis, self.ema_decay = gan, n_dis, ema_decay
+        self.options = SimpleNamespace(**{**getattr(gan, "DEFAULTS", {}), **(options or {})})
         self.gen: Generator = optimizer["gen"].target
         self.dis: Chain = optimizer["dis"].target
         self._average = ExponentialMovingAverage(self.gen, ema_decay) if ema_decay else None
@@ -73,7 +81,7 @@ class GANUpdater(StandardUpdater):
         """Move D on each of the batches (N, C, H, W), then G."""
         for x_real in batches:
             self.update_dis(x_real)
-        self.update_gen(len(x_real))
+        self.update_gen(x_real)
 
     def next_images(self) -> Any:
         """Return the next batch of real images on the device of the nets; labels, if any, are left out."""
@@ -84,28 +92,41 @@ class GANUpdater(StandardUpdater):
         """Move D: raise its logits on `x_real` (N, C, H, W), lower them on N new fakes."""
         with no_backprop_mode(), frozen_statistics(self.gen):
             x_fake = self.gen(self.gen.latent(len(x_real))).array
-        y_real, y_fake = self.dis(x_real), self.dis(x_fake)
-        loss, optimizer = self.gan.loss_dis(y_real, y_fake), self.get_optimizer("dis")
+        turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, self.dis(x_real), self.dis(x_fake))
+        terms, optimizer = _terms(self.gan, "dis_terms", turn), self.get_optimizer("dis")
+        loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
         self.dis.cleargrads()
         loss.backward(loss_scale=optimizer._loss_scale)
         optimizer.update()
-        report({"loss": loss, **_opinion(y_real, y_fake)}, self.dis)
+        if constrain := getattr(self.gan, "constrain", None):
+            constrain(turn)
+        report({"loss": loss, **terms, **_opinion(turn.y_real, turn.y_fake)}, self.dis)
 
-    def update_gen(self, n: int) -> None:
-        """Move G: make D, as it is now, believe `n` new fakes."""
-        x_fake = self.gen(self.gen.latent(n))
+    def update_gen(self, x_real: Any) -> None:
+        """Move G: make D, as it is now, believe as many new fakes as `x_real` has images."""
+        x_fake, y_real = self.gen(self.gen.latent(len(x_real))), None
         with frozen_statistics(self.dis):
             y_fake = self.dis(x_fake)
-        loss, optimizer = self.gan.loss_gen(y_fake), self.get_optimizer("gen")
+            if paired := getattr(self.gan, "PAIRED", False):
+                with no_backprop_mode():
+                    y_real = self.dis(x_real)
+        turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake)
+        terms, optimizer = _terms(self.gan, "gen_terms", turn), self.get_optimizer("gen")
+        loss = sum(terms.values(), self.gan.loss_gen(y_fake, *([y_real] if paired else [])))
         self.gen.cleargrads()
         (x_fake.grad_var,) = grad([loss], [x_fake], loss_scale=optimizer._loss_scale)
         x_fake.backward()
         for param in self.gen.params():
             param._loss_scale = optimizer._loss_scale  # it came in by grad(), and update() takes it out
         optimizer.update()
-        report({"loss": loss}, self.gen)
+        report({"loss": loss, **terms}, self.gen)
         if self._average is not None:
             self._average.update(lambda: optimizer.t)
+
+    def _watched(self, link: Any) -> list[tuple[str, Any]]:
+        """All but D's last bias: some losses, like the critic's in `wgan.py`, see differences of answers only."""
+        last = getattr(getattr(link, "last", None), "b", None)
+        return [(path, param) for path, param in super()._watched(link) if param is not last]
 
     def serialize(self, serializer: Any) -> None:
         """Write to or read from `serializer` all that the next iteration depends on."""
@@ -133,6 +154,11 @@ def frozen_statistics(net: Chain) -> Iterator[None]:
     finally:
         for link, name, value, _ in kept:
             setattr(link, name, value)
+
+
+def _terms(gan: Any, name: str, turn: Turn) -> dict[str, Variable]:
+    """The further terms that a GAN names, if it has any, each with its weight."""
+    return getattr(gan, name)(turn) if hasattr(gan, name) else {}
 
 
 def _opinion(y_real: Variable, y_fake: Variable) -> dict[str, Any]:

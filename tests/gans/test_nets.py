@@ -76,9 +76,9 @@ def test_small_nets_layer_by_layer():
     }
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "ring"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("size", [28, 32])
+@pytest.mark.parametrize("size", [28, 32, 64])
 def test_generator_and_discriminator_fit_each_other(arch, channels, size):
     gen, dis = ARCHITECTURES[arch].build(z_dim=7, channels=channels, size=size, width=4)
     with no_backprop_mode():

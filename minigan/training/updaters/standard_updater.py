@@ -82,10 +82,8 @@ class StandardUpdater(Updater):
 
     def _look_for_gradients(self) -> None:
         if self._idle is None:
-            self._idle = {
-                name: [(p, x) for p, x in optimizer.target.namedparams() if x.update_rule and x.update_rule.enabled]
-                for name, optimizer in self._optimizers.items() if isinstance(optimizer.target, Link)
-            }  # fmt: skip
+            links = {name: o.target for name, o in self._optimizers.items() if isinstance(o.target, Link)}
+            self._idle = {name: self._watched(link) for name, link in links.items()}
             self._idle_since = getattr(self, "previous_epoch_detail", None) or 0.0
         for name, params in [*self._idle.items()]:
             # An optimizer puts zeros where there is none, so zeros are what an idle parameter has.
@@ -100,6 +98,10 @@ class StandardUpdater(Updater):
                 )
             if over or not idle:
                 del self._idle[name]
+
+    def _watched(self, link: Link) -> list[tuple[str, Any]]:
+        """The parameters that ought to have a gradient."""
+        return [(path, x) for path, x in link.namedparams() if x.update_rule and x.update_rule.enabled]
 
     def update_core(self) -> None:
         """Take a batch of `"main"` and let the optimizer `"main"` make one step on its loss.

@@ -1,0 +1,32 @@
+"""Penalties on D's slope, which are terms of its loss: their gradient is a gradient of a gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+import minigan.functions as F
+from minigan.core import Variable, grad
+
+
+def slopes(dis: Any, x: Any) -> Variable:
+    """|d D(x) / d x|_2 for each answer of D, over all axes but the batch: (N,) from an array x (N, ...).
+
+    A slope of exactly 0, as of a D that says the same everywhere, has the gradient 0.
+    """
+    x = Variable(x)
+    y = dis(x)
+    (slope,) = grad([y], [x], [Variable(dis.xp.ones_like(y.array))], enable_double_backprop=True)
+    squares = F.sum(F.square(F.reshape(slope, (len(y), -1))), axis=1)
+    return F.sqrt(F.maximum(squares, dis.xp.full_like(squares.array, numpy.finfo(squares.dtype).tiny)))
+
+
+def gradient_penalty(dis: Any, x: Any) -> Variable:
+    """E[(|d D(x) / d x|_2 - 1)^2], from an array x (N, ...)."""
+    return F.average(F.square(slopes(dis, x) - 1))
+
+
+def per_answer(numbers: Any, x: Any) -> Any:
+    """Numbers (M,) as an array to be multiplied with x (N, ...): one number for each N / M examples."""
+    return numbers.repeat(len(x) // len(numbers)).reshape(-1, *(1 for _ in x.shape[1:]))

@@ -1,0 +1,30 @@
+"""WGAN-GP: the critic of `wgan.py`, whose slope is held at 1 by a penalty instead of clipped weights.
+
+    L = E_z[f(G(z))] - E_x[f(x)] + lambda E_x'[(|grad f(x')|_2 - 1)^2]         (equation 3 of the paper)
+
+where x' = e x + (1 - e) G(z), with e from U(0, 1) for each example, lies between a real and a made image (algorithm 1).
+The norm is over all axes but the batch: each image has a slope of its own. So the critic must judge each for itself:
+no batch normalization (section 4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan.core import Variable
+from minigan.gans.penalties import gradient_penalty, per_answer
+from minigan.gans.turn import Turn, draw
+from minigan.gans.wgan import loss_dis, loss_gen
+
+PAPER = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
+EQUATION = "min_G max_f  E[f(x)] - E[f(G(z))] - lambda E[(|grad f(x')|_2 - 1)^2]"
+DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "beta2": 0.9, "lam": 10.0}
+
+__all__ = ["DEFAULTS", "EQUATION", "PAPER", "dis_terms", "loss_dis", "loss_gen"]
+
+
+def dis_terms(turn: Turn) -> dict[str, Variable]:
+    """lambda E[(|grad f(x')|_2 - 1)^2] at points x' between real and made images."""
+    e = per_answer(draw("uniform", turn.dis, (len(turn.y_real),)), turn.x_real)
+    between = e * turn.x_real + (1 - e) * turn.x_fake
+    return {"penalty": turn.options.lam * gradient_penalty(turn.dis, between)}
