@@ -15,12 +15,15 @@ import click
 from minigan._version import __version__
 from minigan.backends.cuda import memory_left
 from minigan.cli.data import data
+from minigan.cli.evaluate import evaluate
+from minigan.cli.explain import explain
 from minigan.cli.info import info
 from minigan.cli.kernels import kernels
 from minigan.cli.legacy import legacy
 from minigan.cli.run_folder import RunError, explained
 from minigan.cli.sample import sample
 from minigan.cli.train import train
+from minigan.cli.train_classifier import train_classifier
 from minigan.dataset.errors import DataError
 from minigan.kernels.gemm import CublasError
 from minigan.kernels.source import CompileError
@@ -56,5 +59,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, data, info, kernels, legacy):
+for command in (train, sample, evaluate, train_classifier, explain, data, info, kernels, legacy):
     main.add_command(command)

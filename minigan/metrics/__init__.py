@@ -9,9 +9,10 @@ from minigan.metrics.frechet import GaussianStatistics, frechet_distance, gaussi
 from minigan.metrics.kernel import kernel_distance, polynomial_mmd
 from minigan.metrics.neighbours import Neighbours, density_coverage, nearest, neighbours, precision_recall, two_sample
 from minigan.metrics.prd import f_scores, prd, prd_curve
+from minigan.metrics.report import MEASURES, Seen, measure
 
 __all__ = [
-    "GaussianStatistics", "Neighbours", "class_histogram", "classifier_score", "density_coverage", "f_scores",
-    "frechet_distance", "gaussian_frechet_distance", "kernel_distance", "mode_coverage", "nearest", "neighbours",
-    "polynomial_mmd", "prd", "prd_curve", "precision_recall", "stacked_modes", "two_sample",
+    "GaussianStatistics", "MEASURES", "Neighbours", "Seen", "class_histogram", "classifier_score", "density_coverage",
+    "f_scores", "frechet_distance", "gaussian_frechet_distance", "kernel_distance", "measure", "mode_coverage",
+    "nearest", "neighbours", "polynomial_mmd", "prd", "prd_curve", "precision_recall", "stacked_modes", "two_sample",
 ]  # fmt: skip
