@@ -9,10 +9,10 @@ The rule is a sum of triple products w x y. So, as in :mod:`minigan.kernels.conv
 one plan for them: the sums of x and of y are formed ("analysis"), multiplied, and spread out again ("synthesis"), which
 is the transpose of the analysis. Images are channels-last.
 
-Errors against float64 are those of the direct form, in the result's standard deviation, rms and greatest: 128 images of
-14x14, 128 to 64 channels 3.6e-7 and 2.2e-6 (direct 3.5e-7 and 3.0e-6), gradient of the weight 4.5e-7 and 2.3e-6 (3.3e-7
-and 1.8e-6); stride 2, 256 to 128 channels 4.1e-7 and 5.6e-6 (3.1e-7 and 5.0e-6), gradient of the weight 4.2e-7 and
-4.0e-6 (3.5e-7 and 2.0e-6). But infinities and NaN spread over whole tiles.
+Errors against float64 are about those of the direct form; in the result's standard deviation, rms and greatest: 128
+images of 14x14, 128 to 64 channels 3.6e-7 and 2.2e-6 (direct 3.5e-7 and 3.0e-6), gradient of the weight 4.5e-7 and
+2.3e-6 (3.3e-7 and 1.8e-6); stride 2, 256 to 128 channels 4.1e-7 and 5.6e-6 (3.1e-7 and 5.0e-6), gradient of the weight
+4.2e-7 and 4.0e-6 (3.5e-7 and 2.0e-6). But infinities and NaN spread over whole tiles.
 """
 
 from __future__ import annotations
