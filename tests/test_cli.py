@@ -322,6 +322,20 @@ def test_numbers_of_a_gan_are_in_its_run(few, tmp_path):
     assert "lam 2.0, not 3.0" in sentence(call("train", "--resume", tmp_path / "r", "--lam", 3, code=2))
 
 
+def test_tricks_are_in_the_run_and_go_on_bit_for_bit(few, tmp_path):
+    flags = "--smooth 0.1 --label-noise 0.1 --instance-noise 0.2 --augment shift,flip --accumulate 2".split()
+    flags += "--clip-gradient 0.5 --weight-decay 1e-4 --schedule step --decay-every 2 --decay-factor 0.5".split()
+    call("train", "--data", few, *flags, "--steps", 5, "--out", tmp_path / "whole", "--quiet", *TINY)
+    settings = json.loads((tmp_path / "whole" / "config.json").read_text())["settings"]
+    assert (settings["augment"], settings["clip_gradient"], settings["accumulate"]) == ("flip,shift", 0.5, 2)
+    parted = copy(tmp_path / "whole", tmp_path / "parted")
+    (parted / "snapshot_iter_5").unlink()
+    call("train", "--resume", parted, "--quiet")
+    one, other = (arrays_of(folder / "snapshot_iter_5") for folder in (tmp_path / "whole", parted))
+    assert [k for k in one if "updater" in k and not numpy.array_equal(one[k], other[k])] == []
+    assert one["extensions/schedule of gen/_last_value"] == 5e-4  # 0.002, halved at 2 and 4
+
+
 def test_points_on_a_ring(tmp_path):
     """Scatter pictures instead of grids, the modes found in the log, points to compute with."""
     out = tmp_path / "ring"
@@ -382,6 +396,13 @@ def test_bad_configuration_files(tmp_path, text, expected):
         (["train", "--resume", "nowhere"], 1, "does not exist"),
         (["train", "--resume"], 1, "no run in runs"),
         (["train", "lsgan", "--clip", "1"], 2, "--clip is of wgan; lsgan has no such number"),
+        (["train", "lsgan", "--smooth", "0.1"], 2, "--smooth is for losses with targets, those of gan, dcgan, dragan"),
+        (["train", "--smooth", "0.4", "--label-noise", "0.2"], 2, "less than 0.5 together"),
+        (["train", "--schedule", "step"], 2, "belong together"),
+        (["train", "--dry-run", "--decay-every", "5"], 2, "belong together"),
+        (["train", "--augment", "flip,twist"], 2, "twist is none of flip, shift, brightness"),
+        (["train", "--augment", "flip", "--data", "ring"], 2, "ring has points"),
+        (["train", "--augment", "flip", "--graph"], 2, "a --graph cannot repeat"),
         (["train", "--arch", "ring"], 2, "the nets ring are for the points"),
         (["train", "--data", "ring", "--arch", "small"], 2, "leave --arch out"),
         (["data", "--data", "ring"], 2, "no files to check"),

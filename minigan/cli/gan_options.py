@@ -1,8 +1,8 @@
-"""The options of `minigan train` that belong to some GANs only: their own numbers, which stand in their `DEFAULTS`."""
+"""Options of `minigan train`: the GANs' own numbers, which stand in their `DEFAULTS`, and tricks that help any GAN."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +10,25 @@ import click
 
 from minigan.cli.options import Number
 from minigan.gans import GANS
+from minigan.gans.gan import loss_dis as cross_entropy
+from minigan.gans.tricks import AUGMENTATIONS, Tricks
+
+
+class Names(click.ParamType):
+    """Some of the names that are known, with commas between them."""
+
+    name = "names"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, in the order of the names that are known."""
+        names = {name.strip() for name in value.split(",") if name.strip()}
+        if unknown := names - {*self.known}:
+            self.fail(f"{', '.join(sorted(unknown))} is none of {', '.join(self.known)}", param, ctx)
+        return ",".join(name for name in self.known if name in names)
+
 
 KNOBS: dict[str, tuple[click.ParamType, str]] = {
     "lam": (Number(0), "Weight of the GAN's further term (lambda)"),
@@ -18,8 +37,28 @@ KNOBS: dict[str, tuple[click.ParamType, str]] = {
 }
 
 
+TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
+    "schedule": ("constant", click.Choice(["constant", "linear", "step"]), "How the step sizes fall: linear: to 0 in "
+                 "the second half; step: by --decay-factor every --decay-every steps"),
+    "decay_every": (None, click.IntRange(1), "Iterations between falls of the step sizes"),
+    "decay_factor": (None, Number(0, 1, min_open=True), "The step sizes' fall, with --decay-every"),
+    "clip_gradient": (0.0, Number(0), "Shrink the gradient of each net to this length, if it is longer; 0: never"),
+    "weight_decay": (0.0, Number(0), "Add so many times the weights to their gradients"),
+    "accumulate": (1, click.IntRange(1), "Batches whose mean gradient makes one step"),
+    "smooth": (0.0, Number(0, 0.5, max_open=True), "Target of real images is 1 minus this (cross entropy only)"),
+    "smooth_fake": (0.0, Number(0, 0.5, max_open=True), "Target of made images is this (cross entropy only)"),
+    "label_noise": (0.0, Number(0, 0.5, max_open=True), "Targets move towards 1/2 by up to this (cross entropy only)"),
+    "instance_noise": (0.0, Number(0), "Noise on all that D sees, falling to 0 in the course of the run"),
+    "augment": ("", Names(AUGMENTATIONS), "Changes of all that D sees, with commas: " + ", ".join(AUGMENTATIONS)),
+}  # fmt: skip
+"""For each its default, its type, and its help."""
+
+
 def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command one option for each number that some GAN has."""
+    """Give a command one option for each number that some GAN has, and one for each trick."""
+    for name, (default, kind, text) in reversed(TRICKS.items()):
+        shown = f"  [default: {default}]" if default else ""
+        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.{shown}")(command)
     for name, (kind, text) in reversed(KNOBS.items()):
         owners = ", ".join(f"{gan} {module.DEFAULTS[name]:g}" for gan, module in _owners(name).items())
         add = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.  [default: {owners}]")
@@ -33,6 +72,34 @@ def check_knobs(gan: str, given: dict[str, Any]) -> None:
         if given.get(name) is not None and name not in GANS[gan].DEFAULTS:
             flag, owners = name.replace("_", "-"), ", ".join(_owners(name))
             raise click.UsageError(f"--{flag} is of {owners}; {gan} has no such number: leave it out")
+
+
+def check_tricks(settings: dict[str, Any]) -> None:
+    """Refuse tricks that cannot be, or do nothing, in a run with these settings."""
+    soft = [name for name in ("smooth", "smooth_fake", "label_noise") if settings[name]]
+    if soft and GANS[settings["gan"]].loss_dis is not cross_entropy:
+        few = ", ".join(name for name, module in GANS.items() if module.loss_dis is cross_entropy)
+        raise click.UsageError(
+            f"--{soft[0].replace('_', '-')} is for losses with targets, those of {few}; {settings['gan']} has none"
+        )
+    if {settings["decay_every"] is not None, settings["decay_factor"] is not None} != {settings["schedule"] == "step"}:
+        raise click.UsageError("--schedule step, --decay-every and --decay-factor belong together; pass all or none")
+    if settings["augment"] and settings["data"] == "ring":
+        raise click.UsageError("--augment is for images, and --data ring has points; leave one of them out")
+    if settings["augment"] and settings["graph"]:
+        raise click.UsageError("--augment draws on the host, which a --graph cannot repeat; leave one of them out")
+    try:
+        tricks(settings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def tricks(settings: dict[str, Any]) -> Tricks:
+    """What the updater is to do; a run that is from before these options has none."""
+    numbers = ("smooth", "smooth_fake", "label_noise", "instance_noise", "accumulate")
+    augment = tuple(filter(None, settings.get("augment", "").split(",")))
+    found = {name: settings.get(name, TRICKS[name][0]) for name in numbers}
+    return Tricks(**found, augment=augment, steps=settings["steps"] or 1)
 
 
 def _owners(name: str) -> dict[str, ModuleType]:

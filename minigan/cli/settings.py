@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from minigan.cli.data import named_data
-from minigan.cli.gan_options import check_knobs
+from minigan.cli.gan_options import TRICKS, check_knobs, check_tricks
 from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
 
 AUTO = "auto"  # --resume without a name
 COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False, "norm_dis": None}
+COMMON |= {name: default for name, (default, _, _) in TRICKS.items()}
 FREE_ON_RESUME = ("data", "steps", "epochs", "device", "snapshot_every")  # all else would make it another run
 
 
@@ -40,7 +41,9 @@ def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
         chosen["steps"] = None
     if given["alpha"]:
         chosen.setdefault("alpha_dis", given["alpha"])
-    return {**COMMON, **ARCHITECTURES[arch].defaults, **own, **chosen, "data": data}
+    settings = {**COMMON, **ARCHITECTURES[arch].defaults, **own, **chosen, "data": data}
+    check_tricks(settings)
+    return settings
 
 
 def settle_length(settings: dict[str, Any], n: int) -> None:
@@ -48,7 +51,7 @@ def settle_length(settings: dict[str, Any], n: int) -> None:
     if settings["batch_size"] > n:
         raise click.UsageError(f"--batch-size {settings['batch_size']}: the data has {n} images; pass a smaller one")
     if settings.get("epochs"):
-        per_step = settings["batch_size"] * settings["n_dis"]
+        per_step = settings["batch_size"] * settings["n_dis"] * settings.get("accumulate", 1)
         settings["steps"] = max(1, -(-int(settings["epochs"] * n) // per_step))
     for name, parts in (("snapshot_every", 4), ("sample_every", 20), ("log_every", 40)):
         settings.setdefault(name, max(1, settings["steps"] // parts))

@@ -16,10 +16,10 @@ from typing import Any
 import click
 import numpy
 
-from minigan import optimizers, pictures, random
+from minigan import optimizer_hooks, optimizers, pictures, random
 from minigan.backends.cuda import memory_left
 from minigan.cli.data import data_option, load_images
-from minigan.cli.gan_options import knob_options
+from minigan.cli.gan_options import knob_options, tricks
 from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.run_folder import RUNS, Damaged, RunError, RunFolder, build, explained, iteration_of, load
 from minigan.cli.settings import (
@@ -242,14 +242,21 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         alpha = settings["alpha" if name == "gen" else "alpha_dis"]
         optimizer[name] = optimizers.Adam(alpha=alpha, beta1=settings["beta1"], beta2=settings["beta2"])
         optimizer[name].setup(net)
+        if settings.get("clip_gradient"):
+            optimizer[name].add_hook(optimizer_hooks.GradientClipping(settings["clip_gradient"]))
+        if settings.get("weight_decay"):
+            optimizer[name].add_hook(optimizer_hooks.WeightDecay(settings["weight_decay"]))
     iterator = SerialIterator(images, settings["batch_size"])
     updater = GANUpdater(
         iterator, optimizer, GANS[settings["gan"]], n_dis=settings["n_dis"], options=settings,
-        ema_decay=settings["ema"], device=place,
+        tricks=tricks(settings), ema_decay=settings["ema"], device=place,
     )  # fmt: skip
     if run is None:
         return Trainer(updater, stop)
     trainer = Trainer(updater, stop, out=str(run.path))
+    for name, each in optimizer.items():
+        if schedule := _schedule(settings, each):
+            trainer.extend(schedule, name=f"schedule of {name}", trigger=(1, "iteration"))
     trainer.extend(extensions.LogReport(trigger=(settings["log_every"], "iteration")))
 
     def due(trainer: Trainer) -> bool:
@@ -266,6 +273,16 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))
     trainer.extend(extensions.snapshot(n_retains=3), trigger=(settings["snapshot_every"], "iteration"))
     return trainer
+
+
+def _schedule(settings: dict[str, Any], optimizer: Any) -> Any:
+    """The extension that changes the step size, if it is to change."""
+    kind, steps, alpha = settings.get("schedule"), settings["steps"], optimizer.alpha
+    if kind == "linear":
+        return extensions.LinearShift("alpha", (alpha, 0.0), (steps / 2, steps), optimizer)
+    if kind == "step":
+        return extensions.StepShift("alpha", settings["decay_factor"], settings["decay_every"], alpha, None, optimizer)
+    return None
 
 
 def _restore(trainer: Trainer, run: RunFolder, snapshots: list[Path], steps: int, say: Any) -> None:

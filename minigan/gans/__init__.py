@@ -1,7 +1,8 @@
 """The GANs by name. Each is a module: two losses, its defaults, its equation and its paper.
 
 A new GAN is one file with `loss_dis`, `loss_gen`, `DEFAULTS`, `EQUATION` and `PAPER`, and what else `updater.py` looks
-for there, and one name in `GANS`; the command line and the tests find it there.
+for there, maybe `ON_ARCH` (defaults for some nets only), and one name in `GANS`; the command line and the tests find it
+there.
 """
 
 from types import ModuleType

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.functions.logits import opinions
+from minigan.gans import gan as cross_entropy
 from minigan.gans.nets import Generator
+from minigan.gans.tricks import Tricks
 from minigan.gans.turn import Turn
 from minigan.link import Chain
 from minigan.links.gan import ExponentialMovingAverage, persistents
@@ -39,6 +42,7 @@ class GANUpdater(StandardUpdater):
         gan: A module of `minigan.gans.GANS`, or anything else that has `loss_dis` and `loss_gen`.
         n_dis: Steps of D, each on a fresh batch, for one of G.
         options: The GAN's own numbers by name (`lam`, `clip` ...) where they are not those of its `DEFAULTS`.
+        tricks: Departures from the plain training.
         ema_decay: If positive, keep in `self.ema` a copy of G whose weights follow G's as a moving average,
             w <- d w + (1 - d) w_G with d = min(ema_decay, (1 + t) / (10 + t)) after step t; it is used for sampling.
         kwargs: As for `StandardUpdater`: converter, device, ...
@@ -50,12 +54,16 @@ class GANUpdater(StandardUpdater):
 
     def __init__(
         self, iterator: Any, optimizer: dict[str, Any], gan: ModuleType | Any, *,
-        n_dis: int = 1, options: Mapping[str, Any] | None = None, ema_decay: float = 0.0, **kwargs: Any,
+        n_dis: int = 1, options: Mapping[str, Any] | None = None, tricks: Tricks | None = None,
+        ema_decay: float = 0.0, **kwargs: Any,
     ) -> None:  # fmt: skip
         if n_dis < 1:
             raise ValueError(f"GANUpdater: n_dis is {n_dis} but D must move at least once for each step of G")
         if not 0 <= ema_decay < 1:
             raise ValueError(f"GANUpdater: ema_decay is {ema_decay} but must be in [0, 1); 0 switches the average off")
+        self.tricks = tricks or Tricks()
+        if self.tricks.softens and gan.loss_dis is not cross_entropy.loss_dis:
+            raise ValueError("GANUpdater: softer targets are for a cross entropy, and this GAN's loss has no targets")
         super().__init__(iterator, optimizer, **kwargs)
         self.gan, self.n_dis, self.ema_decay = gan, n_dis, ema_decay
         self.options = SimpleNamespace(**{**getattr(gan, "DEFAULTS", {}), **(options or {})})
@@ -71,57 +79,70 @@ class GANUpdater(StandardUpdater):
 
     def update_core(self) -> None:
         """Do one iteration: `n_dis` steps of D, one step of G; with `config.cuda_graph` all in one launch."""
-        batches = (self.next_images() for _ in range(self.n_dis))  # the next one is drawn after D's step on this one
+        n = self.n_dis * self.tricks.accumulate
+        batches = (self.next_images() for _ in range(n))  # the next one is drawn after D's step on this one
         if config.cuda_graph:
             self.launch_as_graph("update", lambda *images: self.update_nets(images), *batches)
         else:
             self.update_nets(batches)
 
     def update_nets(self, batches: Iterable[Any]) -> None:
-        """Move D on each of the batches (N, C, H, W), then G."""
-        for x_real in batches:
-            self.update_dis(x_real)
-        self.update_gen(x_real)
+        """Move D on each of the batches (N, C, H, W), or on each so many as are accumulated, then G."""
+        batches = iter(batches)
+        while group := [*islice(batches, self.tricks.accumulate)]:
+            self.update_dis(*group)
+            last = group
+        self.update_gen(*last)
 
     def next_images(self) -> Any:
         """Return the next batch of real images on the device of the nets; labels, if any, are left out."""
         batch = self.converter(self.get_iterator("main").next(), self.device)
         return batch[0] if isinstance(batch, tuple) else batch
 
-    def update_dis(self, x_real: Any) -> None:
-        """Move D: raise its logits on `x_real` (N, C, H, W), lower them on N new fakes."""
-        with no_backprop_mode(), frozen_statistics(self.gen):
-            x_fake = self.gen(self.gen.latent(len(x_real))).array
-        turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, self.dis(x_real), self.dis(x_fake))
-        terms, optimizer = _terms(self.gan, "dis_terms", turn), self.get_optimizer("dis")
-        loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
+    def update_dis(self, *batches: Any) -> None:
+        """Move D: raise its logits on real images (N, C, H, W), lower them on N new fakes; one step on all batches."""
+        optimizer = self.get_optimizer("dis")
         self.dis.cleargrads()
-        loss.backward(loss_scale=optimizer._loss_scale)
+        for x_real in batches:
+            with no_backprop_mode(), frozen_statistics(self.gen):
+                x_fake = self.gen(self.gen.latent(len(x_real))).array
+            x_real, x_fake = self._shown(x_real), self._shown(x_fake)
+            turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, self.dis(x_real), self.dis(x_fake))
+            terms = _terms(self.gan, "dis_terms", turn)
+            if self.tricks.softens:
+                terms["softening"] = self.tricks.softening(self.dis, turn.y_real, turn.y_fake)
+            loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
+            _share(loss, batches).backward(loss_scale=optimizer._loss_scale)
         optimizer.update()
         if constrain := getattr(self.gan, "constrain", None):
             constrain(turn)
         report({"loss": loss, **terms, **_opinion(turn.y_real, turn.y_fake)}, self.dis)
 
-    def update_gen(self, x_real: Any) -> None:
-        """Move G: make D, as it is now, believe as many new fakes as `x_real` has images."""
-        x_fake, y_real = self.gen(self.gen.latent(len(x_real))), None
-        with frozen_statistics(self.dis):
-            y_fake = self.dis(x_fake)
-            if paired := getattr(self.gan, "PAIRED", False):
-                with no_backprop_mode():
-                    y_real = self.dis(x_real)
-        turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake)
-        terms, optimizer = _terms(self.gan, "gen_terms", turn), self.get_optimizer("gen")
-        loss = sum(terms.values(), self.gan.loss_gen(y_fake, *([y_real] if paired else [])))
+    def update_gen(self, *batches: Any) -> None:
+        """Move G: make D, as it is now, believe as many new fakes as the batches have images."""
+        optimizer, paired = self.get_optimizer("gen"), getattr(self.gan, "PAIRED", False)
         self.gen.cleargrads()
-        (x_fake.grad_var,) = grad([loss], [x_fake], loss_scale=optimizer._loss_scale)
-        x_fake.backward()
+        for x_real in batches:
+            x_fake, y_real = self.gen(self.gen.latent(len(x_real))), None
+            with frozen_statistics(self.dis):
+                y_fake = self.dis(self._shown(x_fake))
+                if paired:
+                    with no_backprop_mode():
+                        y_real = self.dis(self._shown(x_real))
+            turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake)
+            terms = _terms(self.gan, "gen_terms", turn)
+            loss = sum(terms.values(), self.gan.loss_gen(y_fake, *([y_real] if paired else [])))
+            (x_fake.grad_var,) = grad([_share(loss, batches)], [x_fake], loss_scale=optimizer._loss_scale)
+            x_fake.backward()
         for param in self.gen.params():
             param._loss_scale = optimizer._loss_scale  # it came in by grad(), and update() takes it out
         optimizer.update()
         report({"loss": loss, **terms}, self.gen)
         if self._average is not None:
             self._average.update(lambda: optimizer.t)
+
+    def _shown(self, x: Any) -> Any:
+        return self.tricks.shown(self.dis, x, lambda: self.iteration)
 
     def _watched(self, link: Any) -> list[tuple[str, Any]]:
         """All but D's last bias: some losses, like the critic's in `wgan.py`, see differences of answers only."""
@@ -154,6 +175,10 @@ def frozen_statistics(net: Chain) -> Iterator[None]:
     finally:
         for link, name, value, _ in kept:
             setattr(link, name, value)
+
+
+def _share(loss: Variable, batches: Sequence[Any]) -> Variable:
+    return loss if len(batches) == 1 else loss / len(batches)
 
 
 def _terms(gan: Any, name: str, turn: Turn) -> dict[str, Variable]:

@@ -1,0 +1,102 @@
+"""What may help any GAN, once for all: softer targets, noise, changes of what D sees, larger batches than fit at once.
+
+Every number here comes from the generators that snapshots hold, so that a run with tricks, too, goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+import minigan.functions as F
+from minigan import cuda_graph
+from minigan.core import Variable
+from minigan.gans.turn import draw
+
+AUGMENTATIONS = ("flip", "shift", "brightness")
+
+
+@dataclass
+class Tricks:
+    """How `GANUpdater` departs from the papers' plain training; by default it does not."""
+
+    smooth: float = 0.0
+    """The target for real images is 1 - smooth, not 1 (one-sided smoothing, Salimans et al. 2016, section 3.4)."""
+    smooth_fake: float = 0.0
+    """The target for made images is this, not 0: both together are two-sided smoothing."""
+    label_noise: float = 0.0
+    """Each target is moved towards the other one by a number from U(0, label_noise)."""
+    instance_noise: float = 0.0
+    """Deviation of normal noise on all that D sees, which falls to 0 in `steps` iterations (Sonderby et al. 2017)."""
+    steps: int = 1
+    augment: Sequence[str] = ()
+    """Changes of all that D sees, real and made, in both steps (Zhao et al. 2020): of `AUGMENTATIONS`."""
+    accumulate: int = 1
+    """Batches whose mean gradient makes one step."""
+
+    def __post_init__(self) -> None:
+        for name in ("smooth", "smooth_fake"):
+            most = getattr(self, name) + self.label_noise
+            if not (0 <= getattr(self, name) and 0 <= self.label_noise and most < 0.5):
+                raise ValueError(
+                    f"Tricks: {name} {getattr(self, name)} with label_noise {self.label_noise} takes targets to "
+                    f"{most}; wanted numbers from 0 that are less than 0.5 together, else real and made are the same"
+                )
+        if self.accumulate < 1 or self.instance_noise < 0 or not set(self.augment) <= set(AUGMENTATIONS):
+            raise ValueError(
+                f"Tricks: accumulate is {self.accumulate}, instance_noise {self.instance_noise} and augment "
+                f"{self.augment}; wanted 1 or more, 0 or more, and some of {', '.join(AUGMENTATIONS)}"
+            )
+
+    @property
+    def softens(self) -> bool:
+        """Whether targets are other than 1 and 0."""
+        return bool(self.smooth or self.smooth_fake or self.label_noise)
+
+    def softening(self, dis: Any, y_real: Variable, y_fake: Variable) -> Variable:
+        """What softer targets add to the cross entropy of logits: E[(1 - t_real) y_real] - E[t_fake y_fake].
+
+        For t log s(y) + (1 - t) log(1 - s(y)) is log s(y) - (1 - t) y, and log(1 - s(y)) + t y.
+        """
+        off_real, off_fake = (
+            soft + self.label_noise * draw("uniform", dis, y.shape) if self.label_noise else soft
+            for soft, y in ((self.smooth, y_real), (self.smooth_fake, y_fake))
+        )
+        return F.average(off_real * y_real) - F.average(off_fake * y_fake)
+
+    def shown(self, dis: Any, x: Any, iteration: Any) -> Any:
+        """What D is shown of x (N, C, H, W), an array or a Variable; `iteration` tells which one it is."""
+        if "flip" in self.augment or "shift" in self.augment:
+            x = moved(dis, x, "flip" in self.augment, "shift" in self.augment)
+        if "brightness" in self.augment:
+            x = x + (draw("uniform", dis, (len(x), *(1 for _ in x.shape[1:]))) - 0.5)
+        if self.instance_noise:
+            left = cuda_graph.number(lambda: self.instance_noise * max(0.0, 1 - iteration() / self.steps), x.dtype)
+            x = x + left * draw("normal", dis, x.shape)
+        return x
+
+
+def moved(dis: Any, x: Any, flip: bool, shift: bool) -> Any:
+    """Images mirrored left and right with probability 1/2, and moved by up to an eighth of their size over black (-1).
+
+    Both are matrices of zeros and ones on either side of each image, so that G's gradient goes through them.
+    """
+    n, _, height, width = x.shape
+    rows, columns = (_places(n, side, side // 8 if shift else 0) for side in (height, width))
+    if flip:
+        mirrored = numpy.random.random_sample(n) < 0.5
+        columns[mirrored] = columns[mirrored, ::-1]
+    left, right = (dis.device.send(m[:, None].astype(x.dtype)) for m in (rows, columns.transpose(0, 2, 1)))
+    light = x + 1
+    wide = (F.broadcast_to(m, (*x.shape[:2], *m.shape[2:])) for m in (left, right))
+    y = F.matmul(F.matmul(next(wide), light), next(wide)) - 1
+    return y if isinstance(x, Variable) else y.array
+
+
+def _places(n: int, side: int, most: int) -> numpy.ndarray:
+    """n matrices (side, side) that move a column down by a number from -most to most, each drawn anew."""
+    steps = numpy.random.randint(-most, most + 1, n) if most else numpy.zeros(n, int)
+    return numpy.arange(side)[None, :, None] - steps[:, None, None] == numpy.arange(side)[None, None, :]
