@@ -34,11 +34,18 @@ SHOWN = 32  # of them in the picture
 IMAGES_KEYS = [("images", "samples", "x", "x_test", "arr_0")]
 
 
-class Against(NamedTuple):
-    """Real images (N, 28, 28), bytes: those that count, others of the same source for the floor, and all to copy."""
+class Images(NamedTuple):
+    """Bytes (N, 28, 28), and the classes (N,) that they are to be of, if that is known."""
 
-    real: numpy.ndarray
-    floor: numpy.ndarray
+    pixels: numpy.ndarray
+    labels: numpy.ndarray | None = None
+
+
+class Against(NamedTuple):
+    """Real images: those that count, others of the same source for the floor, and the pixels of all to copy."""
+
+    real: Images
+    floor: Images
     training: numpy.ndarray
     description: str
     classifier: str
@@ -56,23 +63,26 @@ class Against(NamedTuple):
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all numbers there.")
 @click.option("--nearest", "nearest_file", type=click.Path(dir_okay=False, path_type=Path),
               help="A PNG of samples of the first run, and below each its nearest training image.")  # fmt: skip
+@click.option("--train-on-samples", "epochs", type=click.IntRange(1, 1000), metavar="EPOCHS",
+              help="Also train a classifier on samples that have labels, and test it on real images.")  # fmt: skip
 @device_option
 @click.option("--quiet", is_flag=True, help="Print the table only.")
 def evaluate(
     samples: tuple[Path, ...], against: str | None, n: int, seed: int, classifier: Path | None, json_file: Path | None,
-    nearest_file: Path | None, device: str, quiet: bool,
+    nearest_file: Path | None, epochs: int | None, device: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure SAMPLES: run folders, or files (npz, npy) and folders of images.
 
-    Give the runs of several seeds to see the spread. Features are those of a small classifier of minigan's own: the
-    numbers compare with each other, never with such from Inception.
+    Where an npz has an array `labels`, too, the classifier says whether they are right. Give the runs of several seeds
+    to see the spread. Features are those of a small classifier of minigan's own: the numbers compare with each other,
+    never with such from Inception.
     """
     for file in (json_file, nearest_file):
         if file and not file.absolute().parent.is_dir():
             raise click.UsageError(f"{file}: the folder {file.parent} does not exist")
     place = named_device(device)
     goal = real_images(against, seed)
-    n = min(n, len(goal.real), len(goal.floor))
+    n = min(n, len(goal.real.pixels), len(goal.floor.pixels))
     if n < SMALLEST:
         raise DataError(f"--against {against}: {n} images to compare with are too few; wanted {SMALLEST} or more")
     if len(set(samples)) < len(samples):
@@ -80,21 +90,23 @@ def evaluate(
     net, facts = lenet.load(classifier or lenet.SHIPPED[goal.classifier])
     sources = {str(path): images_of(path) for path in samples}  # all are looked at before the first is drawn
     made = {name: source(n, seed, place) for name, source in sources.items()}
-    fewest = min(made, key=lambda name: len(made[name]))
-    if len(made[fewest]) < SMALLEST:
-        raise DataError(f"{fewest}: {len(made[fewest])} images are too few; wanted {SMALLEST} or more: draw more")
-    n = min(n, len(made[fewest]))  # the same for all: the distances depend on it
+    n = min(n, *(len(images.pixels) for images in made.values()))  # the same for all: the distances depend on it
     if not quiet:
         click.echo(f"against: {goal.description}; {n} images on either side", err=True)
-    real = Seen(*lenet.see(net, goal.real[:n], bar("real images", quiet)))
+    real = Seen(*lenet.see(net, goal.real.pixels[:n], bar("real images", quiet)))
     near = _Nearest(goal, n)
     columns = {}
     for name, images in [("real", goal.floor), *made.items()]:
-        seen = Seen(*lenet.see(net, images[:n], bar(f"{name}: features", quiet)))
-        columns[name] = measure(real, seen, seed, bar(f"{name}: measures", quiet))
-        columns[name].update(near.of(goal.real if name == "real" else images))
+        seen = Seen(*lenet.see(net, images.pixels[:n], bar(f"{name}: features", quiet)))
+        column = columns[name] = measure(real, seen, seed, bar(f"{name}: measures", quiet))
+        column.update(near.of(goal.real.pixels if name == "real" else images.pixels))
+        if images.labels is not None:
+            column["agreed"] = float((seen.logits.argmax(axis=1) == images.labels[:n]).mean())
+            if epochs and goal.real.labels is not None:
+                pupil = lenet.train(images.pixels[:n], images.labels[:n], epochs, seed, bar(f"{name}: pupil", quiet))
+                column["taught"] = lenet.accuracy(pupil, goal.real.pixels, goal.real.labels)
     if nearest_file:
-        near.draw(nearest_file, next(iter(made.values())))
+        near.draw(nearest_file, next(iter(made.values())).pixels)
     result = {
         "n": n, "against": goal.description, "seed": seed, "floor": columns.pop("real"), "samples": columns,
         "spread": _spread(columns), "classifier": facts, "nearest_n": near.n,
@@ -114,15 +126,17 @@ def real_images(against: str | None, seed: int) -> Against:
     if spec.partition(":")[0] in (*NAMES, "builtin") or parts or arrays:
         found = read(spec)
         random = numpy.random.RandomState(seed)
-        test = found.x_test[random.permutation(len(found.x_test))]  # the first half of MNIST's is the easier one
-        others = found.x_train[random.permutation(len(found.x_train))[: len(test)]]
+        order = random.permutation(len(found.x_test))  # the first half of MNIST's is the easier one
+        test = Images(found.x_test[order], found.y_test[order])
+        order = random.permutation(len(found.x_train))[: len(order)]
+        others = Images(found.x_train[order], found.y_train[order])
         kind = "fashion" if "Fashion" in found.source else "mnist"
         return Against(test, others, found.x_train, f"the test images of {found.source}", kind)
-    images = read_images(path, f"--against {against or spec}")
-    images = images[numpy.random.RandomState(seed).permutation(len(images))]
-    half = len(images) // 2
-    what = f"one half of {len(images):,} images of {path.name}, with the other half as floor and training images"
-    return Against(images[:half], images[half:], images[half:], what, "mnist")
+    pixels = read_images(path, f"--against {against or spec}").pixels
+    pixels = pixels[numpy.random.RandomState(seed).permutation(len(pixels))]
+    half = len(pixels) // 2
+    what = f"one half of {len(pixels):,} images of {path.name}, with the other half as floor and training images"
+    return Against(Images(pixels[:half]), Images(pixels[half:]), pixels[half:], what, "mnist")
 
 
 def _is_digits(path: Path) -> bool:
@@ -133,12 +147,14 @@ def _is_digits(path: Path) -> bool:
         return False
 
 
-def images_of(path: Path) -> Callable[[int, int, Device], numpy.ndarray]:
-    """Check a run, a file or a folder, and return what gives at most n of its images as bytes (n, 28, 28)."""
+def images_of(path: Path) -> Callable[[int, int, Device], Images]:
+    """Check a run, a file or a folder, and return what gives n of its images, or all where there are fewer."""
     folder = path.parent if path.name == "gen.npz" or path.name.startswith("snapshot_iter_") else path
     if not (folder / "config.json").is_file():
         images = read_images(path, str(path))
-        return lambda n, seed, place: images[:n]
+        if len(images.pixels) < SMALLEST:
+            raise DataError(f"{path}: {len(images.pixels)} images are too few; wanted {SMALLEST} or more: draw more")
+        return lambda n, seed, place: images
     run = RunFolder.open(folder)
     shape = tuple(run.settings()[name] for name in ("channels", "size"))
     if shape != (1, 28):
@@ -147,30 +163,41 @@ def images_of(path: Path) -> Callable[[int, int, Device], numpy.ndarray]:
                         f"minigan.metrics")  # fmt: skip
     gen, _ = run.generator(path if path.is_file() else None)
 
-    def drawn(n: int, seed: int, place: Device) -> numpy.ndarray:
+    def drawn(n: int, seed: int, place: Device) -> Images:
         gen.to_device(place)
         with place:
-            return draw(gen, n, seed)
+            return Images(draw(gen, n, seed))
 
     return drawn
 
 
-def read_images(path: Path, called: str) -> numpy.ndarray:
-    """Read all images of a file (npz, npy, HDF5) or below a folder, as bytes (N, 28, 28)."""
+def read_images(path: Path, called: str) -> Images:
+    """Read all images of a file (npz, npy, HDF5), with its `labels` if it has some, or below a folder."""
     if path.is_dir():
         loaded = ImageFolderDataset(path, size=28, channels=1, dtype=numpy.float32)
-        return pictures.to_uint8(numpy.stack([loaded[i] for i in bar("reading images")(range(len(loaded)))]))
+        return Images(pictures.to_uint8(numpy.stack([loaded[i] for i in bar("reading")(range(len(loaded)))])))
     if not path.is_file():
         raise DataError(f"{called}: there is no such folder or file; give a run folder, a folder of images, or an npz "
                         f"with an array `images`, as `minigan sample RUN --out samples.npz` writes it")  # fmt: skip
     if path.suffix != ".npy":
         try:
-            return _checked(read_arrays(path, IMAGES_KEYS)[0], called)
+            images = _checked(read_arrays(path, IMAGES_KEYS)[0], called)
         except DataError as error:
             known, missing, _ = str(error).partition("; wanted x_train")
             raise DataError(f"{known}; wanted `images`, as `minigan sample` writes it") if missing else error from None
+        try:
+            (labels,) = read_arrays(path, [("labels",)])
+        except DataError as error:
+            if "there is no array" not in str(error):
+                raise
+            return Images(images)
+        whole = labels.dtype.kind in "iu" and set(numpy.unique(labels).tolist()) <= set(range(10))
+        if not whole or labels.shape != (len(images),):
+            raise DataError(f"{called}: labels are {labels.dtype} of shape {labels.shape} for {len(images)} images; "
+                            f"wanted one integer from 0 to 9 for each")  # fmt: skip
+        return Images(images, labels)
     try:
-        return _checked(numpy.load(path, allow_pickle=False), called)
+        return Images(_checked(numpy.load(path, allow_pickle=False), called))
     except (ValueError, EOFError) as error:
         if isinstance(error, DataError):
             raise
@@ -193,7 +220,7 @@ class _Nearest:
 
     def __init__(self, goal: Against, n: int) -> None:
         self.n, self.training = min(LOOKED_UP, n), goal.training.reshape(len(goal.training), -1)
-        self.usual = numpy.median(self._look(goal.real)[1])
+        self.usual = numpy.median(self._look(goal.real.pixels)[1])
 
     def _look(self, images: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
         return nearest(self.training, images[: self.n].reshape(self.n, -1))
@@ -211,14 +238,21 @@ class _Nearest:
         pictures.save_png(file, pictures.grid(numpy.concatenate(rows), len(rows)))
 
 
-ROWS = {**MEASURES, "nearest": ("distance to nearest training image", "1"), "copies": ("share of exact copies", "0")}
+ROWS = {
+    **MEASURES,
+    "nearest": ("distance to nearest training image", "1"),
+    "copies": ("share of exact copies", "0"),
+    "agreed": ("labels that the classifier agrees with", "as real"),
+    "taught": ("real images right after training on it", "as real"),
+}
 
 
 def _spread(columns: dict[str, Any]) -> dict[str, Any] | None:
     """Mean and standard deviation over the runs, of two or more."""
     if len(columns) < 2:
         return None
-    values = {key: [column[key] for column in columns.values()] for key in ROWS}
+    shared = [key for key in ROWS if all(key in column for column in columns.values())]
+    values = {key: [column[key] for column in columns.values()] for key in shared}
     return {key: {"mean": float(numpy.mean(v)), "std": float(numpy.std(v, ddof=1))} for key, v in values.items()}
 
 
@@ -227,8 +261,13 @@ def _table(result: dict[str, Any]) -> list[str]:
     columns = [[str(i + 1) for i in range(len(names))]] if spread else [["samples"]]
     rows = [["", "should be", "real", *columns[0], *(["mean +- std"] if spread else [])]]
     for key, (title, ideal) in ROWS.items():
-        row = [title, ideal, *(_short(column[key]) for column in (result["floor"], *result["samples"].values()))]
-        rows.append(row + ([f"{_short(spread[key]['mean'])} +- {_short(spread[key]['std'])}"] if spread else []))
+        if not any(key in column for column in result["samples"].values()):
+            continue
+        row = [title, ideal, *(_short(column.get(key)) for column in (result["floor"], *result["samples"].values()))]
+        if spread:
+            both = spread.get(key)
+            row.append(f"{_short(both['mean'])} +- {_short(both['std'])}" if both else "-")
+        rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows]
     classes = [f"  {' '.join(f'{c:>5}' for c in column['histogram'])}  {name}"
@@ -246,5 +285,7 @@ def _table(result: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _short(value: float) -> str:
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
     return str(value) if isinstance(value, int) else f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"

@@ -46,6 +46,8 @@ def folder(digits, tmp_path_factory):
     numpy.savez(path / "few.npz", **few, x_test=digits.x_test[:120], y_test=digits.y_test[:120])
     numpy.savez(path / "copies.npz", images=digits.x_train[:100])
     numpy.savez(path / "other.npz", images=255 - digits.x_train[1000:1100, None])
+    numpy.savez(path / "labels.npz", images=digits.x_train[1000:1100], labels=digits.y_train[1000:1100])
+    numpy.savez(path / "wrong.npz", images=digits.x_train[:100], labels=numpy.full(100, 10))
     numpy.savez(path / "three.npz", images=digits.x_train[:3])
     numpy.savez(path / "colours.npz", images=numpy.zeros((100, 32, 32, 3), numpy.uint8))
     numpy.savez(path / "points.npz", points=numpy.zeros((100, 2)))
@@ -135,6 +137,19 @@ def test_several_runs_show_their_spread_and_copies_are_found(folder):
     assert picture.shape == (238, 238) and (picture[:28] == picture[30:58]).all()  # the twins stand below
 
 
+def test_labels_are_compared_with_the_classifier_and_teach_another(folder):
+    names = [str(folder / "labels.npz"), str(folder / "other.npz")]
+    more = ("--against", folder / "few.npz", "--json", "r.json", "--train-on-samples", 12)
+    result = call("evaluate", *names, *more)
+    report = json.loads(Path("r.json").read_text())
+    labelled, other = (report["samples"][name] for name in names)
+    assert labelled["agreed"] > 0.95 and report["floor"]["agreed"] > 0.95
+    assert 0.3 < labelled["taught"] < 1 and 0.3 < report["floor"]["taught"] < 1  # 12 images of each digit teach little
+    assert "agreed" not in other and "agreed" not in report["spread"] and "frechet" in report["spread"]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("labels that the classifier")]
+    assert line.split()[-2:] == ["-", "-"]
+
+
 def test_a_run_is_drawn_from_and_a_folder_of_images_is_halved(folder, digits):
     call("train", "--data", folder / "few.npz", "--out", "run", *TINY)
     (images := folder / "images").mkdir(exist_ok=True)
@@ -153,7 +168,7 @@ def test_pixels_of_an_image_folder_are_those_of_the_files(folder, digits):
     (images := folder / "pixels").mkdir()
     for i in range(3):
         Image.fromarray(digits.x_train[i]).save(images / f"{i}.png")
-    assert (read_images(images, "it") == digits.x_train[:3]).all()
+    assert (read_images(images, "it").pixels == digits.x_train[:3]).all()
 
 
 BAD = [
@@ -165,6 +180,7 @@ BAD = [
     ("colours.npz", [], 1, "images are uint8 of shape (100, 32, 32, 3); wanted uint8, (N, 28, 28)"),
     ("half.npy", [], 1, "images are float16"),
     ("points.npz", [], 1, "(it has points); wanted `images`, as `minigan sample` writes it"),
+    ("wrong.npz", [], 1, "labels are int64 of shape (100,) for 100 images; wanted one integer from 0 to 9"),
     ("bad.npy", [], 1, "this is no array of numbers, or a damaged one"),
     ("bad.npz", [], 1, "neither an npz nor an HDF5 file"),
     ("other.npz", ["--classifier", "other.npz"], 1, "this is no classifier of minigan"),
