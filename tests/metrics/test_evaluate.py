@@ -90,6 +90,16 @@ def test_features_and_logits_do_not_depend_on_the_batch(digits, monkeypatch):
     numpy.testing.assert_allclose(features @ net.fc4.W.array.T + net.fc4.b.array, logits, rtol=1e-4, atol=1e-4)
 
 
+def test_stacked_digits_are_modes(digits):
+    net, _ = lenet.load(lenet.SHIPPED["mnist"])
+    stacked = numpy.stack([digits.x_test[i : i + 90] for i in (0, 100, 200)], axis=3)
+    labels = numpy.stack([digits.y_test[i : i + 90] for i in (0, 100, 200)], axis=1)
+    found = lenet.classes(net, stacked)
+    assert found.shape == (90, 3) and (found == labels).mean() > 0.95
+    expected = len({tuple(row) for row in found.tolist()})
+    assert metrics.mode_coverage(metrics.stacked_modes(found))[:2] == (expected, 1000)
+
+
 def test_train_classifier_learns_says_what_it_did_and_does_it_again(folder, digits):
     result = call("train-classifier", "--data", folder / "few.npz", "--epochs", 8, "--seed", 3, "--out", "a.npz")
     net, facts = lenet.load("a.npz")
