@@ -70,4 +70,9 @@ def line(what: str, found: float | None, most: float | None = None, least: float
 
 
 if __name__ == "__main__":
-    print("\n".join(goals(Path(sys.argv[1]))))
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit("usage: python bench/goals.py FOLDER, the one into which bench/gpu_check.sh wrote")
+    try:
+        print("\n".join(goals(Path(sys.argv[1]))))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        sys.exit(f"bench/goals.py: a file in {sys.argv[1]} is not what bench/run.py --json writes: {error!r}")

@@ -5,9 +5,10 @@
 # commit) go to OUT; the last lines say which goals were met (bench/goals.py).
 #   bash bench/gpu_check.sh [OUT]        (default bench/results; MINIGAN_COMMIT names the commit where .git did not come along)
 set -uo pipefail
-cd "$(dirname "$0")/.."
-out=${1:-bench/results}
-mkdir -p "$out"
+root=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "${1:-$root/bench/results}" || exit 1
+out=$(cd "${1:-$root/bench/results}" && pwd)
+cd "$root"
 status=0
 
 within() {  # SECONDS COMMAND...: no longer than that, nor than the ten minutes; as Ctrl-C ends it, what is done is kept

@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 from report import fastest, short
 
+from minigan.utils.files import atomic_path
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
@@ -29,7 +31,8 @@ def draw(results: dict[str, Any], path: Path) -> list[Path]:
         if figure := picture(results):
             target = path.with_name(f"{path.stem}_{name}.png")
             figure.text(0.01, 0.005, caption(results), fontsize=7, color="#555555", va="bottom")
-            figure.savefig(target, dpi=140)
+            with atomic_path(target) as name:
+                figure.savefig(name, dpi=140)
             plt.close(figure)
             drawn.append(target)
     return drawn

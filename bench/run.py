@@ -7,8 +7,11 @@ process of its own (``workers.py``); this one only asks, so that it disturbs nob
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -20,7 +23,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cases import Row, find  # noqa: E402
-from compare import compared  # noqa: E402
+from compare import compared, read  # noqa: E402
 from machine import Watch, clocks, cores, facts  # noqa: E402
 from report import HEAD, rated, table  # noqa: E402
 from timing import PAUSE, summary  # noqa: E402
@@ -32,15 +35,26 @@ SECONDS, LEAST_REPEATS = 6.0, 5  # a row ends after so many seconds, but not bef
 
 
 def names(context: Any, parameter: Any, text: str) -> list[str]:
-    chosen = [name for name in text.split(",") if name]
+    chosen = list(dict.fromkeys(name for name in text.split(",") if name))
+    if not chosen:
+        raise click.BadParameter(f"{text!r} names no case; there are {', '.join(CASES)}, or all")
     if wrong := [name for name in chosen if name not in [*CASES, "all"]]:
         raise click.BadParameter(f"there is no {wrong[0]!r}; there are {', '.join(CASES)}, or all")
     return list(CASES) if "all" in chosen else chosen
 
 
 def target(context: Any, parameter: Any, path: Path | None) -> Path | None:
-    if path and not path.resolve().parent.is_dir():  # which is better said now than in ten minutes
+    """The path, if something can be written there: which is better said now than in ten minutes."""
+    if path is None:
+        return None
+    if path.is_dir():
+        raise click.BadParameter(f"{path} is a folder; a file's name is wanted")
+    if not path.resolve().parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.parent} to write {path.name} into")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise click.BadParameter(f"nothing can be written into the folder {path.parent}")
+    if parameter.name == "plot" and importlib.util.find_spec("matplotlib") is None:
+        raise click.BadParameter(f"the pictures want matplotlib, which {sys.executable} does not have")
     return path
 
 
@@ -61,47 +75,70 @@ def target(context: Any, parameter: Any, path: Path | None) -> Path | None:
 def main(chosen, device, peers, quick, repeats, threads, tf32, compiled, out, plot, old):
     """Verify that all variants compute the same, then time them in turn.
 
-    Ctrl-C keeps what is done (exit status 130).
+    Ctrl-C keeps what is done (exit status 130), and so does SIGTERM (143).
     """
     emulated = device == "emulator"
-    before = read(old) if old else None
+    try:
+        before = read(old) if old else None
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
     bench = Bench(Setting(device, threads, tf32, compiled), quick or emulated, 2 if quick or emulated else repeats)
     status = 0
+    hear(stop)
     try:
         libraries = parse_peers(peers)
         if emulated and libraries:
             raise BenchError("--peers: the emulator is minigan's own; leave out --peers, or take another --device")
         bench.run(["roofs", *(name for name in chosen if name != "roofs")], libraries)
-    except KeyboardInterrupt:
-        click.echo("\nstopped; what is done is kept", err=True)
-        bench.results["interrupted"], status = True, 130
+    except KeyboardInterrupt as error:
+        click.echo(f"\nstopped; {'what is done is kept' if bench.results['cases'] else 'nothing was timed'}", err=True)
+        bench.results["interrupted"], status = True, 128 + error.args[0]
     except BenchError as error:
         if not bench.results["cases"]:
             raise click.ClickException(str(error)) from error
         click.echo(f"Error: {error}; what is done is kept", err=True)
-        status = 1
+        bench.results["failed"], status = str(error), 1
+    hear(signal.SIG_IGN)  # until what is done is written
+    if not bench.results["cases"]:  # an earlier run's results are worth more
+        sys.exit(status)
     results = bench.finished()
     for reason in results["quiet"]["reasons"]:
         click.echo(f"this machine is too noisy for these figures to be trusted: {reason}")
-    if out:
-        out.write_text(json.dumps(results, indent=1) + "\n")
-    if plot:
-        import plots  # and matplotlib with it
+    try:
+        if out:
+            write(out, json.dumps(results, indent=1) + "\n")
+        hear(stop)
+        if before:
+            click.echo("\n".join(compared(before, results)))
+        if plot:
+            import plots  # and matplotlib with it
 
-        for path in plots.draw(results, plot):
-            click.echo(f"drew {path}")
-    if before:
-        click.echo("\n".join(compared(before, results)))
+            drawn = plots.draw(results, plot)
+            click.echo("\n".join(f"drew {path}" for path in drawn) or "nothing that was measured makes a picture")
+    except OSError as error:
+        raise click.ClickException(f"nothing could be written: {error}") from error
+    except KeyboardInterrupt as error:
+        status = 128 + error.args[0]
     sys.exit(status)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The results of an earlier run."""
-    try:
-        results = json.loads(path.read_text())
-        return {key: results[key] for key in ("machine", "versions", "quiet", "cases")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"--compare: {path} is not what --json writes ({error})") from error
+def hear(what: Any) -> None:
+    """Say what Ctrl-C and SIGTERM do from now on."""
+    signal.signal(signal.SIGINT, what)
+    signal.signal(signal.SIGTERM, what)
+
+
+def stop(number: int, frame: Any) -> None:
+    """End the run; once is enough, for what is done must still be written."""
+    hear(signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
+def write(path: Path, text: str) -> None:
+    from minigan.utils.files import atomic_write  # a Python without minigan gets a sentence from the worker
+
+    with atomic_write(path, "w") as file:
+        file.write(text)
 
 
 class Bench:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from report import fastest, short
+
+from minigan.utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "cpu.json"
@@ -98,9 +101,15 @@ def written(text: str, table: str) -> str:
 
 
 def main() -> None:
-    results = json.loads(RESULTS.read_text())
-    for path, table in ((ROOT / "README.md", brief(results)), (ROOT / "bench" / "README.md", whole(results))):
-        path.write_text(written(path.read_text(), table))
+    try:
+        results = json.loads(RESULTS.read_text())
+        tables = {ROOT / "README.md": brief(results), ROOT / "bench" / "README.md": whole(results)}
+        for path, table in tables.items():
+            text = written(path.read_text(), table)
+            with atomic_write(path, "w") as file:
+                file.write(text)
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"bench/table.py: no tables from {RESULTS}, which bench/run.py --json writes: {error!r}")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Worker:
             line = self._process.stdout.readline()
         except BrokenPipeError:
             pass
-        if not line:
+        if not line.endswith("\n"):
             self._log.seek(0)
             last = (self._log.read().strip().splitlines() or ["it said nothing"])[-1]
             raise BenchError(f"{self.name}'s process ended with status {self._process.wait()}: {last}")
@@ -94,8 +94,11 @@ class Worker:
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
             path = os.path.join(folder, "answer.npz")
             self.ask("answer", variant=variant, path=path)
-            with np.load(path) as arrays:
-                return [arrays[name] for name in arrays.files]
+            try:
+                with np.load(path) as arrays:
+                    return [arrays[name] for name in arrays.files]
+            except (OSError, ValueError) as error:
+                raise BenchError(f"{self.name}: {variant} computes no arrays of numbers ({error})") from error
 
 
 @contextmanager
@@ -113,5 +116,7 @@ def parse_peers(text: str) -> list[tuple[str, str]]:
         if name not in LIBRARIES or name == "minigan":
             known = ", ".join(name for name in LIBRARIES if name != "minigan")
             raise BenchError(f"--peers: there is no {name!r}; there are {known}, each alone or as NAME=PYTHON")
+        if name in dict(peers):
+            raise BenchError(f"--peers: {name} is there twice")
         peers.append((name, python or sys.executable))
     return peers

@@ -105,9 +105,13 @@ def test_the_gpus_way_is_verified_and_timed(device, case, variants, monkeypatch,
         (["--case", "im2col,im2row"], "there is no 'im2row'; there are agreement, batch_norm, convolution"),
         (["--peers", "theano"], "--peers: there is no 'theano'; there are chainer, dezero, torch"),
         (["--peers", "minigan"], "there is no 'minigan'"),
+        (["--case", ","], "',' names no case; there are agreement"),
+        (["--case", "roofs", "--quick", "--peers", "torch,torch=x"], "--peers: torch is there twice"),
         (["--case", "roofs", "--quick", "--peers", "torch=nowhere"], "torch has no interpreter at nowhere"),
         (["--json", "nowhere/out.json"], "there is no folder nowhere to write out.json into"),
+        (["--json", "."], ". is a folder; a file's name is wanted"),
         (["--compare", BENCH / "README.md"], "README.md is not what --json writes"),
+        (["--compare", BENCH], "bench cannot be read (Is a directory)"),
         (["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda', 'emulator'"),
         (["--device", "emulator", "--peers", "torch"], "--peers: the emulator is minigan's own"),
     ],
@@ -151,6 +155,14 @@ def test_a_peer_that_is_not_installed_is_named_and_left_out(own, tmp_path):
     assert "--peers absent=PYTHON --json" in results["command"]
 
 
+def test_a_python_without_matplotlib_says_so_before_it_measures(tmp_path):
+    code = "import runpy, sys; del sys.argv[0]; sys.modules['matplotlib'] = None; runpy.run_path(sys.argv[0])['main']()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, BENCH / "run.py", "--plot", tmp_path / "p"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "the pictures want matplotlib" in done.stderr and "Traceback" not in done.stderr
+
+
 FOREVER = '''
 """Never ends."""
 import time
@@ -161,19 +173,67 @@ def data(): return {}
 '''
 
 
-def test_ctrl_c_keeps_what_is_done(own, tmp_path):
+@pytest.fixture
+def endless(own, tmp_path):
+    """A run that never ends of itself: its process, and its JSON."""
     (own / "cases" / "forever.py").write_text(FOREVER)
     with open(own / "peers" / "with_minigan.py", "a") as file:
         file.write("\ndef forever(case, data):\n    return {'minigan': lambda: case.time.sleep(100)}\n")
     arguments = command("--quick", "--case", "roofs,forever", "--json", tmp_path / "out.json", bench=own)
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while "product" not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    results = json.loads((tmp_path / "out.json").read_text())
-    assert process.returncode == 130 and "what is done is kept" in errors and "Traceback" not in errors
+        yield process, tmp_path / "out.json"
+        process.kill()
+
+
+@pytest.mark.parametrize("sent, status", [([signal.SIGINT] * 3, 130), ([signal.SIGTERM], 143)])
+def test_ctrl_c_keeps_what_is_done(endless, sent, status):
+    process, path = endless
+    while "product" not in process.stdout.readline():
+        assert process.poll() is None
+    for number in sent:  # whoever is impatient loses nothing by it
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    results = json.loads(path.read_text())
+    assert process.returncode == status and "what is done is kept" in errors and "Traceback" not in errors
     assert results["interrupted"] and list(results["cases"]) == ["roofs"]
+
+
+def test_a_run_stopped_before_anything_is_timed_leaves_the_earlier_results(endless):
+    process, path = endless
+    path.write_text("earlier")
+    assert "comparing" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and errors == "\nstopped; nothing was timed\n" and path.read_text() == "earlier"
+
+
+def test_a_disk_that_is_full_loses_nothing_of_before(tmp_path):
+    """A limit for the files of the process stands for the disk."""
+    (tmp_path / "out.json").write_text("earlier")
+    code = "import resource, runpy, sys; del sys.argv[0]; main = runpy.run_path(sys.argv[0])['main']; "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); main()"
+    arguments = command("--quick", "--case", "roofs", "--json", tmp_path / "out.json")
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True)
+    assert done.returncode == 1 and "Error: nothing could be written: [Errno 27]" in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert (tmp_path / "out.json").read_text() == "earlier"
+
+
+DYING = """
+import os
+VERSION, calls = "0", []
+def setup(**_): pass
+def roofs(case, data, **_):
+    return {"dying": lambda: calls.append(1) or len(calls) > 3 and os._exit(9)}
+"""
+
+
+def test_what_was_timed_before_a_peer_died_is_kept(own, tmp_path):
+    (own / "peers" / "with_dying.py").write_text(DYING)
+    done = run("--quick", "--case", "roofs", "--peers", "dying", "--json", tmp_path / "out.json", bench=own)
+    assert done.returncode == 1 and "dying's process ended with status 9" in done.stderr
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert list(results["cases"]["roofs"]["rows"]) == ["copy"] and "dying" in results["failed"]
 
 
 def results_with(ms, spread=0.1, **machine):
@@ -204,6 +264,23 @@ def test_compare_finds_a_planted_slow_down_in_a_real_run(modules, quick):
     assert modules("compare").changes(results, results) == []
     ((what, before, now),) = modules("compare").changes(results, slow)
     assert what == "mlp_step, 784-256-256, batch 4, minigan" and now == pytest.approx(factor * before)
+
+
+@pytest.mark.parametrize("figure", [float("nan"), 0.0, -1.0, "12", None])
+def test_compare_takes_no_figures_that_are_none(modules, tmp_path, figure):
+    results = results_with(10.0)
+    results["cases"]["convolution"]["rows"]["forward"]["variants"]["minigan"]["low_ms"] = figure
+    (tmp_path / "old.json").write_text(json.dumps(results))
+    with pytest.raises(modules("workers").BenchError, match="old.json is not what --json writes"):
+        modules("compare").read(tmp_path / "old.json")
+
+
+def test_compare_says_what_is_gone_and_takes_rows_of_other_shapes_for_others(modules):
+    old, new = results_with(10.0), results_with(30.0)
+    old["cases"]["convolution"]["rows"]["forward"]["shapes"] = "1x1"
+    lines = "\n".join(modules("compare").compared(old, new))
+    assert "1 variants of that run are not in this one, the first of them convolution, forward, minigan, 1x1" in lines
+    assert "0 variants are in both runs, 0 have changed" in lines
 
 
 def test_compare_says_that_machines_differ(modules):
