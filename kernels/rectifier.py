@@ -34,7 +34,7 @@ def backward(side: np.ndarray, gy: np.ndarray, slope: float) -> np.ndarray:
 
 def rectify(x: np.ndarray, slope: float, y: np.ndarray) -> None:
     """y <- the rectified x; y must be another array than x."""
-    if slope == 0:
+    if x.dtype.type(slope) == 0:  # as float16 has it
         np.clip(x, 0, np.inf, out=y)
     else:  # the line of slope 1 is above the other one where x > 0
         np.maximum(x, np.multiply(x, x.dtype.type(slope), out=y), out=y)

@@ -27,6 +27,11 @@ def test_values_at_the_kink_and_beyond_all_numbers(slope, dtype):
     assert np.isnan(rectifier.forward(np.full(3, np.nan, dtype), slope)).all()
 
 
+def test_a_slope_too_small_for_the_dtype_is_0():
+    x = np.array([-np.inf, -1, 2, np.inf], np.float16)
+    np.testing.assert_array_equal(rectifier.forward(x, 1e-9), [0, 0, 2, np.inf])
+
+
 @pytest.mark.parametrize("size", [3, 200])  # of one image: small ones are computed at once
 @pytest.mark.parametrize("layout", ["nchw", "channels_last", "strided"])
 @pytest.mark.parametrize("other", ["nchw", "channels_last", "strided"])
