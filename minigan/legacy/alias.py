@@ -179,9 +179,12 @@ class AliasModule(types.ModuleType):
         raise AttributeError(sentence(path, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, types.ModuleType) and f"{self.__name__}.{name}" in SURFACE:
+        full = f"{self.__name__}.{name}"
+        if isinstance(value, types.ModuleType) and full in SURFACE:
             return  # the import system ties a module to its package; here packages find them by name
-        if place := self._place(name):
+        if full in SURFACE and name not in SURFACE[self.__name__]:  # a test puts something else in a module's place
+            super().__setattr__(name, value)
+        elif place := self._place(name):
             _originals.setdefault((place.__name__, name), getattr(place, name, getattr(builtins, name, None)))
             setattr(place, name, value)
         else:

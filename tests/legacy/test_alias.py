@@ -100,6 +100,9 @@ def test_what_is_patched_under_the_old_name_is_patched(monkeypatch):
     assert minigan.reporter.report is print
     monkeypatch.undo()
     assert minigan.reporter.report is chainer.reporter.report is not print
+    with unittest.mock.patch("chainer.functions") as functions:  # a whole module
+        assert chainer.functions is functions
+    assert callable(chainer.functions.relu)
     with unittest.mock.patch("chainer.datasets.pickle_dataset.open") as opened:  # a built-in name, for one module
         minigan.datasets.open_pickle_dataset_writer("no file")
     opened.assert_called_once_with("no file", "wb")
