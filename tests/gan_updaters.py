@@ -21,13 +21,14 @@ def same(a, b):
 def updater(arch="small", seed=0, n=24, batch=8, optimizer=None, gan="dcgan", **options):
     random.seed(seed)
     images = numpy.random.RandomState(1).uniform(-1, 1, (n, 1, 28, 28)).astype(numpy.float32)
-    norm_dis = GANS[gan].DEFAULTS.get("norm_dis")
-    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=28, width=4, norm_dis=norm_dis)
+    chosen = {name: GANS[gan].DEFAULTS.get(name) for name in ("norm_dis", "condition")}
+    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=28, width=4, n_classes=3, **chosen)
+    data = [(x, numpy.int32(i % 3)) for i, x in enumerate(images)] if gen.n_classes else images
     found = {}
     for name, net in (("gen", gen), ("dis", dis)):
         found[name] = (optimizer or optimizers.Adam)()
         found[name].setup(net)
-    return GANUpdater(SerialIterator(images, batch), found, GANS[gan], **options)
+    return GANUpdater(SerialIterator(data, batch), found, GANS[gan], **options)
 
 
 def goes_on_bit_for_bit(make, steps=2):

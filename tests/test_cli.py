@@ -336,6 +336,22 @@ def test_tricks_are_in_the_run_and_go_on_bit_for_bit(few, tmp_path):
     assert one["extensions/schedule of gen/_last_value"] == 5e-4  # 0.002, halved at 2 and 4
 
 
+@pytest.mark.parametrize("flags", ["cgan", "cgan --condition concatenation", "acgan --lam 0.5"])
+def test_a_conditional_gan_makes_the_class_that_is_asked_for(few, tmp_path, flags):
+    out = tmp_path / "r"
+    call("train", *flags.split(), "--data", few, "--steps", 2, "--out", out, "--quiet", *TINY)
+    call("train", "--resume", out, "--steps", 3, "--quiet")
+    assert json.loads((out / "config.json").read_text())["settings"]["n_classes"] == 10
+    with Image.open(out / "samples" / "iter_0000002.png") as grid:
+        assert grid.size == (298, 298)  # a class in each of 10 columns
+    call("sample", out, "--n", 25, "--out", "s.npz")
+    call("sample", out, "--n", 25, "--label", 3, "--out", "t.npz")
+    all_classes, threes = arrays_of("s.npz"), arrays_of("t.npz")
+    assert all_classes["labels"].tolist() == [i % 10 for i in range(25)] and set(threes["labels"]) == {3}
+    assert numpy.array_equal(all_classes["images"][3::10], threes["images"][3::10])
+    assert "classes are 0 to 9" in sentence(call("sample", out, "--label", 10, code=2))
+
+
 def test_points_on_a_ring(tmp_path):
     """Scatter pictures instead of grids, the modes found in the log, points to compute with."""
     out = tmp_path / "ring"
@@ -395,7 +411,9 @@ def test_bad_configuration_files(tmp_path, text, expected):
         (["train", "--config", "nowhere.toml"], 2, "nowhere.toml"),
         (["train", "--resume", "nowhere"], 1, "does not exist"),
         (["train", "--resume"], 1, "no run in runs"),
-        (["train", "lsgan", "--clip", "1"], 2, "--clip is of wgan; lsgan has no such number"),
+        (["train", "lsgan", "--clip", "1"], 2, "--clip is of wgan; lsgan has no such choice"),
+        (["train", "cgan", "--data", "ring"], 2, "wants images with classes; --data ring has none"),
+        (["train", "acgan", "--condition", "projection"], 2, "--condition is of cgan; acgan has no such choice"),
         (["train", "lsgan", "--smooth", "0.1"], 2, "--smooth is for losses with targets, those of gan, dcgan, dragan"),
         (["train", "--smooth", "0.4", "--label-noise", "0.2"], 2, "less than 0.5 together"),
         (["train", "--schedule", "step"], 2, "belong together"),

@@ -29,10 +29,13 @@ DEVICE = "@emulator"
 
 def updater(arch, n_dis=1, device=DEVICE, gan="gan", **adam):
     random.seed(1)
-    norm_dis = GANS[gan].DEFAULTS.get("norm_dis")
-    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4, norm_dis=norm_dis)
+    chosen = {name: GANS[gan].DEFAULTS.get(name) for name in ("norm_dis", "condition")}
+    gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4, n_classes=3, **chosen)
     both = {name: optimizers.Adam(**adam).setup(net) for name, net in (("gen", gen), ("dis", dis))}
-    images = SerialIterator(floats(12, 1, 8, 8), 4, shuffle=False)
+    images = floats(12, 1, 8, 8)
+    if gen.n_classes:
+        images = [(x, np.int32(i % 3)) for i, x in enumerate(images)]
+    images = SerialIterator(images, 4, shuffle=False)
     return GANUpdater(images, both, GANS[gan], n_dis=n_dis, ema_decay=0.9, device=device)
 
 
@@ -79,10 +82,10 @@ def test_a_captured_gan_step_is_the_step(arch, n_dis):
 
 
 @pytest.mark.parametrize(
-    "gan, arch", [("wgan-gp", "small"), ("wgan", "mlp"), ("sngan", "mlp"), ("relativistic", "mlp")]
+    "gan, arch", [("wgan-gp", "small"), ("wgan", "mlp"), ("sngan", "mlp"), ("relativistic", "mlp"), ("cgan", "mlp"), ("acgan", "mlp")]
 )
 def test_steps_with_more_than_two_losses_can_be_captured(gan, arch):
-    """A gradient of a gradient, clipped weights, spectral norms, a loss of G that sees real images."""
+    """A gradient of a gradient, clipped weights, spectral norms, a loss of G that sees real images, classes."""
     assert_the_same(arch, steps=4, gan=gan)
 
 

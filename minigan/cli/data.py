@@ -50,17 +50,17 @@ def read(spec: str) -> MnistData:
     return datasets.load_mnist("mnist", spec)
 
 
-def load_images(spec: str) -> tuple[numpy.ndarray, dict[str, Any]]:
-    """Return the training images of `--data` and what is worth noting of them.
+def load_images(spec: str) -> tuple[numpy.ndarray, numpy.ndarray | None, dict[str, Any]]:
+    """Return the training images of `--data`, their classes if they have any, and what is worth noting of them.
 
-    They are float32 (N, C, H, W) in [-1, 1]; of the ring, points (N, 2).
+    Images are float32 (N, C, H, W) in [-1, 1], or of the ring, points (N, 2); classes are int32 (N,).
     """
     if spec == "ring":
         images = datasets.get_ring()
-        return images, _noted("8,000 points on a ring of 8 Gaussians", images, images)
+        return images, None, _noted("8,000 points on a ring of 8 Gaussians", images, images)
     found = read(spec)
     images = (found.x_train[:, None].astype(numpy.float32) / 127.5) - 1
-    return images, _noted(found.source, images, found.x_train)
+    return images, found.y_train.astype(numpy.int32), _noted(found.source, images, found.x_train)
 
 
 def _noted(description: str, images: numpy.ndarray, raw: numpy.ndarray) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Names(click.ParamType):
 
 KNOBS: dict[str, tuple[click.ParamType, str]] = {
     "lam": (Number(0), "Weight of the GAN's further term (lambda)"),
+    "condition": (click.Choice(["projection", "concatenation"]), "How D is told the class"),
     "clip": (Number(0, min_open=True), "Bound of the critic's weights"),
     "spread": (Number(0), "Noise around real images, in their standard deviations"),
 }
@@ -60,7 +61,7 @@ def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
         shown = f"  [default: {default}]" if default else ""
         command = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.{shown}")(command)
     for name, (kind, text) in reversed(KNOBS.items()):
-        owners = ", ".join(f"{gan} {module.DEFAULTS[name]:g}" for gan, module in _owners(name).items())
+        owners = ", ".join(f"{gan} {module.DEFAULTS[name]}" for gan, module in _owners(name).items())
         add = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.  [default: {owners}]")
         command = add(command)
     return command
@@ -69,9 +70,9 @@ def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def check_knobs(gan: str, given: dict[str, Any]) -> None:
     """Refuse a number that the GAN does not have."""
     for name in KNOBS:
-        if given.get(name) is not None and name not in GANS[gan].DEFAULTS:
+        if given.get(name) is not None and gan not in _owners(name):
             flag, owners = name.replace("_", "-"), ", ".join(_owners(name))
-            raise click.UsageError(f"--{flag} is of {owners}; {gan} has no such number: leave it out")
+            raise click.UsageError(f"--{flag} is of {owners}; {gan} has no such choice: leave it out")
 
 
 def check_tricks(settings: dict[str, Any]) -> None:
@@ -103,4 +104,6 @@ def tricks(settings: dict[str, Any]) -> Tricks:
 
 
 def _owners(name: str) -> dict[str, ModuleType]:
-    return {gan: module for gan, module in GANS.items() if name in module.DEFAULTS}
+    choices = getattr(KNOBS[name][0], "choices", None)  # acgan's head is no matter of choice
+    own = {gan: module for gan, module in GANS.items() if name in module.DEFAULTS}
+    return {gan: module for gan, module in own.items() if choices is None or module.DEFAULTS[name] in choices}

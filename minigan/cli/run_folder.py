@@ -186,10 +186,10 @@ def iteration_of(snapshot: Path) -> int:
 def build(settings: dict[str, Any]) -> tuple[Generator, Chain]:
     """Return `(gen, dis)` as the settings of a run describe them."""
     architecture = ARCHITECTURES[settings["arch"]]
-    norm_dis = settings.get("norm_dis")
     return architecture.build(
-        settings["z_dim"], settings["channels"], settings["size"], settings["width"], norm_dis=norm_dis
-    )
+        settings["z_dim"], settings["channels"], settings["size"], settings["width"],
+        norm_dis=settings.get("norm_dis"), condition=settings.get("condition"), n_classes=settings.get("n_classes", 0),
+    )  # fmt: skip
 
 
 def load(file: Path, target: Any, path: str = "") -> None:

@@ -34,6 +34,7 @@ from minigan.cli.settings import (
 from minigan.cli.watch import Progress, RingCoverage, SampleGrid, Sanity, Stop
 from minigan.configuration import DebugMode, config, using_config
 from minigan.cuda_graph import WARM_UP, CaptureError
+from minigan.datasets import TupleDataset
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.gans.nets import NORMS
 from minigan.iterators import SerialIterator
@@ -113,9 +114,15 @@ def train(**given: Any) -> None:
         settings = effective_settings(given)
     place = named_device(settings["device"])
     _check_graph(settings, place, debug)
-    images, source = load_images(settings["data"])
+    images: Any
+    images, labels, source = load_images(settings["data"])
     settings.update(channels=images.shape[1], size=images.shape[2] if images.ndim == 4 else 1)
     settle_length(settings, len(images))
+    if settings.get("condition"):
+        if labels is None:
+            raise click.UsageError(f"{settings['gan']} wants images with classes; --data {settings['data']} has none")
+        settings["n_classes"] = int(labels.max()) + 1
+        images = TupleDataset(images, labels)
     say(f"data: {source['description']}")
     say(f"{settings['gan']}, {settings['arch']} nets, {settings['steps']} steps of {settings['batch_size']} on {place}")
     stop = Stop(settings["steps"])
@@ -266,8 +273,13 @@ def _trainer(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
 
     trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
     ring = settings["data"] == "ring"
-    shape = (POINTS if ring else GRID, settings["z_dim"])
-    noise = place.send(numpy.random.RandomState(settings["seed"]).standard_normal(shape).astype(numpy.float32))
+    classes = settings["n_classes"] if settings.get("condition") else 0
+    shape = (POINTS if ring else 10 * classes or GRID, settings["z_dim"])
+    noise = numpy.random.RandomState(settings["seed"]).standard_normal(shape).astype(numpy.float32)
+    if classes:  # a class in each column
+        code = numpy.eye(classes, dtype=numpy.float32)[numpy.arange(len(noise)) % classes]
+        noise = numpy.concatenate([noise, code], 1)
+    noise = place.send(noise)
     if ring:
         trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))

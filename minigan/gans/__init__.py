@@ -7,13 +7,13 @@ there.
 
 from types import ModuleType
 
-from minigan.gans import dcgan, dragan, gan, lsgan, relativistic, sngan, wgan, wgan_gp
+from minigan.gans import acgan, cgan, dcgan, dragan, gan, lsgan, relativistic, sngan, wgan, wgan_gp
 from minigan.gans.nets import ARCHITECTURES
 from minigan.gans.updater import GANUpdater
 
 GANS: dict[str, ModuleType] = {
     "gan": gan, "dcgan": dcgan, "lsgan": lsgan, "wgan": wgan, "wgan-gp": wgan_gp, "dragan": dragan, "sngan": sngan,
-    "relativistic": relativistic,
+    "relativistic": relativistic, "cgan": cgan, "acgan": acgan,
 }  # fmt: skip
 
 __all__ = ["ARCHITECTURES", "GANS", "GANUpdater"]

@@ -11,11 +11,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy
+
 import minigan.functions as F
 import minigan.links as L
 from minigan import initializers
 from minigan.core import Variable
-from minigan.gans.turn import draw
+from minigan.gans.conditional import CONDITIONS
+from minigan.gans.turn import draw, one_hot
 from minigan.link import Chain
 from minigan.link_hooks import SpectralNormalization
 
@@ -34,10 +37,23 @@ class Generator(Chain):
     """What all generators share: the size of their noise and how it is drawn."""
 
     z_dim: int
+    n_classes = 0  #: K of a conditional generator, whose z ends in a one-hot code of K numbers
 
-    def latent(self, n: int) -> Any:
-        """Draw z (n, Z) from N(0, 1) in the weights' dtype and on their device."""
-        return draw("normal", self, (n, self.z_dim))
+    def latent(self, n: int, labels: Any = None) -> Any:
+        """Draw z (n, Z) from N(0, 1) in the weights' dtype and on their device.
+
+        A conditional generator's is (n, Z + K): the code is that of `labels` (n,), or of classes drawn at random.
+        """
+        z = draw("normal", self, (n, self.z_dim))
+        if not self.n_classes:
+            return z
+        if labels is None:
+            labels = (draw("uniform", self, (n,)) * self.n_classes).astype(numpy.int32)
+        return self.xp.concatenate((z, one_hot(self, self.device.send(labels), self.n_classes)), 1)
+
+    def labels_of(self, z: Any) -> Any:
+        """The classes (N,) that z asks for; None of a generator without classes."""
+        return z[:, self.z_dim :].argmax(1).astype(numpy.int32) if self.n_classes else None
 
 
 class Discriminator(Chain):
@@ -266,14 +282,24 @@ class Architecture(NamedTuple):
     defaults: dict[str, Any]
 
     def build(
-        self, z_dim: int, channels: int, size: int, width: int, norm_dis: str | None = None
-    ) -> tuple[Generator, Chain]:
-        """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers; `norm_dis`: see `NORMS`."""
-        shape = {"channels": channels, "size": size, "width": width}
-        gen, dis = self.generator(z_dim=z_dim, **shape), self.discriminator(**shape, **_given(norm=norm_dis))
+        self, z_dim: int, channels: int, size: int, width: int, norm_dis: str | None = None,
+        condition: str | None = None, n_classes: int = 0,
+    ) -> tuple[Generator, Chain]:  # fmt: skip
+        """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers.
+
+        For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`.
+        """
+        if condition is None:
+            n_classes = 0
+        shape, more = {"size": size, "width": width}, n_classes if condition == "concatenation" else 0
+        gen = self.generator(z_dim=z_dim + n_classes, channels=channels, **shape)
+        dis = self.discriminator(channels=channels + more, **shape, **_given(norm=norm_dis))
+        if condition is not None:
+            gen.z_dim, gen.n_classes = z_dim, n_classes
+            dis = CONDITIONS[condition](dis, n_classes)
         if norm_dis == "spectral":
             for link in dis.links():
-                if isinstance(link, (L.Convolution2D, L.Linear)):
+                if isinstance(link, (L.Convolution2D, L.Linear, L.EmbedID)):
                     link.add_hook(SpectralNormalization())
         return gen, dis
 
@@ -307,7 +333,7 @@ ARCHITECTURES = {
     ),
     "ring": Architecture(
         RingGenerator, RingDiscriminator,
-        {"width": 128, "z_dim": 2, "batch_size": 128, "alpha": 2e-3, "alpha_dis": 2e-3, "beta1": 0.5, "beta2": 0.999,
-         "ema": 0.98, "steps": 2000, "schedule": "linear"},
+        {"width": 128, "z_dim": 2, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.999,
+         "ema": 0.98, "steps": 3000, "schedule": "linear"},
     ),
 }  # fmt: skip

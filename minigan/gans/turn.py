@@ -22,6 +22,10 @@ class Turn:
     x_fake: Any  #: made ones
     y_real: Any  #: what D says of the real ones
     y_fake: Any  #: what D says of the made ones
+    labels_real: Any = None  #: classes (N,), where the GAN has any
+    labels_fake: Any = None  #: those that G was asked for
+    said_real: Any = None  #: what D says besides, where it says more than a logit
+    said_fake: Any = None
 
 
 def draw(kind: str, net: Any, shape: tuple[int, ...]) -> Any:
@@ -36,3 +40,8 @@ def draw(kind: str, net: Any, shape: tuple[int, ...]) -> Any:
         return getattr(random, kind)(net.xp, shape, dtype)
     numbers = numpy.random.standard_normal(shape) if kind == "normal" else numpy.random.random_sample(shape)
     return net.device.send(numbers.astype(dtype))
+
+
+def one_hot(net: Any, labels: Any, n: int) -> Any:
+    """Classes (N,) as rows of an array (N, n), all of which is 0 but the class; dtype and device are those of `net`."""
+    return (labels[:, None] == net.xp.arange(n)).astype(next(net.params()).dtype)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -37,7 +37,8 @@ class GANUpdater(StandardUpdater):
     """Train the nets behind the optimizers `"gen"` and `"dis"` with the two losses of `gan`.
 
     Args:
-        iterator: Gives batches of real images (N, C, H, W) in [-1, 1], or of tuples that begin with the image.
+        iterator: Gives batches of real images (N, C, H, W) in [-1, 1], or of tuples that begin with the image; a
+            conditional generator wants tuples whose second part is the class.
         optimizer: `{"gen": optimizer of G, "dis": optimizer of D}`, each already set up with its net.
         gan: A module of `minigan.gans.GANS`, or anything else that has `loss_dis` and `loss_gen`.
         n_dis: Steps of D, each on a fresh batch, for one of G.
@@ -82,9 +83,18 @@ class GANUpdater(StandardUpdater):
         n = self.n_dis * self.tricks.accumulate
         batches = (self.next_images() for _ in range(n))  # the next one is drawn after D's step on this one
         if config.cuda_graph:
-            self.launch_as_graph("update", lambda *images: self.update_nets(images), *batches)
+            parts = 2 if self._labelled else 1
+
+            def step(*arrays: Any) -> None:
+                self.update_nets(arrays if parts == 1 else zip(arrays[::2], arrays[1::2]))
+
+            self.launch_as_graph("update", step, *(batches if parts == 1 else chain.from_iterable(batches)))
         else:
             self.update_nets(batches)
+
+    @property
+    def _labelled(self) -> bool:
+        return self.gen.n_classes > 0 if isinstance(self.gen, Generator) else False
 
     def update_nets(self, batches: Iterable[Any]) -> None:
         """Move D on each of the batches (N, C, H, W), or on each so many as are accumulated, then G."""
@@ -95,19 +105,29 @@ class GANUpdater(StandardUpdater):
         self.update_gen(*last)
 
     def next_images(self) -> Any:
-        """Return the next batch of real images on the device of the nets; labels, if any, are left out."""
+        """Return the next batch of real images on the device of the nets; for a conditional G, a pair with labels."""
         batch = self.converter(self.get_iterator("main").next(), self.device)
+        if self._labelled:
+            return batch[:2]
         return batch[0] if isinstance(batch, tuple) else batch
 
     def update_dis(self, *batches: Any) -> None:
         """Move D: raise its logits on real images (N, C, H, W), lower them on N new fakes; one step on all batches."""
         optimizer = self.get_optimizer("dis")
         self.dis.cleargrads()
-        for x_real in batches:
+        for batch in batches:
+            x_real, labels_real = batch if isinstance(batch, tuple) else (batch, None)
             with no_backprop_mode(), frozen_statistics(self.gen):
-                x_fake = self.gen(self.gen.latent(len(x_real))).array
+                z = self.gen.latent(len(x_real))
+                x_fake, labels_fake = self.gen(z).array, self._labels_of(z)
             x_real, x_fake = self._shown(x_real), self._shown(x_fake)
-            turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, self.dis(x_real), self.dis(x_fake))
+            (y_real, said_real), (y_fake, said_fake) = (
+                _ask(self.dis, x, labels) for x, labels in ((x_real, labels_real), (x_fake, labels_fake))
+            )
+            turn = Turn(
+                self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, said_real,
+                said_fake,
+            )  # fmt: skip
             terms = _terms(self.gan, "dis_terms", turn)
             if self.tricks.softens:
                 terms["softening"] = self.tricks.softening(self.dis, turn.y_real, turn.y_fake)
@@ -122,14 +142,19 @@ class GANUpdater(StandardUpdater):
         """Move G: make D, as it is now, believe as many new fakes as the batches have images."""
         optimizer, paired = self.get_optimizer("gen"), getattr(self.gan, "PAIRED", False)
         self.gen.cleargrads()
-        for x_real in batches:
-            x_fake, y_real = self.gen(self.gen.latent(len(x_real))), None
+        for batch in batches:
+            x_real, labels_real = batch if isinstance(batch, tuple) else (batch, None)
+            z, y_real = self.gen.latent(len(x_real)), None
+            x_fake, labels_fake = self.gen(z), self._labels_of(z)
             with frozen_statistics(self.dis):
-                y_fake = self.dis(self._shown(x_fake))
+                y_fake, said_fake = _ask(self.dis, self._shown(x_fake), labels_fake)
                 if paired:
                     with no_backprop_mode():
-                        y_real = self.dis(self._shown(x_real))
-            turn = Turn(self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake)
+                        y_real, _ = _ask(self.dis, self._shown(x_real), labels_real)
+            turn = Turn(
+                self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, None,
+                said_fake,
+            )  # fmt: skip
             terms = _terms(self.gan, "gen_terms", turn)
             loss = sum(terms.values(), self.gan.loss_gen(y_fake, *([y_real] if paired else [])))
             (x_fake.grad_var,) = grad([_share(loss, batches)], [x_fake], loss_scale=optimizer._loss_scale)
@@ -140,6 +165,9 @@ class GANUpdater(StandardUpdater):
         report({"loss": loss, **terms}, self.gen)
         if self._average is not None:
             self._average.update(lambda: optimizer.t)
+
+    def _labels_of(self, z: Any) -> Any:
+        return self.gen.labels_of(z) if self._labelled else None
 
     def _shown(self, x: Any) -> Any:
         return self.tricks.shown(self.dis, x, lambda: self.iteration)
@@ -175,6 +203,12 @@ def frozen_statistics(net: Chain) -> Iterator[None]:
     finally:
         for link, name, value, _ in kept:
             setattr(link, name, value)
+
+
+def _ask(dis: Any, x: Any, labels: Any) -> tuple[Any, Any]:
+    """D's logits for images x, and what it says besides, if anything; one that takes labels is told them."""
+    answer = dis(x, labels) if getattr(dis, "takes_labels", False) else dis(x)
+    return answer if isinstance(answer, tuple) else (answer, None)
 
 
 def _share(loss: Variable, batches: Sequence[Any]) -> Variable:

@@ -45,7 +45,7 @@ DEFINITIONS = {
     ),
     "relativistic": (relativistic, lambda real, fake: relativistic(fake, real)),
 }
-SAME = {"dcgan": "gan", "dragan": "gan", "wgan-gp": "wgan"}
+SAME = {"dcgan": "gan", "cgan": "gan", "acgan": "gan", "dragan": "gan", "wgan-gp": "wgan"}
 
 
 def loss_gen(gan, real, fake):
