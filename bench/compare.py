@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Any]:
         found = {key: results[key] for key in ("machine", "versions", "quiet", "cases")}
         for place, figures in variants(found).items():
             if not all(0 < figures[key] < math.inf for key in ("low_ms", "median_ms", "high_ms")):
-                raise ValueError(f"{', '.join(place)} takes {figures['median_ms']} ms")
+                raise ValueError(f"{', '.join(place[:3])} takes {figures['median_ms']} ms")
         compared(found, found)
         return found
     except OSError as error:
