@@ -82,7 +82,11 @@ def test_a_captured_gan_step_is_the_step(arch, n_dis):
 
 
 @pytest.mark.parametrize(
-    "gan, arch", [("wgan-gp", "small"), ("wgan", "mlp"), ("sngan", "mlp"), ("relativistic", "mlp"), ("cgan", "mlp"), ("acgan", "mlp")]
+    "gan, arch",
+    [
+        ("wgan-gp", "small"),
+        *((gan, "mlp") for gan in ("wgan", "sngan", "relativistic", "cgan", "acgan")),
+    ],
 )
 def test_steps_with_more_than_two_losses_can_be_captured(gan, arch):
     """A gradient of a gradient, clipped weights, spectral norms, a loss of G that sees real images, classes."""
