@@ -25,8 +25,3 @@ def slopes(dis: Any, x: Any) -> Variable:
 def gradient_penalty(dis: Any, x: Any) -> Variable:
     """E[(|d D(x) / d x|_2 - 1)^2], from an array x (N, ...)."""
     return F.average(F.square(slopes(dis, x) - 1))
-
-
-def per_answer(numbers: Any, x: Any) -> Any:
-    """Numbers (M,) as an array to be multiplied with x (N, ...): one number for each N / M examples."""
-    return numbers.repeat(len(x) // len(numbers)).reshape(-1, *(1 for _ in x.shape[1:]))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.core import Variable
-from minigan.gans.penalties import gradient_penalty, per_answer
+from minigan.gans.penalties import gradient_penalty
 from minigan.gans.turn import Turn, draw
 from minigan.gans.wgan import loss_dis, loss_gen
 
@@ -28,6 +28,6 @@ __all__ = ["DEFAULTS", "EQUATION", "ON_ARCH", "PAPER", "dis_terms", "loss_dis", 
 
 def dis_terms(turn: Turn) -> dict[str, Variable]:
     """lambda E[(|grad f(x')|_2 - 1)^2] at points x' between real and made images."""
-    e = per_answer(draw("uniform", turn.dis, (len(turn.y_real),)), turn.x_real)
+    e = draw("uniform", turn.dis, (len(turn.x_real), *(1 for _ in turn.x_real.shape[1:])))
     between = e * turn.x_real + (1 - e) * turn.x_fake
     return {"penalty": turn.options.lam * gradient_penalty(turn.dis, between)}
