@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from minigan.cli import main
-from minigan.cli import train as _train_command  # noqa: F401  (the module `minigan.cli.train` hides behind the command)
 from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import draw
 from minigan.cli.watch import Stop

@@ -90,7 +90,7 @@ def test_out_of_memory_is_a_sentence_with_a_cure(tmp_path, monkeypatch):
         raise MemoryError("Out of memory allocating 1,024 bytes (allocated so far: 512 bytes).")  # as CuPy says it
 
     monkeypatch.setattr(minigan.gans.GANUpdater, "update_core", update)
-    module = importlib.import_module("minigan.cli.train")
+    module = importlib.import_module("minigan.cli.course")
     monkeypatch.setattr(module, "memory_left", lambda: "0.1 of the GPU's 8.0 GB are free")
     arguments = ["train", "gan", "--quiet", "--steps", "2", "--batch-size", "64", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(main, arguments, prog_name="minigan")

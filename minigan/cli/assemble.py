@@ -1,0 +1,76 @@
+"""From the settings of a run to a trainer: the nets, their optimizers, what is watched and written, and how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from minigan import optimizer_hooks, optimizers, random
+from minigan.cli.gan_options import tricks
+from minigan.cli.run_folder import RunFolder, build
+from minigan.cli.watch import RingCoverage, SampleGrid, Sanity
+from minigan.gans import GANS, GANUpdater
+from minigan.iterators import SerialIterator
+from minigan.training import Trainer, extensions
+
+GRID = 64  # images in a sample grid
+POINTS = 2000  # points in a picture of the ring
+
+
+def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder | None, stop: Any) -> Trainer:
+    """Build nets, optimizers, updater and extensions: the whole of the training but its state."""
+    random.seed(settings["seed"])
+    gen, dis = build(settings)
+    optimizer = {}
+    for name, net in (("gen", gen), ("dis", dis)):
+        net.to_device(place)
+        alpha = settings["alpha" if name == "gen" else "alpha_dis"]
+        optimizer[name] = optimizers.Adam(alpha=alpha, beta1=settings["beta1"], beta2=settings["beta2"])
+        optimizer[name].setup(net)
+        if settings.get("clip_gradient"):
+            optimizer[name].add_hook(optimizer_hooks.GradientClipping(settings["clip_gradient"]))
+        if settings.get("weight_decay"):
+            optimizer[name].add_hook(optimizer_hooks.WeightDecay(settings["weight_decay"]))
+    iterator = SerialIterator(images, settings["batch_size"])
+    updater = GANUpdater(
+        iterator, optimizer, GANS[settings["gan"]], n_dis=settings["n_dis"], options=settings,
+        tricks=tricks(settings), ema_decay=settings["ema"], device=place,
+    )  # fmt: skip
+    if run is None:
+        return Trainer(updater, stop)
+    trainer = Trainer(updater, stop, out=str(run.path))
+    for name, each in optimizer.items():
+        if schedule := _schedule(settings, each):
+            trainer.extend(schedule, name=f"schedule of {name}", trigger=(1, "iteration"))
+    trainer.extend(extensions.LogReport(trigger=(settings["log_every"], "iteration")))
+
+    def due(trainer: Trainer) -> bool:
+        """Whether something is written; reading the losses at every launch of a graph would make the GPU wait."""
+        places = (settings[f"{what}_every"] for what in ("log", "sample", "snapshot"))
+        return stop(trainer) or any(trainer.updater.iteration % every == 0 for every in places)
+
+    trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
+    ring = settings["data"] == "ring"
+    classes = settings["n_classes"] if settings.get("condition") else 0
+    shape = (POINTS if ring else 10 * classes or GRID, settings["z_dim"])
+    noise = numpy.random.RandomState(settings["seed"]).standard_normal(shape).astype(numpy.float32)
+    if classes:  # a class in each column
+        code = numpy.eye(classes, dtype=numpy.float32)[numpy.arange(len(noise)) % classes]
+        noise = numpy.concatenate([noise, code], 1)
+    noise = place.send(noise)
+    if ring:
+        trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
+    trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))
+    trainer.extend(extensions.snapshot(n_retains=3), trigger=(settings["snapshot_every"], "iteration"))
+    return trainer
+
+
+def _schedule(settings: dict[str, Any], optimizer: Any) -> Any:
+    """The extension that changes the step size, if it is to change."""
+    kind, steps, alpha = settings.get("schedule"), settings["steps"], optimizer.alpha
+    if kind == "linear":
+        return extensions.LinearShift("alpha", (alpha, 0.0), (steps / 2, steps), optimizer)
+    if kind == "step":
+        return extensions.StepShift("alpha", settings["decay_factor"], settings["decay_every"], alpha, None, optimizer)
+    return None
