@@ -46,6 +46,7 @@ TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
     "clip_gradient": (0.0, Number(0), "Shrink the gradient of each net to this length, if it is longer; 0: never"),
     "weight_decay": (0.0, Number(0), "Add so many times the weights to their gradients"),
     "accumulate": (1, click.IntRange(1), "Batches whose mean gradient makes one step"),
+    "pack": (1, click.IntRange(1), "Images that D judges together, stacked along the channels"),
     "smooth": (0.0, Number(0, 0.5, max_open=True), "Target of real images is 1 minus this (cross entropy only)"),
     "smooth_fake": (0.0, Number(0, 0.5, max_open=True), "Target of made images is this (cross entropy only)"),
     "label_noise": (0.0, Number(0, 0.5, max_open=True), "Targets move towards 1/2 by up to this (cross entropy only)"),
@@ -85,6 +86,16 @@ def check_tricks(settings: dict[str, Any]) -> None:
         )
     if {settings["decay_every"] is not None, settings["decay_factor"] is not None} != {settings["schedule"] == "step"}:
         raise click.UsageError("--schedule step, --decay-every and --decay-factor belong together; pass all or none")
+    if settings["batch_size"] % settings["pack"]:
+        raise click.UsageError(
+            f"--pack {settings['pack']} and --batch-size {settings['batch_size']}: the images make no whole number of "
+            f"packs; pass a multiple of {settings['pack']}"
+        )
+    if settings["pack"] > 1 and settings.get("condition") in ("projection", "head"):
+        raise click.UsageError(
+            f"--pack {settings['pack']}: a pack has images of several classes, and this D of {settings['gan']} speaks "
+            f"of one; leave --pack out, or train cgan with --condition concatenation"
+        )
     if settings["augment"] and settings["data"] == "ring":
         raise click.UsageError("--augment is for images, and --data ring has points; leave one of them out")
     if settings["augment"] and settings["graph"]:

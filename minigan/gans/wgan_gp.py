@@ -28,6 +28,7 @@ __all__ = ["DEFAULTS", "EQUATION", "ON_ARCH", "PAPER", "dis_terms", "loss_dis", 
 
 def dis_terms(turn: Turn) -> dict[str, Variable]:
     """lambda E[(|grad f(x')|_2 - 1)^2] at points x' between real and made images."""
-    e = draw("uniform", turn.dis, (len(turn.x_real), *(1 for _ in turn.x_real.shape[1:])))
+    e = draw("uniform", turn.dis, (len(turn.y_real), *(1 for _ in turn.x_real.shape[1:])))
+    e = e.repeat(len(turn.x_real) // len(turn.y_real), 0)  # one for each answer: the images of a pack go together
     between = e * turn.x_real + (1 - e) * turn.x_fake
     return {"penalty": turn.options.lam * gradient_penalty(turn.dis, between)}

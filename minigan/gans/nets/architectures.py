@@ -12,6 +12,7 @@ from minigan.gans.nets.book import BookDiscriminator, BookGenerator
 from minigan.gans.nets.mlp import MLPDiscriminator, MLPGenerator
 from minigan.gans.nets.ring import RingDiscriminator, RingGenerator
 from minigan.gans.nets.small import SmallDiscriminator, SmallGenerator
+from minigan.gans.packing import Packed
 from minigan.link import Chain
 from minigan.link_hooks import SpectralNormalization
 
@@ -25,17 +26,20 @@ class Architecture(NamedTuple):
 
     def build(
         self, z_dim: int, channels: int, size: int, width: int, norm_dis: str | None = None,
-        condition: str | None = None, n_classes: int = 0,
+        condition: str | None = None, n_classes: int = 0, pack: int = 1,
     ) -> tuple[Generator, Chain]:  # fmt: skip
         """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers.
 
-        For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`.
+        For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`; D sees `pack`
+        images at a time.
         """
         if condition is None:
             n_classes = 0
         shape, more = {"size": size, "width": width}, n_classes if condition == "concatenation" else 0
         gen = self.generator(z_dim=z_dim + n_classes, channels=channels, **shape)
-        dis = self.discriminator(channels=channels + more, **shape, **_given(norm=norm_dis))
+        dis = self.discriminator(channels=pack * (channels + more), **shape, **_given(norm=norm_dis))
+        if pack > 1:
+            dis = Packed(dis, pack)
         if condition is not None:
             gen.z_dim, gen.n_classes = z_dim, n_classes
             dis = CONDITIONS[condition](dis, n_classes)
