@@ -22,6 +22,7 @@ from minigan.cli.kernels import kernels
 from minigan.cli.legacy import legacy
 from minigan.cli.run_folder import RunError, explained
 from minigan.cli.sample import sample
+from minigan.cli.summary import summary
 from minigan.cli.train import train
 from minigan.cli.train_classifier import train_classifier
 from minigan.dataset.errors import DataError
@@ -59,5 +60,5 @@ def main() -> None:
     """
 
 
-for command in (train, sample, evaluate, train_classifier, explain, data, info, kernels, legacy):
+for command in (train, sample, evaluate, summary, train_classifier, explain, data, info, kernels, legacy):
     main.add_command(command)
