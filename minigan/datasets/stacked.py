@@ -19,8 +19,8 @@ N = 128_000  #: images in PacGAN's set
 class StackedDigits(DatasetMixin):
     """n images, float32 (3, 28, 28) in [-1, 1], whose channels are digits drawn with `seed`, each with its mode.
 
-    The mode of the digits a, b, c is 100 a + 10 b + c, int32. Images are made when asked for, out of digits (M, 28, 28),
-    bytes, with classes (M,): the set takes 16 bytes for each.
+    The mode of the digits a, b, c is 100 a + 10 b + c, int32. Images are made when asked for, of the bytes
+    `digits` (M, 28, 28), whose classes are (M,): the set takes 16 bytes for each image.
     """
 
     def __init__(self, digits: numpy.ndarray, classes: numpy.ndarray, n: int = N, seed: int = 0) -> None:
