@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from minigan.core import Variable
+from minigan.dataset.errors import DataError
 from minigan.gans.turn import draw, one_hot
 from minigan.link import Chain
 
@@ -21,23 +22,29 @@ class Generator(Chain):
     """What all generators share: the size of their noise and how it is drawn."""
 
     z_dim: int
-    n_classes = 0  #: K of a conditional generator, whose z ends in a one-hot code of K numbers
+    n_classes = 0  #: K of a conditional generator, whose noise is followed by a one-hot code of K numbers
+    n_codes = 0  #: C of a generator with further codes, numbers in (-1, 1), with which its z ends
 
     def latent(self, n: int, labels: Any = None) -> Any:
         """Draw z (n, Z) from N(0, 1) in the weights' dtype and on their device.
 
-        A conditional generator's is (n, Z + K): the code is that of `labels` (n,), or of classes drawn at random.
+        A conditional generator's is (n, Z + K + C): the one-hot code is that of `labels` (n,), or of classes drawn at
+        random, and the C further codes are from U(-1, 1).
         """
         z = draw("normal", self, (n, self.z_dim))
         if not self.n_classes:
             return z
         if labels is None:
             labels = (draw("uniform", self, (n,)) * self.n_classes).astype(numpy.int32)
-        return self.xp.concatenate((z, one_hot(self, self.device.send(labels), self.n_classes)), 1)
+        parts = [z, one_hot(self, self.device.send(labels), self.n_classes)]
+        if self.n_codes:
+            parts.append(2 * draw("uniform", self, (n, self.n_codes)) - 1)
+        return self.xp.concatenate(parts, 1)
 
     def labels_of(self, z: Any) -> Any:
         """The classes (N,) that z asks for; None of a generator without classes."""
-        return z[:, self.z_dim :].argmax(1).astype(numpy.int32) if self.n_classes else None
+        classes = slice(self.z_dim, self.z_dim + self.n_classes)
+        return z[:, classes].argmax(1).astype(numpy.int32) if self.n_classes else None
 
 
 class Discriminator(Chain):
@@ -59,11 +66,14 @@ class Discriminator(Chain):
         return self.last(self.features(x))
 
 
-def quarter(name: str, size: int) -> int:
-    """Return the side of the smallest feature map, which two stride-2 layers enlarge four times."""
-    if size < 4 or size % 4:
-        raise ValueError(f"{name}: size is {size} but the image side is made by doubling twice; pass a multiple of 4")
-    return size // 4
+def first_side(net: Any, size: int, doublings: int = 2) -> int:
+    """Return the side of the smallest map, which so many layers of stride 2 enlarge to the image's, `size`."""
+    if size % 2**doublings or not size >> doublings:
+        raise DataError(
+            f"{type(net).__name__}: size is {size} but the image side is made by doubling {doublings} times; pass "
+            f"--size with a multiple of {2**doublings}, or take other nets: --arch mlp or chainer"
+        )
+    return size >> doublings
 
 
 def normalized(net: Chain, number: str, h: Any, slope: float) -> Variable:

@@ -8,7 +8,8 @@ import minigan.functions as F
 import minigan.links as L
 from minigan import initializers
 from minigan.core import Variable
-from minigan.gans.nets.base import Discriminator, Generator, normalized, quarter
+from minigan.dataset.errors import DataError
+from minigan.gans.nets.base import Discriminator, Generator, first_side, normalized
 
 BOOK_SLOPE = 0.01
 
@@ -22,7 +23,7 @@ class BookGenerator(Generator):
 
     def __init__(self, z_dim: int = 100, channels: int = 1, size: int = 28, width: int = 64) -> None:
         super().__init__()
-        self.z_dim, self.bottom, self.width = z_dim, quarter("BookGenerator", size), width
+        self.z_dim, self.bottom, self.width = z_dim, first_side(self, size), width
         half, whole = (size // 2, size // 2), (size, size)
         w = initializers.GlorotUniform()
         with self.init_scope():
@@ -54,9 +55,9 @@ class BookDiscriminator(Discriminator):
 
     def __init__(self, channels: int = 1, size: int = 28, width: int = 64, norm: str = "batch") -> None:
         super().__init__()
-        top = (quarter("BookDiscriminator", size) - 3) // 2 + 1
+        top = (first_side(self, size) - 3) // 2 + 1
         if top < 1:
-            raise ValueError(f"BookDiscriminator: size is {size} but three stride-2 layers need 12 pixels or more")
+            raise DataError(f"BookDiscriminator: size is {size} but three stride-2 layers need 12 pixels or more")
         half, plain = max(width // 2, 1), norm != "batch"
         w = initializers.GlorotUniform()
         with self.init_scope():
