@@ -21,9 +21,10 @@ def same(a, b):
 def updater(arch="small", seed=0, n=24, batch=8, optimizer=None, gan="dcgan", pack=1, **options):
     random.seed(seed)
     images = numpy.random.RandomState(1).uniform(-1, 1, (n, 1, 28, 28)).astype(numpy.float32)
-    chosen = {name: GANS[gan].DEFAULTS.get(name) for name in ("norm_dis", "condition")}
+    names = ("norm_dis", "condition", "n_codes", "answer")
+    chosen = {name: value for name, value in GANS[gan].DEFAULTS.items() if name in names}
     gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=28, width=4, n_classes=3, pack=pack, **chosen)
-    data = [(x, numpy.int32(i % 3)) for i, x in enumerate(images)] if gen.n_classes else images
+    data = [(x, numpy.int32(i % 3)) for i, x in enumerate(images)] if getattr(dis, "labelled", False) else images
     found = {}
     for name, net in (("gen", gen), ("dis", dis)):
         found[name] = (optimizer or optimizers.Adam)()

@@ -10,6 +10,7 @@ from minigan import optimizer_hooks, optimizers, random
 from minigan.cli.gan_options import tricks
 from minigan.cli.run_folder import RunFolder, build
 from minigan.cli.watch import RingCoverage, SampleGrid, Sanity
+from minigan.configuration import using_config
 from minigan.gans import GANS, GANUpdater
 from minigan.iterators import SerialIterator
 from minigan.training import Trainer, extensions
@@ -52,13 +53,12 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
 
     trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
     ring = settings["data"] == "ring"
-    classes = settings["n_classes"] if settings.get("condition") else 0
-    shape = (POINTS if ring else 10 * classes or GRID, settings["z_dim"])
-    noise = numpy.random.RandomState(settings["seed"]).standard_normal(shape).astype(numpy.float32)
-    if classes:  # a class in each column
-        code = numpy.eye(classes, dtype=numpy.float32)[numpy.arange(len(noise)) % classes]
-        noise = numpy.concatenate([noise, code], 1)
-    noise = place.send(noise)
+    n = POINTS if ring else 10 * gen.n_classes or GRID
+    state = random.get_state()
+    random.seed(settings["seed"])
+    with using_config("cuda_graph", False):
+        noise = gen.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
+    random.set_state(state)
     if ring:
         trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))

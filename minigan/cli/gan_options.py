@@ -32,6 +32,11 @@ class Names(click.ParamType):
 
 KNOBS: dict[str, tuple[click.ParamType, str]] = {
     "lam": (Number(0), "Weight of the GAN's further term (lambda)"),
+    "lam_codes": (Number(0), "Weight of the codes that are numbers"),
+    "n_classes": (click.IntRange(2), "Values of the code that is a class"),
+    "n_codes": (click.IntRange(0), "Codes that are numbers"),
+    "gamma": (Number(0, 1), "Error of made images, by that of real ones"),
+    "lam_k": (Number(0, min_open=True), "Step size of the balance k"),
     "condition": (click.Choice(["projection", "concatenation"]), "How D is told the class"),
     "clip": (Number(0, min_open=True), "Bound of the critic's weights"),
     "spread": (Number(0), "Noise around real images, in their standard deviations"),
@@ -91,7 +96,7 @@ def check_tricks(settings: dict[str, Any]) -> None:
             f"--pack {settings['pack']} and --batch-size {settings['batch_size']}: the images make no whole number of "
             f"packs; pass a multiple of {settings['pack']}"
         )
-    if settings["pack"] > 1 and settings.get("condition") in ("projection", "head"):
+    if settings["pack"] > 1 and settings.get("condition") in ("projection", "head", "codes"):
         raise click.UsageError(
             f"--pack {settings['pack']}: a pack has images of several classes, and this D of {settings['gan']} speaks "
             f"of one; leave --pack out, or train cgan with --condition concatenation"

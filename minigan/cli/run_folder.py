@@ -189,7 +189,7 @@ def build(settings: dict[str, Any]) -> tuple[Generator, Chain]:
     return architecture.build(
         settings["z_dim"], settings["channels"], settings["size"], settings["width"],
         norm_dis=settings.get("norm_dis"), condition=settings.get("condition"), n_classes=settings.get("n_classes", 0),
-        pack=settings.get("pack", 1),
+        n_codes=settings.get("n_codes", 0), answer=settings.get("answer"), pack=settings.get("pack", 1),
     )  # fmt: skip
 
 

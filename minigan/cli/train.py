@@ -110,7 +110,7 @@ def train(**given: Any) -> None:
     images, labels, source = load_images(settings["data"])
     settings.update(channels=images.shape[1], size=images.shape[2] if images.ndim == 4 else 1)
     settle_length(settings, len(images))
-    if settings.get("condition"):
+    if settings.get("condition") not in (None, "codes"):
         if labels is None:
             raise click.UsageError(f"{settings['gan']} wants images with classes; --data {settings['data']} has none")
         settings["n_classes"] = int(labels.max()) + 1

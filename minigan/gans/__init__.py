@@ -7,13 +7,28 @@ there.
 
 from types import ModuleType
 
-from minigan.gans import acgan, cgan, dcgan, dragan, gan, lsgan, relativistic, sngan, wgan, wgan_gp
+from minigan.gans import (
+    acgan,
+    began,
+    cgan,
+    dcgan,
+    dragan,
+    gan,
+    infogan,
+    lsgan,
+    relativistic,
+    sngan,
+    two_way,
+    wgan,
+    wgan_gp,
+)
 from minigan.gans.nets import ARCHITECTURES
 from minigan.gans.updater import GANUpdater
 
 GANS: dict[str, ModuleType] = {
     "gan": gan, "dcgan": dcgan, "lsgan": lsgan, "wgan": wgan, "wgan-gp": wgan_gp, "dragan": dragan, "sngan": sngan,
-    "relativistic": relativistic, "cgan": cgan, "acgan": acgan,
+    "relativistic": relativistic, "cgan": cgan, "acgan": acgan, "infogan": infogan, "began": began,
+    "two-way": two_way,
 }  # fmt: skip
 
 __all__ = ["ARCHITECTURES", "GANS", "GANUpdater"]

@@ -20,10 +20,11 @@ class _Wrapped(Chain):
     """A discriminator around another one, `body`."""
 
     takes_labels = True  #: it is called with images (N, C, H, W) and their classes (N,)
+    labelled = True  #: it is trained on images with classes
 
-    def __init__(self, body: Any, classes: int) -> None:
+    def __init__(self, body: Any, classes: int, codes: int = 0) -> None:
         super().__init__()
-        self.n_classes, w = classes, initializers.Normal(0.02)
+        self.n_classes, self.n_codes, w = classes, codes, initializers.Normal(0.02)
         with self.init_scope():
             self.body = body
             self._add(body.last.W.shape[1], w)
@@ -70,12 +71,18 @@ class ClassHead(_Wrapped):
     takes_labels = False
 
     def _add(self, n: int, w: Any) -> None:
-        self.guess = L.Linear(n, self.n_classes, initialW=w)
+        self.guess = L.Linear(n, self.n_classes + 2 * self.n_codes, initialW=w)
 
     def forward(self, x: Any) -> tuple[Variable, Variable]:
-        """Logits (N, 1), and (N, K) of the classes."""
+        """Logits (N, 1), and (N, K) of the classes; of a `CodeHead` (N, K + 2 C)."""
         h = self._features(x)
         return self.last(h), self.guess(h)
 
 
-CONDITIONS = {"projection": Projection, "concatenation": Concatenation, "head": ClassHead}
+class CodeHead(ClassHead):
+    """The guesses are of G's own codes: classes, and means and log variances of C numbers (Chen et al. 2016)."""
+
+    labelled = False
+
+
+CONDITIONS = {"projection": Projection, "concatenation": Concatenation, "head": ClassHead, "codes": CodeHead}

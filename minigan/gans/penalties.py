@@ -10,15 +10,19 @@ import minigan.functions as F
 from minigan.core import Variable, grad
 
 
+def squared_slopes(y: Variable, x: Variable) -> Variable:
+    """|d y / d x|_2^2 for each answer y = D(x), over all axes but the batch: (N,) from x (N, ...)."""
+    (slope,) = grad([y], [x], [Variable(y.xp.ones_like(y.array))], enable_double_backprop=True)
+    return F.sum(F.square(F.reshape(slope, (len(y), -1))), axis=1)
+
+
 def slopes(dis: Any, x: Any) -> Variable:
-    """|d D(x) / d x|_2 for each answer of D, over all axes but the batch: (N,) from an array x (N, ...).
+    """|d D(x) / d x|_2 for each answer of D: (N,) from an array x (N, ...).
 
     A slope of exactly 0, as of a D that says the same everywhere, has the gradient 0.
     """
     x = Variable(x)
-    y = dis(x)
-    (slope,) = grad([y], [x], [Variable(dis.xp.ones_like(y.array))], enable_double_backprop=True)
-    squares = F.sum(F.square(F.reshape(slope, (len(y), -1))), axis=1)
+    squares = squared_slopes(dis(x), x)
     return F.sqrt(F.maximum(squares, dis.xp.full_like(squares.array, numpy.finfo(squares.dtype).tiny)))
 
 

@@ -5,8 +5,9 @@ Every number here comes from the generators that snapshots hold, so that a run w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -34,8 +35,13 @@ class Tricks:
     steps: int = 1
     augment: Sequence[str] = ()
     """Changes of all that D sees, real and made, in both steps (Zhao et al. 2020): of `AUGMENTATIONS`."""
+    ada: float = 0.0
+    """If positive, each change is made of a share p of images, which moves so that E[sign D(x)] becomes this."""
+    r1: float = 0.0
+    """gamma of gamma/2 E[|grad D(x)|^2] at real images (Mescheder et al. 2018, equation 9), a term of D's loss."""
     accumulate: int = 1
     """Batches whose mean gradient makes one step."""
+    p: float = field(default=0.0, init=False)  #: with `ada`; part of the snapshot
 
     def __post_init__(self) -> None:
         for name in ("smooth", "smooth_fake"):
@@ -45,10 +51,16 @@ class Tricks:
                     f"Tricks: {name} {getattr(self, name)} with label_noise {self.label_noise} takes targets to "
                     f"{most}; wanted numbers from 0 that are less than 0.5 together, else real and made are the same"
                 )
-        if self.accumulate < 1 or self.instance_noise < 0 or not set(self.augment) <= set(AUGMENTATIONS):
+        if self.accumulate < 1 or min(self.instance_noise, self.r1) < 0 or not set(self.augment) <= set(AUGMENTATIONS):
             raise ValueError(
-                f"Tricks: accumulate is {self.accumulate}, instance_noise {self.instance_noise} and augment "
-                f"{self.augment}; wanted 1 or more, 0 or more, and some of {', '.join(AUGMENTATIONS)}"
+                f"Tricks: accumulate is {self.accumulate}, instance_noise {self.instance_noise}, r1 {self.r1} and "
+                f"augment {self.augment}; wanted 1 or more, 0 or more, 0 or more, and some of "
+                f"{', '.join(AUGMENTATIONS)}"
+            )
+        if not 0 <= self.ada < 1 or (self.ada and not self.augment):
+            raise ValueError(
+                f"Tricks: ada is {self.ada} and augment {self.augment}; wanted a target below 1, 0.6 for example, and "
+                f"something to do so often"
             )
 
     @property
@@ -70,24 +82,39 @@ class Tricks:
     def shown(self, dis: Any, x: Any, iteration: Any) -> Any:
         """What D is shown of x (N, C, H, W), an array or a Variable; `iteration` tells which one it is."""
         if "flip" in self.augment or "shift" in self.augment:
-            x = moved(dis, x, "flip" in self.augment, "shift" in self.augment)
+            x = moved(dis, x, *(self._chosen(len(x)) if name in self.augment else None for name in ("flip", "shift")))
         if "brightness" in self.augment:
-            x = x + (draw("uniform", dis, (len(x), *(1 for _ in x.shape[1:]))) - 0.5)
+            change = draw("uniform", dis, (len(x), *(1 for _ in x.shape[1:]))) - 0.5
+            x = x + change * dis.device.send(self._chosen(len(x)).reshape(change.shape))
         if self.instance_noise:
             left = cuda_graph.number(lambda: self.instance_noise * max(0.0, 1 - iteration() / self.steps), x.dtype)
             x = x + left * draw("normal", dis, x.shape)
         return x
 
+    def _chosen(self, n: int) -> numpy.ndarray:
+        """Which of n images are changed."""
+        return numpy.random.random_sample(n) < self.p if self.ada else numpy.ones(n, bool)
 
-def moved(dis: Any, x: Any, flip: bool, shift: bool) -> Any:
+    def adapt(self, y_real: Any) -> None:
+        """Move p towards where D's logits of real images are positive as often as wanted (Karras et al. 2020, 2.2).
+
+        D that is surer overfits. p takes at least a quarter of the run's steps from 0 to 1; the paper's looks at four
+        batches at a time.
+        """
+        over = float((y_real > 0).mean() - (y_real < 0).mean()) - self.ada
+        self.p = min(max(self.p + math.copysign(4 / self.steps, over), 0.0), 1.0)
+
+
+def moved(dis: Any, x: Any, flip: numpy.ndarray | None, shift: numpy.ndarray | None) -> Any:
     """Images mirrored left and right with probability 1/2, and moved by up to an eighth of their size over black (-1).
 
-    Both are matrices of zeros and ones on either side of each image, so that G's gradient goes through them.
+    `flip` and `shift` tell of which (N,), if of any. Both are matrices of zeros and ones on either side of each image,
+    so that G's gradient goes through them.
     """
     n, _, height, width = x.shape
-    rows, columns = (_places(n, side, side // 8 if shift else 0) for side in (height, width))
-    if flip:
-        mirrored = numpy.random.random_sample(n) < 0.5
+    rows, columns = (_places(n, side, 0 if shift is None else side // 8 * shift) for side in (height, width))
+    if flip is not None:
+        mirrored = (numpy.random.random_sample(n) < 0.5) & flip
         columns[mirrored] = columns[mirrored, ::-1]
     left, right = (dis.device.send(m[:, None].astype(x.dtype)) for m in (rows, columns.transpose(0, 2, 1)))
     light = x + 1
@@ -96,7 +123,7 @@ def moved(dis: Any, x: Any, flip: bool, shift: bool) -> Any:
     return y if isinstance(x, Variable) else y.array
 
 
-def _places(n: int, side: int, most: int) -> numpy.ndarray:
+def _places(n: int, side: int, most: Any) -> numpy.ndarray:
     """n matrices (side, side) that move a column down by a number from -most to most, each drawn anew."""
-    steps = numpy.random.randint(-most, most + 1, n) if most else numpy.zeros(n, int)
+    steps = numpy.random.randint(-most, most + 1, n) if numpy.any(most) else numpy.zeros(n, int)
     return numpy.arange(side)[None, :, None] - steps[:, None, None] == numpy.arange(side)[None, None, :]

@@ -26,6 +26,7 @@ class Turn:
     labels_fake: Any = None  #: those that G was asked for
     said_real: Any = None  #: what D says besides, where it says more than a logit
     said_fake: Any = None
+    z: Any = None  #: the noise that G made the made ones of
 
 
 def draw(kind: str, net: Any, shape: tuple[int, ...]) -> Any:

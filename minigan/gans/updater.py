@@ -7,7 +7,8 @@ bit for bit, and the other way round.
 
 What a GAN has besides two losses stands in its own file, under names that are looked for here: `dis_terms(turn)` and
 `gen_terms(turn)` give further terms of the losses by name, `constrain(turn)` comes after D's step, `PAIRED` says that
-G's loss needs D's answers to real images, too.
+G's loss needs D's answers to real images, too; `logit(y)` makes logits of answers that are none; `opinion(turn)` gives
+what is reported of answers that are no opinion; `ZERO = False` says that no answer is special.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from itertools import chain, islice
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import minigan.functions as F
 from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.functions.logits import opinions
 from minigan.gans import gan as cross_entropy
 from minigan.gans.nets import Generator
+from minigan.gans.penalties import squared_slopes
 from minigan.gans.tricks import Tricks
 from minigan.gans.turn import Turn
 from minigan.link import Chain
@@ -49,8 +52,8 @@ class GANUpdater(StandardUpdater):
         kwargs: As for `StandardUpdater`: converter, device, ...
 
     Reports `gen/loss`, `dis/loss`, the GAN's further terms, `dis/accuracy` (share of right answers, half of them on
-    fakes), `dis/real` and `dis/fake` (mean of D as a probability, before D's step). Its part of a snapshot also holds
-    the averaged generator.
+    fakes), `dis/real` and `dis/fake` (mean of D as a probability, before D's step), `dis/p` of an adaptive
+    augmentation; of accumulated batches the means. Its part of a snapshot also holds the averaged generator.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class GANUpdater(StandardUpdater):
         self.tricks = tricks or Tricks()
         if self.tricks.softens and gan.loss_dis is not cross_entropy.loss_dis:
             raise ValueError("GANUpdater: softer targets are for a cross entropy, and this GAN's loss has no targets")
+        if self.tricks.ada and not getattr(gan, "ZERO", True):
+            raise ValueError("GANUpdater: ada asks how often D is right, and this GAN's D has no right answers")
         super().__init__(iterator, optimizer, **kwargs)
         self.gan, self.n_dis, self.ema_decay = gan, n_dis, ema_decay
         self.options = SimpleNamespace(**{**getattr(gan, "DEFAULTS", {}), **(options or {})})
@@ -94,7 +99,8 @@ class GANUpdater(StandardUpdater):
 
     @property
     def _labelled(self) -> bool:
-        return self.gen.n_classes > 0 if isinstance(self.gen, Generator) else False
+        """Whether D learns from the classes of real images."""
+        return getattr(self.dis, "labelled", False)
 
     def update_nets(self, batches: Iterable[Any]) -> None:
         """Move D on each of the batches (N, C, H, W), or on each so many as are accumulated, then G."""
@@ -113,7 +119,7 @@ class GANUpdater(StandardUpdater):
 
     def update_dis(self, *batches: Any) -> None:
         """Move D: raise its logits on real images (N, C, H, W), lower them on N new fakes; one step on all batches."""
-        optimizer = self.get_optimizer("dis")
+        optimizer, found = self.get_optimizer("dis"), []
         self.dis.cleargrads()
         for batch in batches:
             x_real, labels_real = batch if isinstance(batch, tuple) else (batch, None)
@@ -121,26 +127,30 @@ class GANUpdater(StandardUpdater):
                 z = self.gen.latent(len(x_real))
                 x_fake, labels_fake = self.gen(z).array, self._labels_of(z)
             x_real, x_fake = self._shown(x_real), self._shown(x_fake)
+            seen = Variable(x_real) if self.tricks.r1 else x_real
             (y_real, said_real), (y_fake, said_fake) = (
-                _ask(self.dis, x, labels) for x, labels in ((x_real, labels_real), (x_fake, labels_fake))
+                _ask(self.dis, x, labels) for x, labels in ((seen, labels_real), (x_fake, labels_fake))
             )
             turn = Turn(
                 self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, said_real,
-                said_fake,
+                said_fake, z,
             )  # fmt: skip
             terms = _terms(self.gan, "dis_terms", turn)
             if self.tricks.softens:
                 terms["softening"] = self.tricks.softening(self.dis, turn.y_real, turn.y_fake)
+            if self.tricks.r1:
+                terms["r1"] = self.tricks.r1 / 2 * F.average(squared_slopes(self._logit(y_real), seen))
             loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
             _share(loss, batches).backward(loss_scale=optimizer._loss_scale)
+            found.append({**_arrays(loss, terms), **self._opinion(turn)})
         optimizer.update()
         if constrain := getattr(self.gan, "constrain", None):
             constrain(turn)
-        report({"loss": loss, **terms, **_opinion(turn.y_real, turn.y_fake)}, self.dis)
+        report(_means(found), self.dis)
 
     def update_gen(self, *batches: Any) -> None:
         """Move G: make D, as it is now, believe as many new fakes as the batches have images."""
-        optimizer, paired = self.get_optimizer("gen"), getattr(self.gan, "PAIRED", False)
+        optimizer, paired, found = self.get_optimizer("gen"), getattr(self.gan, "PAIRED", False), []
         self.gen.cleargrads()
         for batch in batches:
             x_real, labels_real = batch if isinstance(batch, tuple) else (batch, None)
@@ -153,21 +163,36 @@ class GANUpdater(StandardUpdater):
                         y_real, _ = _ask(self.dis, self._shown(x_real), labels_real)
             turn = Turn(
                 self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, None,
-                said_fake,
+                said_fake, z,
             )  # fmt: skip
             terms = _terms(self.gan, "gen_terms", turn)
             loss = sum(terms.values(), self.gan.loss_gen(y_fake, *([y_real] if paired else [])))
             (x_fake.grad_var,) = grad([_share(loss, batches)], [x_fake], loss_scale=optimizer._loss_scale)
             x_fake.backward()
+            found.append(_arrays(loss, terms))
         for param in self.gen.params():
             param._loss_scale = optimizer._loss_scale  # it came in by grad(), and update() takes it out
         optimizer.update()
-        report({"loss": loss, **terms}, self.gen)
+        report(_means(found), self.gen)
         if self._average is not None:
             self._average.update(lambda: optimizer.t)
 
+    def _logit(self, y: Any) -> Any:
+        return self.gan.logit(y) if hasattr(self.gan, "logit") else y
+
+    def _opinion(self, turn: Turn) -> dict[str, Any]:
+        """What D thinks of N real and N made images (row 56): mean probability of each, and how often it is right."""
+        if hasattr(self.gan, "opinion"):
+            return self.gan.opinion(turn)
+        y_real, y_fake = self._logit(turn.y_real).array, self._logit(turn.y_fake).array
+        found = dict(zip(("real", "fake", "accuracy"), opinions(y_real, y_fake)))
+        if self.tricks.ada:
+            self.tricks.adapt(y_real)
+            found["p"] = self.tricks.p
+        return found
+
     def _labels_of(self, z: Any) -> Any:
-        return self.gen.labels_of(z) if self._labelled else None
+        return self.gen.labels_of(z) if isinstance(self.gen, Generator) else None
 
     def _shown(self, x: Any) -> Any:
         return self.tricks.shown(self.dis, x, lambda: self.iteration)
@@ -180,6 +205,8 @@ class GANUpdater(StandardUpdater):
     def serialize(self, serializer: Any) -> None:
         """Write to or read from `serializer` all that the next iteration depends on."""
         super().serialize(serializer)
+        if self.tricks.ada:
+            self.tricks.p = float(serializer("augmentation_p", self.tricks.p))
         if self._average is not None:
             self._average.serialize(serializer["ema"])
 
@@ -220,6 +247,10 @@ def _terms(gan: Any, name: str, turn: Turn) -> dict[str, Variable]:
     return getattr(gan, name)(turn) if hasattr(gan, name) else {}
 
 
-def _opinion(y_real: Variable, y_fake: Variable) -> dict[str, Any]:
-    """What D thinks of N real and N made images (row 56): mean probability of each, and how often it is right."""
-    return dict(zip(("real", "fake", "accuracy"), opinions(y_real.array, y_fake.array)))
+def _arrays(loss: Variable, terms: dict[str, Variable]) -> dict[str, Any]:
+    return {name: value.array for name, value in {"loss": loss, **terms}.items()}
+
+
+def _means(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each number that was found of every batch the mean."""
+    return {name: sum(each[name] for each in found) / len(found) for name in found[0]} if found[1:] else found[0]

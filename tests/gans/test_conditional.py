@@ -87,6 +87,50 @@ def test_terms_of_acgan_are_cross_entropies_of_the_guesses():
     assert float(of_g.array) == pytest.approx(0.5 * entropy(fake, t_fake), rel=1e-12)
 
 
+def coded():
+    random.seed(0)
+    return ARCHITECTURES["small"].build(
+        z_dim=5, channels=1, size=12, width=4, condition="codes", n_classes=3, n_codes=2
+    )  # fmt: skip
+
+
+def test_noise_of_infogan_ends_in_its_codes():
+    gen, dis = coded()
+    labels = numpy.array([2, 0, 1, 2], numpy.int32)
+    z = gen.latent(4, labels)
+    assert z.shape == (4, 10) and dis(images())[1].shape == (4, 7)
+    numpy.testing.assert_array_equal(z[:, 5:8], numpy.eye(3)[labels])
+    numpy.testing.assert_array_equal(gen.labels_of(z), labels)
+    codes = gen.latent(3000)[:, 8:]
+    assert -1 <= codes.min() < -0.99 and 0.99 < codes.max() <= 1 and abs(codes.std(0) - 3**-0.5).max() < 0.02
+
+
+def test_terms_of_infogan_are_the_bound_on_the_information():
+    gen, _ = coded()
+    z = gen.latent(4).astype(numpy.float64)
+    said, t, c = numpy.random.RandomState(2).randn(4, 7), gen.labels_of(z), z[:, 8:]
+    options = type("Options", (), {"lam": 0.5, "lam_codes": 0.2})
+    turn = Turn(gen, None, options, None, None, None, None, None, t, None, Variable(said), z)
+    q_class = (numpy.exp(said[:, :3]) / numpy.exp(said[:, :3]).sum(1, keepdims=True))[range(4), t]
+    mean, variance = said[:, 3:5], numpy.exp(said[:, 5:])
+    q_codes = numpy.exp(-((c - mean) ** 2) / (2 * variance)) / numpy.sqrt(2 * numpy.pi * variance)
+    for terms in (GANS["infogan"].dis_terms(turn), GANS["infogan"].gen_terms(turn)):
+        assert terms.keys() == {"class", "codes"}
+        # equation 5: E[log Q(c | x)] + H(c)
+        assert float(terms["class"].array) == pytest.approx(-0.5 * (numpy.log(q_class).mean() + numpy.log(3)))
+        bound = numpy.log(q_codes).sum(1).mean() + 2 * numpy.log(2)
+        assert float(terms["codes"].array) == pytest.approx(-0.2 * bound)
+
+
+def test_infogan_wants_no_labels_and_reads_its_codes_off_the_images():
+    u = updater(gan="infogan")
+    assert u.next_images().shape == (8, 1, 28, 28)
+    dis = u.dis
+    before = dis.guess.W.array.copy()
+    u.update()
+    assert not numpy.array_equal(before, dis.guess.W.array)
+
+
 @pytest.mark.parametrize("gan", ["cgan", "acgan"])
 def test_d_is_told_the_classes_of_the_batch_and_those_that_g_was_asked_for(gan, monkeypatch):
     u, turns = updater(gan=gan), []

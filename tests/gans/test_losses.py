@@ -17,6 +17,7 @@ from minigan.gradient_check import check_backward
 from minigan.link import Chain, Sequential
 
 REAL, FAKE = numpy.array([[0.3], [-2.0], [4.0]]), numpy.array([[1.5], [-0.7], [0.0]])
+PAIRS = numpy.array([[0.3, 1.0], [-2.0, 0.5], [4.0, 4.0]]), numpy.array([[1.5, 2.5], [-0.7, 0.0], [0.0, -3.0]])
 
 
 def sigmoid(y):
@@ -29,6 +30,10 @@ def cross_entropy(real, fake):
 
 def relativistic(one, other):
     return cross_entropy(one - other.mean(), other - one.mean())
+
+
+def surprise(y, kind):
+    return -numpy.log(numpy.exp(y)[:, kind] / numpy.exp(y).sum(1)).mean()
 
 
 # GAN: D's and G's loss from D's answers, as the papers write them
@@ -44,8 +49,14 @@ DEFINITIONS = {
         lambda real, fake: -fake.mean(),
     ),
     "relativistic": (relativistic, lambda real, fake: relativistic(fake, real)),
+    "two-way": (lambda real, fake: surprise(real, 0) + surprise(fake, 1), lambda real, fake: surprise(fake, 0)),
 }
-SAME = {"dcgan": "gan", "cgan": "gan", "acgan": "gan", "dragan": "gan", "wgan-gp": "wgan"}
+SAME = {"dcgan": "gan", "cgan": "gan", "acgan": "gan", "infogan": "gan", "dragan": "gan", "wgan-gp": "wgan",
+        "began": "wgan"}  # fmt: skip
+
+
+def answers(name):
+    return PAIRS if name == "two-way" else (REAL, FAKE)
 
 
 def loss_gen(gan, real, fake):
@@ -62,16 +73,18 @@ def test_a_gan_is_two_losses_defaults_an_equation_and_a_paper(name):
 
 @pytest.mark.parametrize("name", GANS)
 def test_losses_are_those_of_the_paper(name):
-    real, fake = Variable(REAL), Variable(FAKE)
+    real, fake = answers(name)
     of_d, of_g = DEFINITIONS[SAME.get(name, name)]
-    assert float(GANS[name].loss_dis(real, fake).array) == pytest.approx(of_d(REAL, FAKE), rel=1e-12)
-    assert float(loss_gen(GANS[name], real, fake).array) == pytest.approx(of_g(REAL, FAKE), rel=1e-12)
+    y = Variable(real), Variable(fake)
+    assert float(GANS[name].loss_dis(*y).array) == pytest.approx(of_d(real, fake), rel=1e-12)
+    assert float(loss_gen(GANS[name], *y).array) == pytest.approx(of_g(real, fake), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", GANS)
 def test_gradients_of_the_losses(name):
     rng = numpy.random.RandomState(0)
-    y_real, y_fake, gan = rng.randn(4, 1), rng.randn(4, 1), GANS[name]
+    shape, gan = (4, answers(name)[0].shape[1]), GANS[name]
+    y_real, y_fake = rng.randn(*shape), rng.randn(*shape)
     check_backward(gan.loss_dis, (y_real, y_fake), numpy.array(rng.randn()), dtype=numpy.float64)
     check_backward(
         lambda fake: loss_gen(gan, Variable(y_real), fake), (y_fake,), numpy.array(rng.randn()), dtype=numpy.float64

@@ -198,7 +198,7 @@ def test_further_terms_are_part_of_the_loss_and_reported(monkeypatch):
         r.add_observer("dis", u.dis)
         with r.scope(observation):
             u.update_dis(u.next_images())
-        losses[lam] = [float(observation[f"dis/{name}"].array) for name in ("loss", "penalty")]
+        losses[lam] = [float(observation[f"dis/{name}"]) for name in ("loss", "penalty")]
     assert losses[0.0][1] == 0 and losses[20.0][1] == pytest.approx(2 * losses[10.0][1]) and losses[10.0][1] > 0
     for lam in (10.0, 20.0):
         assert losses[lam][0] == pytest.approx(losses[0.0][0] + losses[lam][1], rel=1e-5)
@@ -229,7 +229,7 @@ def test_terms_of_g_and_a_constraint_are_used():
         before = u.gen.dc3.b.array.copy()
         u.update_gen(x)
     assert u.dis.fc3.b.array == 7 and Own.turns[0].x_real is x and Own.turns[0].x_fake.shape == x.shape
-    assert abs(observation["gen/darkness"].array) > 0 and u.gen.dc3.b.array < before  # images get darker
+    assert abs(observation["gen/darkness"]) > 0 and u.gen.dc3.b.array < before  # images get darker
 
 
 def test_without_average_samples_come_from_g_itself():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import minigan.links as L
+from minigan.gans.answers import ANSWERS
 from minigan.gans.conditional import CONDITIONS
 from minigan.gans.nets.base import Generator
 from minigan.gans.nets.book import BookDiscriminator, BookGenerator
@@ -26,23 +27,25 @@ class Architecture(NamedTuple):
 
     def build(
         self, z_dim: int, channels: int, size: int, width: int, norm_dis: str | None = None,
-        condition: str | None = None, n_classes: int = 0, pack: int = 1,
+        condition: str | None = None, n_classes: int = 0, n_codes: int = 0, answer: str | None = None, pack: int = 1,
     ) -> tuple[Generator, Chain]:  # fmt: skip
         """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers.
 
-        For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`; D sees `pack`
-        images at a time.
+        For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`, for
+        `answer`, if it is not one logit, `ANSWERS`; D sees `pack` images at a time.
         """
         if condition is None:
-            n_classes = 0
+            n_classes = n_codes = 0
         shape, more = {"size": size, "width": width}, n_classes if condition == "concatenation" else 0
-        gen = self.generator(z_dim=z_dim + n_classes, channels=channels, **shape)
+        gen = self.generator(z_dim=z_dim + n_classes + n_codes, channels=channels, **shape)
         dis = self.discriminator(channels=pack * (channels + more), **shape, **_given(norm=norm_dis))
+        if answer is not None:
+            dis = ANSWERS[answer](dis, lambda n: self.generator(z_dim=n, channels=channels, **shape), z_dim)
         if pack > 1:
             dis = Packed(dis, pack)
         if condition is not None:
-            gen.z_dim, gen.n_classes = z_dim, n_classes
-            dis = CONDITIONS[condition](dis, n_classes)
+            gen.z_dim, gen.n_classes, gen.n_codes = z_dim, n_classes, n_codes
+            dis = CONDITIONS[condition](dis, n_classes, n_codes)
         if norm_dis == "spectral":
             for link in dis.links():
                 if isinstance(link, (L.Convolution2D, L.Linear, L.EmbedID)):
