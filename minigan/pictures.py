@@ -81,13 +81,14 @@ def read_png(path: str | os.PathLike[str]) -> numpy.ndarray:
         return numpy.asarray(image)
 
 
-def save_gif(path: str | os.PathLike[str], frames: Sequence[Any], seconds: float = 6.0) -> None:
-    """Write pictures (paths, one size) as an endless animation of `seconds`; the last one is shown longer."""
+def save_gif(path: str | os.PathLike[str], frames: Sequence[Any], seconds: float = 6.0, rest: int = 2000) -> None:
+    """Write pictures of one size (paths, or bytes) as an endless animation of `seconds`; it rests for `rest` ms."""
     from PIL import Image
 
     if not frames:
         raise ValueError("save_gif: there are no frames; pass at least one picture")
-    images = [Image.fromarray(read_png(frame)).convert("P") for frame in frames]
+    loaded = (frame if isinstance(frame, numpy.ndarray) else read_png(frame) for frame in frames)
+    images = [Image.fromarray(pixels).convert("P") for pixels in loaded]
     each = max(40, min(500, round(1000 * seconds / len(images))))
     with atomic_write(path) as file:
         images[0].save(
@@ -96,7 +97,7 @@ def save_gif(path: str | os.PathLike[str], frames: Sequence[Any], seconds: float
             save_all=True,
             append_images=images[1:],
             loop=0,
-            duration=[each] * (len(images) - 1) + [2000],
+            duration=[each] * (len(images) - 1) + [rest or each],
         )
 
 
