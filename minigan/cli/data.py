@@ -1,10 +1,15 @@
-"""`minigan data`: which images would be used, are they whole, what do they look like; and `--data`, which says so."""
+"""`minigan data`: which images would be used, are they whole, what do they look like; and `--data`, which says so.
+
+A name, or a kind and a place (`folder:DIR`), stands for a function that reads it: a new one is one line of a table.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +17,162 @@ import click
 import numpy
 
 from minigan import datasets, pictures
+from minigan.cli.progress import bar
 from minigan.dataset.errors import DataError
-from minigan.datasets import MnistData
+from minigan.datasets.arrays import read_arrays
+from minigan.datasets.digits import data_files
+from minigan.datasets.image_sets import CHANNELS, ImageSet, read_file, read_folder
 
 BUILT_IN = Path(datasets.__file__).parent / "data"
-NAMES = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
+DOWNLOADS = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
 
-data_option = click.option(
-    "--data", metavar="WHAT",
-    help="builtin (8,000 digits that come along), mnist, fashion, kmnist, a folder or file of MNIST, "
-         "fashion:FOLDER, or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else builtin]",
-)  # fmt: skip
+
+def _digits(name: str, place: Any = None) -> ImageSet:
+    return ImageSet(*datasets.load_mnist(name, place))
+
+
+def _built_in() -> ImageSet:
+    found = _digits("mnist", BUILT_IN)
+    return found._replace(source=found.source.replace(str(BUILT_IN), "the built-in subset"))
+
+
+def _cifar10() -> ImageSet:
+    parts = [part[...] for part in datasets.get_cifar10(scale=255.0, dtype=numpy.float32)]
+    arrays: Any = [a for x, y in parts for a in (numpy.ascontiguousarray(x.transpose(0, 2, 3, 1), numpy.uint8), y)]
+    counts = f"CIFAR-10: {len(arrays[0]):,} training and {len(arrays[2]):,} test images from Chainer's cache"
+    return ImageSet(*arrays)._replace(source=counts)
+
+
+NAMED: dict[str, Callable[[], ImageSet]] = {
+    "builtin": _built_in, **{word: partial(_digits, name) for word, name in DOWNLOADS.items()}, "cifar10": _cifar10,
+}  # fmt: skip
+"""What is read by its name."""
+
+PLACED: dict[str, Callable[..., ImageSet]] = {
+    **{word: partial(_digits, name) for word, name in DOWNLOADS.items()}, "folder": read_folder, "hdf5": read_file,
+    "npz": read_file,
+}  # fmt: skip
+"""What is read from the place after its name and a colon."""
+
+MADE: dict[str, tuple[Callable[[], Any], str]] = {
+    "ring": (datasets.get_ring, "8,000 points on a ring of 8 Gaussians"),
+}
+"""What is made rather than read: training arrays as they are, and what they are."""
+
+
+def _channels(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+    if value not in (None, *CHANNELS):
+        raise click.BadParameter(f"{value} is none of 1 (grey), 3 (colours) and 4 (with opacity)")
+    return value
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--data`, and the options that say how to read it."""
+    for add in reversed((
+        click.option("--data", metavar="WHAT", help="builtin (8,000 digits that come along), mnist, fashion, kmnist, "
+                     "cifar10, folder:DIR of pictures, hdf5:FILE or npz:FILE with an array of images, a folder or file "
+                     "of MNIST, fashion:FOLDER, or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else "
+                     "builtin]"),
+        click.option("--size", type=click.IntRange(1, 4096), help="Cut the images in the middle and scale them to so "
+                     "many pixels to a side.  [default: 64 for folder:DIR, else their own]"),
+        click.option("--channels", type=click.IntRange(1, 4), callback=_channels, help="1 grey, 3 colours, 4 with "
+                     "opacity.  [default: what the images have]"),
+        click.option("--labels", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="With "
+                     "folder:DIR, a text file of lines NAME CLASS.  [default: its sub-folders are the classes]"),
+        click.option("--skip-bad", is_flag=True, default=None, help="With folder:DIR, leave out what cannot be read."),
+    )):  # fmt: skip
+        command = add(command)
+    return command
 
 
 def named_data(spec: str | None) -> str:
     """Return `--data` so that it means the same in another folder and another environment."""
     spec = spec or os.environ.get("MINIGAN_DATA") or "builtin"
     kind, colon, place = spec.partition(":")
-    if colon and kind in NAMES:
+    if colon and kind in PLACED:
         return f"{kind}:{Path(place).absolute()}"
-    return spec if spec in ("builtin", "ring") or spec in NAMES else str(Path(spec).absolute())
+    return spec if spec in (*NAMED, *MADE) else str(Path(spec).absolute())
 
 
-def read(spec: str) -> MnistData:
+def read(
+    spec: str, size: int | None = None, channels: int | None = None, labels: Any = None, skip_bad: Any = None,
+    quiet: bool = False,
+) -> ImageSet:  # fmt: skip
     """Return the bytes that a data name means; raises `DataError` where there are none or they are damaged."""
-    if spec == "builtin":
-        found = datasets.load_mnist("mnist", BUILT_IN)
-        return found._replace(source=found.source.replace(str(BUILT_IN), "the built-in subset"))
-    if spec in NAMES:
-        return datasets.load_mnist(NAMES[spec])
-    kind, colon, place = spec.partition(":")
-    if colon and kind in NAMES:
-        return datasets.load_mnist(NAMES[kind], place)
-    if not Path(spec).exists():
-        raise DataError(f"--data {spec}: there is no such folder or file; known by name are builtin, "
-                        f"{', '.join(NAMES)}, ring")  # fmt: skip
-    return datasets.load_mnist("mnist", spec)
+    kind, place = _kind_and_place(spec)
+    if place and not Path(place).exists():
+        raise DataError(f"--data {spec}: there is no such folder or file; known by name are "
+                        f"{', '.join((*NAMED, *MADE))}, with a place {', '.join(PLACED)}")  # fmt: skip
+    if place and kind in ("folder", "hdf5", "npz") and (is_dir := Path(place).is_dir()) != (kind == "folder"):
+        raise DataError(f"--data {spec}: this is {'a folder; pass folder:DIR' if is_dir else 'a file; pass hdf5:FILE'}")
+    if kind == "folder":
+        return read_folder(place, size, channels, labels, bool(skip_bad), bar("reading", quiet))
+    if labels or skip_bad:
+        raise click.UsageError(f"--labels and --skip-bad are for --data folder:DIR, and this is {spec}; leave them out")
+    return (PLACED[kind](place) if place else NAMED[kind]()).fitted(size, channels)
 
 
-def load_images(spec: str) -> tuple[numpy.ndarray, numpy.ndarray | None, dict[str, Any]]:
-    """Return the training images of `--data`, their classes if they have any, and what is worth noting of them.
+def _kind_and_place(spec: str) -> tuple[str, str]:
+    """Tell a name, without a place, from a kind and a place, and find out of what kind a mere place is."""
+    kind, _, place = spec.partition(":")
+    if spec in NAMED or (place and kind in PLACED):
+        return kind, place
+    path = Path(spec)
+    if path.is_dir():
+        return "mnist" if data_files(path, "mnist") or (path / "mnist").is_dir() else "folder", spec
+    try:
+        digits = bool(read_arrays(path, [("x_train",), ("x_test",)])) if path.exists() else False
+    except DataError as error:  # a damaged file is to be named as what people have most
+        digits = "there is no array" not in str(error)
+    return "mnist" if digits else "npz", spec
+
+
+def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, numpy.ndarray | None, dict[str, Any]]:
+    """Return the training images of a run's settings, their classes if they have any, and what is worth noting of them.
 
     Images are float32 (N, C, H, W) in [-1, 1], or of the ring, points (N, 2); classes are int32 (N,).
     """
-    if spec == "ring":
-        images = datasets.get_ring()
-        return images, None, _noted("8,000 points on a ring of 8 Gaussians", images, images)
-    found = read(spec)
-    images = (found.x_train[:, None].astype(numpy.float32) / 127.5) - 1
-    return images, found.y_train.astype(numpy.int32), _noted(found.source, images, found.x_train)
-
-
-def _noted(description: str, images: numpy.ndarray, raw: numpy.ndarray) -> dict[str, Any]:
-    return {"description": description, "images": len(images), "crc32": zlib.crc32(raw.tobytes())}
+    if settings["data"] in MADE:
+        make, description = MADE[settings["data"]]
+        images = make()
+        return images, None, {"description": description, "images": len(images), "crc32": zlib.crc32(images.data)}
+    wanted = {name: settings.get(name) for name in ("size", "channels", "labels", "skip_bad")}
+    found = read(settings["data"], **wanted, quiet=quiet)
+    crc32 = zlib.crc32(found.x_train.data)
+    x = found.x_train[:, None] if found.x_train.ndim == 3 else found.x_train.transpose(0, 3, 1, 2)
+    images = numpy.divide(x, 127.5, dtype=numpy.float32, order="C")
+    images -= 1
+    noted = {"description": found.source, "images": len(images), "crc32": crc32}
+    if found.names:
+        noted |= {"classes": list(found.names), "crc32": zlib.crc32(found.y_train.data, crc32)}
+    return images, None if found.y_train is None else found.y_train.astype(numpy.int32), noted
 
 
 @click.command()
-@data_option
-@click.option("--download", type=click.Choice(list(NAMES)), help="Fetch this set into the cache first.")
+@data_options
+@click.option("--download", type=click.Choice(list(DOWNLOADS)), help="Fetch this set into the cache first.")
 @click.option("--grid", type=click.Path(dir_okay=False, path_type=Path), help="Write the first 64 images as a PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def data(data: str | None, download: str | None, grid: Path | None, as_json: bool) -> None:
+def data(data: str | None, download: str | None, grid: Path | None, as_json: bool, **how: Any) -> None:
     """Say which data `minigan train` would use with the same --data, and check it."""
     if download:
-        folder = datasets.download_mnist(NAMES[download])
+        folder = datasets.download_mnist(DOWNLOADS[download])
         click.echo(f"{download} is in {folder}", err=True)
         data = data or download
     spec = named_data(data)
-    if spec == "ring":
-        raise click.UsageError("--data ring: there are no files to check; train with it and look at the pictures")
-    found = read(spec)
-    facts = {
-        "source": found.source,
-        "training images": len(found.x_train),
-        "test images": len(found.x_test),
+    if spec in MADE:
+        raise click.UsageError(f"--data {spec}: there are no files to check; train with it and look at the pictures")
+    found = read(spec, **how)
+    facts: dict[str, Any] = {"source": found.source}
+    for part, x, y in (("training", found.x_train, found.y_train), ("test", found.x_test, found.y_test)):
+        facts[f"{part} images"] = 0 if x is None else len(x)
+        if y is not None:
+            facts[f"{part} images per class"] = numpy.bincount(y, minlength=len(found.names)).tolist()
+    facts |= {
+        "classes": list(found.names),
         "shape": list(found.x_train.shape[1:]),
-        "training images per class": numpy.bincount(found.y_train, minlength=10).tolist(),
-        "test images per class": numpy.bincount(found.y_test, minlength=10).tolist(),
         "mean brightness": round(float(found.x_train.mean()) / 255, 4),
-        "crc32": zlib.crc32(found.x_train.tobytes()),
+        "crc32": zlib.crc32(found.x_train.data),
     }
     if grid:
         pictures.save_png(grid, pictures.grid(found.x_train[:64]))

@@ -16,7 +16,8 @@ import numpy
 
 from minigan import pictures
 from minigan.backend import Device
-from minigan.cli.data import NAMES, named_data, read
+from minigan.cli.data import DOWNLOADS as NAMES
+from minigan.cli.data import named_data, read
 from minigan.cli.options import device_option, named_device
 from minigan.cli.progress import bar
 from minigan.cli.run_folder import RunFolder

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from minigan.cli.data import named_data
+from minigan.cli.data import MADE, named_data
 from minigan.cli.gan_options import TRICKS, check_knobs, check_tricks
 from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
@@ -15,7 +15,8 @@ from minigan.gans import ARCHITECTURES, GANS
 AUTO = "auto"  # --resume without a name
 COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False, "norm_dis": None}
 COMMON |= {name: default for name, (default, _, _) in TRICKS.items()}
-FREE_ON_RESUME = ("data", "steps", "epochs", "device", "snapshot_every")  # all else would make it another run
+FREE_ON_RESUME = ("data", "labels", "skip_bad", "steps", "epochs", "device", "snapshot_every")
+"""What may change when a run goes on; all else would make it another run."""
 
 
 def described(name: str) -> str:
@@ -29,6 +30,9 @@ def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
     check_knobs(gan, given)
     chosen = {k: v for k, v in given.items() if v is not None}
     data = named_data(given["data"])
+    if data in MADE and (flags := [name for name in ("size", "channels", "labels", "skip_bad") if chosen.get(name)]):
+        flag = flags[0].replace("_", "-")
+        raise click.UsageError(f"--{flag} is for images that are read; --data {data} is made: leave it out")
     own = {"gan": gan, **GANS[gan].DEFAULTS, **({"arch": "ring"} if data == "ring" else {})}
     arch = chosen.get("arch", own["arch"])
     if (arch == "ring") != (data == "ring"):

@@ -18,7 +18,7 @@ import numpy
 
 from minigan.cli.assemble import assemble
 from minigan.cli.course import go, restore
-from minigan.cli.data import data_option, load_images
+from minigan.cli.data import data_options, load_images
 from minigan.cli.gan_options import knob_options
 from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.run_folder import RUNS, RunError, RunFolder
@@ -46,7 +46,7 @@ from minigan.utils.files import folder_lock
     "--arch", type=click.Choice(list(ARCHITECTURES)),
     help="Nets.  [default: mlp for gan, ring for --data ring, else small]",
 )  # fmt: skip
-@data_option
+@data_options
 @click.option("--steps", type=click.IntRange(1), help=f"Iterations: steps of G.  {described('steps')}")
 @click.option("--epochs", type=Number(0, min_open=True), help="Passes over the data, instead of --steps.")
 @click.option("--batch-size", type=click.IntRange(2), help=f"Real images per step.  {described('batch_size')}")
@@ -107,7 +107,7 @@ def train(**given: Any) -> None:
     place = named_device(settings["device"])
     _check_graph(settings, place, debug)
     images: Any
-    images, labels, source = load_images(settings["data"])
+    images, labels, source = load_images(settings, quiet)
     settings.update(channels=images.shape[1], size=images.shape[2] if images.ndim == 4 else 1)
     settle_length(settings, len(images))
     if settings.get("condition") not in (None, "codes"):

@@ -17,12 +17,15 @@ from minigan.utils.stored import FileError, Stored
 
 Keys = Iterable["tuple[str, ...]"]
 """What to read: for each array the names under which it may stand, the first that is there counts."""
+DIGITS = "x_train, y_train (or t_train), x_test, y_test (or t_test); in a train.npz or test.npz x and y"
 
 
-def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT) -> list[numpy.ndarray]:
+def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT, optional: Keys = (),
+                wanted: str = DIGITS) -> list[Any]:  # fmt: skip
     """Return one array for each tuple of names in `keys`, from an npz or an HDF5 file (told by the first bytes).
 
-    An array of more than `limit` bytes is refused.
+    After them come those of `optional`, None where the file has none. An array of more than `limit` bytes is refused.
+    `wanted` says what such a file should hold.
 
     Raises:
         DataError: the file cannot be read, is neither kind, is damaged, lacks a name, or holds objects or too much.
@@ -37,21 +40,21 @@ def read_arrays(path: str | os.PathLike[str], keys: Keys, limit: int = LIMIT) ->
                 raise DataError(f"{path}: this is neither an npz nor an HDF5 file (it starts with {start.hex(' ')}); "
                                 f"give one of these or a folder with IDX files")  # fmt: skip
             entries = (open_hdf5 if start == SIGNATURE else Archive)(file, f"{path}: the file")
-            return [_read(path, entries, _choose(path, names, entries), limit) for names in keys]
+            chosen = [_choose(path, names, entries, wanted) for names in keys]
+            chosen += [next((name for name in names if name in entries), None) for names in optional]
+            return [name and _read(path, entries, name, limit) for name in chosen]
     except FileError as error:
         raise DataError(f"{error}; fetch the file again, or save arrays of numbers") from error
     except OSError as error:
         raise damaged(path, error) from error
 
 
-def _choose(path: Path, names: tuple[str, ...], present: Iterable[str]) -> str:
+def _choose(path: Path, names: tuple[str, ...], present: Iterable[str], wanted: str) -> str | None:
     for name in names:
         if name in present:
             return name
     has = ", ".join(name[:40] for name in sorted(present)[:12]) or "nothing"
-    raise DataError(f"{path}: there is no array {' or '.join(names)} in the file (it has {has}); wanted x_train, "
-                    f"y_train (or t_train), x_test, y_test (or t_test); in a train.npz or test.npz x "
-                    f"and y")  # fmt: skip
+    raise DataError(f"{path}: there is no array {' or '.join(names)} in the file (it has {has}); wanted {wanted}")
 
 
 def _read(path: Path, entries: Mapping[str, Any], name: str, limit: int) -> numpy.ndarray:

@@ -30,7 +30,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @contextmanager
-def _image(file: Any, name: str) -> Iterator[Any]:
+def open_image(file: Any, name: str) -> Iterator[Any]:
     """An image, open for reading; whatever Pillow raises on damaged content becomes one error with the name."""
     try:
         from PIL import Image
@@ -47,7 +47,7 @@ def _image(file: Any, name: str) -> Iterator[Any]:
 
 def _pixels(file: Any, name: str, dtype: numpy.dtype) -> numpy.ndarray:
     """An image as (C, H, W), from 0 to 255; a grey one has one channel."""
-    with _image(file, name) as image:
+    with open_image(file, name) as image:
         image.load()
         pixels = numpy.asarray(image, dtype=dtype)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
@@ -64,6 +64,19 @@ def _upright_bytes(image: Any, name: str) -> Any:
     if image.mode in ("I", "F"):
         raise DataError(f"{name}: its pixels are numbers of 32 bits, of unknown range; save it with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image
+
+
+def fit(image: Any, size: tuple[int, ...], channels: int, crop: str | None = "center", random: Any = None) -> Any:
+    """Cut a Pillow image and scale it, to bytes (H, W), or (H, W, channels); see `ImageFolderDataset`."""
+    height, width = size
+    scale = min(image.width / width, image.height / height)
+    part = (width * scale, height * scale) if crop else image.size
+    left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))
+    if crop == "random":
+        random = random or example_random()
+        left, top = 2 * left * random.random_sample(), 2 * top * random.random_sample()
+    box = (left, top, min(left + part[0], image.width), min(top + part[1], image.height))
+    return numpy.asarray(image.convert(_MODES[channels]).resize((width, height), 2, box))  # bilinear
 
 
 def _lines(path: str) -> list[str]:
@@ -237,28 +250,24 @@ class ImageFolderDataset(DatasetMixin):
         if channels not in _MODES or crop not in ("center", "random", None) or min(self._size) < 1:
             raise ValueError(f"ImageFolderDataset: size is {size!r}, crop {crop!r}, channels {channels!r}; wanted a "
                              f"size of 1 or more, 'center', 'random' or None, and 1, 3 or 4")  # fmt: skip
-        self._crop, self._mode, self._random = crop, _MODES[channels], random
+        self._crop, self._channels, self._random = crop, channels, random
         self._dtype = configuration.get_dtype(dtype)
-        self._paths = sorted(_images_below(root))
-        if not self._paths:
+        self.paths = sorted(_images_below(root))
+        if not self.paths:
             raise DataError(f"{root}: there are no images in this folder; wanted files that end in one of "
                             f"{' '.join(_ENDINGS)}")  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
+
+    def pixels(self, i: int) -> tuple[numpy.ndarray, tuple[int, int]]:
+        """Return the i-th image as bytes, (H, W) or (H, W, channels), and its width and height in the file."""
+        with open_image(self.paths[i], self.paths[i]) as file:
+            image = _upright_bytes(file, self.paths[i])
+            return fit(image, self._size, self._channels, self._crop, self._random), image.size
 
     def get_example(self, i: int) -> numpy.ndarray:
         """Return the i-th image."""
-        height, width = self._size
-        with _image(self._paths[i], self._paths[i]) as file:
-            image = _upright_bytes(file, self._paths[i])
-            scale = min(image.width / width, image.height / height)
-            part = (width * scale, height * scale) if self._crop else image.size
-            left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))
-            if self._crop == "random":
-                random = self._random or example_random()
-                left, top = 2 * left * random.random_sample(), 2 * top * random.random_sample()
-            box = (left, top, min(left + part[0], image.width), min(top + part[1], image.height))
-            pixels = numpy.asarray(image.convert(self._mode).resize((width, height), 2, box), self._dtype)  # bilinear
+        pixels = self.pixels(i)[0].astype(self._dtype)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return numpy.ascontiguousarray(pixels / self._dtype.type(127.5) - self._dtype.type(1))

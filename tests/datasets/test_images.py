@@ -217,7 +217,7 @@ def test_what_is_no_picture_in_a_folder(tmp_path, folder):
         (tmp_path / name).write_bytes(b"no image")
     (tmp_path / "z.png").symlink_to(tmp_path / "grey.png")
     (tmp_path / "around").symlink_to(tmp_path)
-    names = [path.removeprefix(f"{tmp_path}/") for path in D.ImageFolderDataset(folder)._paths]
+    names = [path.removeprefix(f"{tmp_path}/") for path in D.ImageFolderDataset(folder).paths]
     assert names == ["alpha.png", "c.png/d.PNG", "colour.png", "grey.png", "z.png"]
 
 
