@@ -2,7 +2,7 @@
 
 import numpy
 
-from minigan import optimizers, random
+from minigan import optimizers, random, reporter
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.iterators import SerialIterator
 from minigan.serializers import DictionarySerializer, NpzDeserializer
@@ -30,6 +30,15 @@ def updater(arch="small", seed=0, n=24, batch=8, optimizer=None, gan="dcgan", pa
         found[name] = (optimizer or optimizers.Adam)()
         found[name].setup(net)
     return GANUpdater(SerialIterator(data, batch), found, GANS[gan], **options)
+
+
+def seen(u, *batches):
+    """What a step of D reports."""
+    observation, r = {}, reporter.Reporter()
+    r.add_observer("dis", u.dis)
+    with r.scope(observation):
+        u.update_dis(*batches)
+    return {name.removeprefix("dis/"): float(value) for name, value in observation.items()}
 
 
 def goes_on_bit_for_bit(make, steps=2):

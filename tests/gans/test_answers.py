@@ -2,22 +2,13 @@
 
 import numpy
 import pytest
-from gan_updaters import goes_on_bit_for_bit, updater
+from gan_updaters import goes_on_bit_for_bit, seen, updater
 
-from minigan import random, reporter
+from minigan import random
 from minigan.core import Variable
 from minigan.gans import ARCHITECTURES, GANS
 from minigan.gans.turn import Turn
 from minigan.gradient_check import check_backward
-
-
-def seen(u, *batches):
-    """What a step of D reports."""
-    observation, r = {}, reporter.Reporter()
-    r.add_observer("dis", u.dis)
-    with r.scope(observation):
-        u.update_dis(*batches)
-    return {name.removeprefix("dis/"): float(value) for name, value in observation.items()}
 
 
 @pytest.mark.parametrize("arch", ["small", "book", "mlp"])
