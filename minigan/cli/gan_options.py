@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
 
 import click
 
 from minigan.cli.options import Number
-from minigan.gans import GANS
+from minigan.gans import ARCHITECTURES, GANS
 from minigan.gans.gan import loss_dis as cross_entropy
 from minigan.gans.tricks import AUGMENTATIONS, Tricks
 
@@ -40,7 +39,10 @@ KNOBS: dict[str, tuple[click.ParamType, str]] = {
     "condition": (click.Choice(["projection", "concatenation"]), "How D is told the class"),
     "clip": (Number(0, min_open=True), "Bound of the critic's weights"),
     "spread": (Number(0), "Noise around real images, in their standard deviations"),
+    "doublings": (click.IntRange(0, 10), "How often G doubles the side of its first map; 0: from 4 pixels or more"),
+    "attention": (click.BOOL, "Each net's middle map attends to itself, as in SAGAN"),
 }
+"""For each its type and its help; its default is that of the GAN, or of the nets, that have it."""
 
 
 TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
@@ -52,6 +54,7 @@ TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
     "weight_decay": (0.0, Number(0), "Add so many times the weights to their gradients"),
     "accumulate": (1, click.IntRange(1), "Batches whose mean gradient makes one step"),
     "pack": (1, click.IntRange(1), "Images that D judges together, stacked along the channels"),
+    "minibatch_dis": (False, click.BOOL, "D also sees how near each image is to the others of its batch"),
     "smooth": (0.0, Number(0, 0.5, max_open=True), "Target of real images is 1 minus this (cross entropy only)"),
     "smooth_fake": (0.0, Number(0, 0.5, max_open=True), "Target of made images is this (cross entropy only)"),
     "label_noise": (0.0, Number(0, 0.5, max_open=True), "Targets move towards 1/2 by up to this (cross entropy only)"),
@@ -65,20 +68,25 @@ def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one option for each number that some GAN has, and one for each trick."""
     for name, (default, kind, text) in reversed(TRICKS.items()):
         shown = f"  [default: {default}]" if default else ""
-        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.{shown}")(command)
+        command = _option(name, kind, f"{text}.{shown}")(command)
     for name, (kind, text) in reversed(KNOBS.items()):
-        owners = ", ".join(f"{gan} {module.DEFAULTS[name]}" for gan, module in _owners(name).items())
-        add = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=f"{text}.  [default: {owners}]")
-        command = add(command)
+        owners = ", ".join(f"{owner} {default}" for owner, default in _owners(name).items())
+        command = _option(name, kind, f"{text}.  [default: {owners}]")(command)
     return command
 
 
-def check_knobs(gan: str, given: dict[str, Any]) -> None:
-    """Refuse a number that the GAN does not have."""
+def _option(name: str, kind: click.ParamType, text: str) -> Callable[..., Any]:
+    more: dict[str, Any] = {"is_flag": True, "default": None} if kind is click.BOOL else {"type": kind}
+    return click.option(f"--{name.replace('_', '-')}", name, help=text, **more)
+
+
+def check_knobs(gan: str, arch: str, given: dict[str, Any]) -> None:
+    """Refuse a number that neither the GAN nor the nets have."""
     for name in KNOBS:
-        if given.get(name) is not None and gan not in _owners(name):
+        if given.get(name) is not None and not {gan, arch} & _owners(name).keys():
             flag, owners = name.replace("_", "-"), ", ".join(_owners(name))
-            raise click.UsageError(f"--{flag} is of {owners}; {gan} has no such choice: leave it out")
+            whose = arch if {*_owners(name)} <= {*ARCHITECTURES} else gan
+            raise click.UsageError(f"--{flag} is of {owners}; {whose} has no such choice: leave it out")
 
 
 def check_tricks(settings: dict[str, Any]) -> None:
@@ -101,6 +109,10 @@ def check_tricks(settings: dict[str, Any]) -> None:
             f"--pack {settings['pack']}: a pack has images of several classes, and this D of {settings['gan']} speaks "
             f"of one; leave --pack out, or train cgan with --condition concatenation"
         )
+    if settings["minibatch_dis"] and settings.get("answer") == "autoencoder":
+        raise click.UsageError(
+            f"--minibatch-dis: the D of {settings['gan']} answers with an image, not with a last layer; leave it out"
+        )
     if settings["augment"] and settings["data"] == "ring":
         raise click.UsageError("--augment is for images, and --data ring has points; leave one of them out")
     if settings["augment"] and settings["graph"]:
@@ -119,7 +131,9 @@ def tricks(settings: dict[str, Any]) -> Tricks:
     return Tricks(**found, augment=augment, steps=settings["steps"] or 1)
 
 
-def _owners(name: str) -> dict[str, ModuleType]:
+def _owners(name: str) -> dict[str, Any]:
+    """The GANs, or the nets, that have this number, and what it is by default."""
     choices = getattr(KNOBS[name][0], "choices", None)  # acgan's head is no matter of choice
-    own = {gan: module for gan, module in GANS.items() if name in module.DEFAULTS}
-    return {gan: module for gan, module in own.items() if choices is None or module.DEFAULTS[name] in choices}
+    own = {gan: module.DEFAULTS[name] for gan, module in GANS.items() if name in module.DEFAULTS}
+    own |= {arch: nets.defaults[name] for arch, nets in ARCHITECTURES.items() if name in nets.defaults}
+    return {owner: value for owner, value in own.items() if choices is None or value in choices}

@@ -21,7 +21,7 @@ import numpy
 
 from minigan._version import __version__
 from minigan.gans import ARCHITECTURES, GANS
-from minigan.gans.nets import Generator
+from minigan.gans.nets import OWN, Generator
 from minigan.link import Chain
 from minigan.serializers import load_npz
 from minigan.serializers.npz import FileError
@@ -190,6 +190,8 @@ def build(settings: dict[str, Any]) -> tuple[Generator, Chain]:
         settings["z_dim"], settings["channels"], settings["size"], settings["width"],
         norm_dis=settings.get("norm_dis"), condition=settings.get("condition"), n_classes=settings.get("n_classes", 0),
         n_codes=settings.get("n_codes", 0), answer=settings.get("answer"), pack=settings.get("pack", 1),
+        minibatch_dis=settings.get("minibatch_dis", False),
+        **{name: settings[name] for name in OWN if name in settings},
     )  # fmt: skip
 
 

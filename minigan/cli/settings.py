@@ -27,10 +27,10 @@ def described(name: str) -> str:
 def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings in effect: given options over the GAN's, the architecture's and the common defaults."""
     gan = given["gan"] or "dcgan"
-    check_knobs(gan, given)
     chosen = {k: v for k, v in given.items() if v is not None}
     data = named_data(given["data"])
-    if data in MADE and (flags := [name for name in ("size", "channels", "labels", "skip_bad") if chosen.get(name)]):
+    flags = [name for name in ("size", "channels", "labels", "skip_bad") if chosen.get(name)]
+    if flags and data.partition(":")[0] in MADE:
         flag = flags[0].replace("_", "-")
         raise click.UsageError(f"--{flag} is for images that are read; --data {data} is made: leave it out")
     own = {"gan": gan, **GANS[gan].DEFAULTS, **({"arch": "ring"} if data == "ring" else {})}
@@ -40,6 +40,7 @@ def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
             f"--arch {arch} does not fit --data {data}: the nets ring are for the points of --data ring, all others "
             f"for images; leave --arch out"
         )
+    check_knobs(gan, arch, given)
     own |= getattr(GANS[gan], "ON_ARCH", {}).get(arch, {})
     if given["epochs"]:
         chosen["steps"] = None

@@ -21,7 +21,7 @@ from minigan.cli.course import go, restore
 from minigan.cli.data import data_options, load_images
 from minigan.cli.gan_options import knob_options
 from minigan.cli.options import Number, device_option, named_device, read_config_file
-from minigan.cli.run_folder import RUNS, RunError, RunFolder
+from minigan.cli.run_folder import RUNS, RunError, RunFolder, build
 from minigan.cli.settings import (
     AUTO,
     check_length,
@@ -108,13 +108,14 @@ def train(**given: Any) -> None:
     _check_graph(settings, place, debug)
     images: Any
     images, labels, source = load_images(settings, quiet)
-    settings.update(channels=images.shape[1], size=images.shape[2] if images.ndim == 4 else 1)
+    settings.update(channels=images.shape[1], size=[*images.shape, 1][2])
     settle_length(settings, len(images))
     if settings.get("condition") not in (None, "codes"):
         if labels is None:
             raise click.UsageError(f"{settings['gan']} wants images with classes; --data {settings['data']} has none")
         settings["n_classes"] = int(labels.max()) + 1
         images = TupleDataset(images, labels)
+    build(settings)  # nets that cannot make such images say so before a folder is made
     say(f"data: {source['description']}")
     say(f"{settings['gan']}, {settings['arch']} nets, {settings['steps']} steps of {settings['batch_size']} on {place}")
     stop = Stop(settings["steps"])

@@ -10,7 +10,11 @@ from minigan.gans.answers import ANSWERS
 from minigan.gans.conditional import CONDITIONS
 from minigan.gans.nets.base import Generator
 from minigan.gans.nets.book import BookDiscriminator, BookGenerator
+from minigan.gans.nets.chainer import ChainerDiscriminator, ChainerGenerator
+from minigan.gans.nets.encoder import EncoderGenerator
+from minigan.gans.nets.minibatch import MinibatchDiscrimination
 from minigan.gans.nets.mlp import MLPDiscriminator, MLPGenerator
+from minigan.gans.nets.pool import PoolDiscriminator, PoolGenerator
 from minigan.gans.nets.ring import RingDiscriminator, RingGenerator
 from minigan.gans.nets.small import SmallDiscriminator, SmallGenerator
 from minigan.gans.packing import Packed
@@ -28,19 +32,23 @@ class Architecture(NamedTuple):
     def build(
         self, z_dim: int, channels: int, size: int, width: int, norm_dis: str | None = None,
         condition: str | None = None, n_classes: int = 0, n_codes: int = 0, answer: str | None = None, pack: int = 1,
+        minibatch_dis: bool = False, **own: Any,
     ) -> tuple[Generator, Chain]:  # fmt: skip
         """Return `(gen, dis)` for images (C, size, size) and noise of `z_dim` numbers.
 
         For `norm_dis` see `NORMS`, for `condition`, which makes both nets conditional, `CONDITIONS`, for
-        `answer`, if it is not one logit, `ANSWERS`; D sees `pack` images at a time.
+        `answer`, if it is not one logit, `ANSWERS`; D sees `pack` images at a time, and with `minibatch_dis` how near
+        each is to the others. `own` is what these nets alone may be told (`OWN`).
         """
         if condition is None:
             n_classes = n_codes = 0
-        shape, more = {"size": size, "width": width}, n_classes if condition == "concatenation" else 0
+        shape, more = {"size": size, "width": width, **own}, n_classes if condition == "concatenation" else 0
         gen = self.generator(z_dim=z_dim + n_classes + n_codes, channels=channels, **shape)
-        dis = self.discriminator(channels=pack * (channels + more), **shape, **_given(norm=norm_dis))
+        dis: Any = self.discriminator(channels=pack * (channels + more), **shape, **_given(norm=norm_dis))
         if answer is not None:
             dis = ANSWERS[answer](dis, lambda n: self.generator(z_dim=n, channels=channels, **shape), z_dim)
+        if minibatch_dis:
+            setattr(dis, dis.LAST, MinibatchDiscrimination(dis.last))
         if pack > 1:
             dis = Packed(dis, pack)
         if condition is not None:
@@ -57,6 +65,9 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+OWN = ("doublings", "attention")
+"""Settings of some nets only, in whose defaults they stand."""
+
 NORMS = ("batch", "none", "spectral")
 """What D may have: batch normalization where its class says; none, as penalties want; W / sigma(W) in each layer."""
 
@@ -68,12 +79,27 @@ ARCHITECTURES = {
     "small": Architecture(
         SmallGenerator, SmallDiscriminator,
         {"width": 32, "batch_size": 64, "alpha": 2e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99, "ema": 0.995,
-         "steps": 2000},
+         "steps": 2000, "doublings": 0, "attention": False},
     ),
     "book": Architecture(
         BookGenerator, BookDiscriminator,
         {"width": 64, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.9, "beta2": 0.999, "ema": 0.0,
          "steps": 2000},
+    ),
+    "chainer": Architecture(
+        ChainerGenerator, ChainerDiscriminator,
+        {"width": 16, "z_dim": 128, "batch_size": 64, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99,
+         "ema": 0.99, "steps": 2000},
+    ),
+    "pool": Architecture(
+        PoolGenerator, PoolDiscriminator,
+        {"width": 16, "batch_size": 64, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99, "ema": 0.99,
+         "steps": 2000},
+    ),
+    "encoder": Architecture(
+        EncoderGenerator, SmallDiscriminator,
+        {"width": 32, "batch_size": 64, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99, "ema": 0.99,
+         "steps": 2000, "doublings": 0, "attention": False},
     ),
     "mlp": Architecture(
         MLPGenerator, MLPDiscriminator,
