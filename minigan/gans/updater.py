@@ -129,7 +129,7 @@ class GANUpdater(StandardUpdater):
             x_real, x_fake = self._shown(x_real), self._shown(x_fake)
             seen = Variable(x_real) if self.tricks.r1 else x_real
             (y_real, said_real), (y_fake, said_fake) = (
-                _ask(self.dis, x, labels) for x, labels in ((seen, labels_real), (x_fake, labels_fake))
+                ask(self.dis, x, labels) for x, labels in ((seen, labels_real), (x_fake, labels_fake))
             )
             turn = Turn(
                 self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, said_real,
@@ -157,10 +157,10 @@ class GANUpdater(StandardUpdater):
             z, y_real = self.gen.latent(len(x_real)), None
             x_fake, labels_fake = self.gen(z), self._labels_of(z)
             with frozen_statistics(self.dis):
-                y_fake, said_fake = _ask(self.dis, self._shown(x_fake), labels_fake)
+                y_fake, said_fake = ask(self.dis, self._shown(x_fake), labels_fake)
                 if paired:
                     with no_backprop_mode():
-                        y_real, _ = _ask(self.dis, self._shown(x_real), labels_real)
+                        y_real, _ = ask(self.dis, self._shown(x_real), labels_real)
             turn = Turn(
                 self.gen, self.dis, self.options, x_real, x_fake, y_real, y_fake, labels_real, labels_fake, None,
                 said_fake, z,
@@ -232,7 +232,7 @@ def frozen_statistics(net: Chain) -> Iterator[None]:
             setattr(link, name, value)
 
 
-def _ask(dis: Any, x: Any, labels: Any) -> tuple[Any, Any]:
+def ask(dis: Any, x: Any, labels: Any) -> tuple[Any, Any]:
     """D's logits for images x, and what it says besides, if anything; one that takes labels is told them."""
     answer = dis(x, labels) if getattr(dis, "takes_labels", False) else dis(x)
     return answer if isinstance(answer, tuple) else (answer, None)
