@@ -139,7 +139,7 @@ class GANUpdater(StandardUpdater):
             if self.tricks.softens:
                 terms["softening"] = self.tricks.softening(self.dis, turn.y_real, turn.y_fake)
             if self.tricks.r1:
-                terms["r1"] = self.tricks.r1 / 2 * F.average(squared_slopes(self._logit(y_real), seen))
+                terms["r1"] = self.tricks.r1 / 2 * F.average(squared_slopes(self.logit(y_real), seen))
             loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
             _share(loss, batches).backward(loss_scale=optimizer._loss_scale)
             found.append({**_arrays(loss, terms), **self._opinion(turn)})
@@ -177,14 +177,15 @@ class GANUpdater(StandardUpdater):
         if self._average is not None:
             self._average.update(lambda: optimizer.t)
 
-    def _logit(self, y: Any) -> Any:
+    def logit(self, y: Any) -> Any:
+        """D's answer as a logit, which for most GANs it is."""
         return self.gan.logit(y) if hasattr(self.gan, "logit") else y
 
     def _opinion(self, turn: Turn) -> dict[str, Any]:
         """What D thinks of N real and N made images (row 56): mean probability of each, and how often it is right."""
         if hasattr(self.gan, "opinion"):
             return self.gan.opinion(turn)
-        y_real, y_fake = self._logit(turn.y_real).array, self._logit(turn.y_fake).array
+        y_real, y_fake = self.logit(turn.y_real).array, self.logit(turn.y_fake).array
         found = dict(zip(("real", "fake", "accuracy"), opinions(y_real, y_fake)))
         if self.tricks.ada:
             self.tricks.adapt(y_real)
