@@ -54,10 +54,24 @@ PLACED: dict[str, Callable[..., ImageSet]] = {
 }  # fmt: skip
 """What is read from the place after its name and a colon."""
 
-MADE: dict[str, tuple[Callable[[], Any], str]] = {
-    "ring": (datasets.get_ring, "8,000 points on a ring of 8 Gaussians"),
-}
-"""What is made rather than read: training arrays as they are, and what they are."""
+def _ring(_place: str) -> tuple[Any, None, Any, str]:
+    points = datasets.get_ring()
+    return points, None, points, "8,000 points on a ring of 8 Gaussians"
+
+
+def _stacked(place: str) -> tuple[Any, numpy.ndarray, Any, str]:
+    found = read(place or "mnist")
+    if found.x_train.ndim != 3 or found.y_train is None or found.y_train.max() > 9:
+        raise DataError(f"--data stacked-mnist:{place}: wanted grey images of at most ten classes; name an MNIST")
+    images = datasets.StackedDigits(found.x_train, found.y_train)
+    return images, images.modes, found.x_train, f"{len(images):,} images, each of three digits; {found.source}"
+
+
+MADE: dict[str, Callable[[str], tuple[Any, numpy.ndarray | None, Any, str]]] = {
+    "ring": _ring, "stacked-mnist": _stacked,
+}  # fmt: skip
+"""What is made rather than read, maybe of what is in a place: training images as they are, their classes if they have
+any, the array that decides all, and what they are."""
 
 
 def _channels(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
@@ -71,8 +85,8 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for add in reversed((
         click.option("--data", metavar="WHAT", help="builtin (8,000 digits that come along), mnist, fashion, kmnist, "
                      "cifar10, folder:DIR of pictures, hdf5:FILE or npz:FILE with an array of images, a folder or file "
-                     "of MNIST, fashion:FOLDER, or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else "
-                     "builtin]"),
+                     "of MNIST, fashion:FOLDER, stacked-mnist or stacked-mnist:WHICH (three digits in the colours of "
+                     "one image), or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else builtin]"),
         click.option("--size", type=click.IntRange(1, 4096), help="Cut the images in the middle and scale them to so "
                      "many pixels to a side.  [default: 64 for folder:DIR, else their own]"),
         click.option("--channels", type=click.IntRange(1, 4), callback=_channels, help="1 grey, 3 colours, 4 with "
@@ -91,6 +105,8 @@ def named_data(spec: str | None) -> str:
     kind, colon, place = spec.partition(":")
     if colon and kind in PLACED:
         return f"{kind}:{Path(place).absolute()}"
+    if place and kind == "stacked-mnist":
+        return f"{kind}:{named_data(place)}"
     return spec if spec in (*NAMED, *MADE) else str(Path(spec).absolute())
 
 
@@ -130,12 +146,13 @@ def _kind_and_place(spec: str) -> tuple[str, str]:
 def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, numpy.ndarray | None, dict[str, Any]]:
     """Return the training images of a run's settings, their classes if they have any, and what is worth noting of them.
 
-    Images are float32 (N, C, H, W) in [-1, 1], or of the ring, points (N, 2); classes are int32 (N,).
+    Images are float32 (N, C, H, W) in [-1, 1], those of Stacked MNIST made when they are asked for, or of the ring,
+    points (N, 2); classes are int32 (N,).
     """
-    if settings["data"] in MADE:
-        make, description = MADE[settings["data"]]
-        images = make()
-        return images, None, {"description": description, "images": len(images), "crc32": zlib.crc32(images.data)}
+    kind, _, place = settings["data"].partition(":")
+    if kind in MADE:
+        images, classes, raw, description = MADE[kind](place)
+        return images, classes, {"description": description, "images": len(images), "crc32": zlib.crc32(raw.data)}
     wanted = {name: settings.get(name) for name in ("size", "channels", "labels", "skip_bad")}
     found = read(settings["data"], **wanted, quiet=quiet)
     crc32 = zlib.crc32(found.x_train.data)
@@ -160,8 +177,9 @@ def data(data: str | None, download: str | None, grid: Path | None, as_json: boo
         click.echo(f"{download} is in {folder}", err=True)
         data = data or download
     spec = named_data(data)
-    if spec in MADE:
-        raise click.UsageError(f"--data {spec}: there are no files to check; train with it and look at the pictures")
+    if spec.partition(":")[0] in MADE:
+        raise click.UsageError(f"--data {spec} is made, so there are no files to check; train with it and look at the "
+                               f"pictures")  # fmt: skip
     found = read(spec, **how)
     facts: dict[str, Any] = {"source": found.source}
     for part, x, y in (("training", found.x_train, found.y_train), ("test", found.x_test, found.y_test)):

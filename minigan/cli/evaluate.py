@@ -18,6 +18,8 @@ from minigan import pictures
 from minigan.backend import Device
 from minigan.cli.data import DOWNLOADS as NAMES
 from minigan.cli.data import named_data, read
+from minigan.cli.evaluate_modes import N as STACKS
+from minigan.cli.evaluate_modes import measure_modes, table
 from minigan.cli.options import device_option, named_device
 from minigan.cli.progress import bar
 from minigan.cli.run_folder import RunFolder
@@ -55,8 +57,9 @@ class Against(NamedTuple):
 @click.command()
 @click.argument("samples", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--against", metavar="WHAT", help="Real images: mnist, fashion, kmnist, builtin, a folder or file of "
-              "MNIST, a folder of images, an npz or npy of them.  [default: $MINIGAN_DATA, else builtin]")  # fmt: skip
-@click.option("--n", "n", type=click.IntRange(SMALLEST), default=10_000, show_default=True,
+              "MNIST, a folder of images, an npz or npy of them; with stacked-mnist[:WHICH] modes are counted.  "
+              "[default: $MINIGAN_DATA, else builtin]")  # fmt: skip
+@click.option("--n", "n", type=click.IntRange(SMALLEST), default=10_000, show_default=f"10000; of stacks {STACKS}",
               help="Images on either side; fewer if there are fewer.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of noise and subsets.")
 @click.option("--classifier", type=click.Path(dir_okay=False, path_type=Path),
@@ -82,12 +85,20 @@ def evaluate(
         if file and not file.absolute().parent.is_dir():
             raise click.UsageError(f"{file}: the folder {file.parent} does not exist")
     place = named_device(device)
+    if len(set(samples)) < len(samples):
+        raise click.UsageError("one of the samples is named twice; name each run once")
+    kind, _, which = named_data(against).partition(":")
+    if kind == "stacked-mnist":
+        if nearest_file or epochs:
+            raise click.UsageError("--nearest and --train-on-samples are for single digits; leave them out")
+        if click.get_current_context().get_parameter_source("n") is click.core.ParameterSource.DEFAULT:
+            n = STACKS
+        found = measure_modes(samples, read(which or "mnist"), n, seed, classifier, place, quiet)
+        return _print(found, table, json_file)
     goal = real_images(against, seed)
     n = min(n, len(goal.real.pixels), len(goal.floor.pixels))
     if n < SMALLEST:
         raise DataError(f"--against {against}: {n} images to compare with are too few; wanted {SMALLEST} or more")
-    if len(set(samples)) < len(samples):
-        raise click.UsageError("one of the samples is named twice; name each run once")
     net, facts = lenet.load(classifier or lenet.SHIPPED[goal.classifier])
     sources = {str(path): images_of(path) for path in samples}  # all are looked at before the first is drawn
     made = {name: source(n, seed, place) for name, source in sources.items()}
@@ -112,10 +123,14 @@ def evaluate(
         "n": n, "against": goal.description, "seed": seed, "floor": columns.pop("real"), "samples": columns,
         "spread": _spread(columns), "classifier": facts, "nearest_n": near.n,
     }  # fmt: skip
+    _print(result, _table, json_file)
+
+
+def _print(result: dict[str, Any], table: Callable[[dict[str, Any]], list[str]], json_file: Path | None) -> None:
     if json_file:
         with atomic_write(json_file, "w") as stream:
             stream.write(json.dumps(result, indent=2) + "\n")
-    click.echo("\n".join(_table(result)))
+    click.echo("\n".join(table(result)))
 
 
 def real_images(against: str | None, seed: int) -> Against:
