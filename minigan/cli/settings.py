@@ -9,6 +9,7 @@ import click
 
 from minigan.cli.data import MADE, named_data
 from minigan.cli.gan_options import TRICKS, check_knobs, check_tricks
+from minigan.cli.presets import preset_of
 from minigan.cli.run_folder import RunError, RunFolder
 from minigan.gans import ARCHITECTURES, GANS
 
@@ -25,10 +26,10 @@ def described(name: str) -> str:
 
 
 def effective_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings in effect: given options over the GAN's, the architecture's and the common defaults."""
-    gan = given["gan"] or "dcgan"
-    chosen = {k: v for k, v in given.items() if v is not None}
+    """Return the settings in effect: given options over a preset's, the GAN's, the architecture's and the common."""
     data = named_data(given["data"])
+    chosen = {**preset_of(given, data), **{k: v for k, v in given.items() if v is not None}}
+    gan = chosen.get("gan", "dcgan")
     flags = [name for name in ("size", "channels", "labels", "skip_bad") if chosen.get(name)]
     if flags and data.partition(":")[0] in MADE:
         flag = flags[0].replace("_", "-")

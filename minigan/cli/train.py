@@ -21,6 +21,7 @@ from minigan.cli.course import go, restore
 from minigan.cli.data import data_options, load_images
 from minigan.cli.gan_options import knob_options
 from minigan.cli.options import Number, device_option, named_device, read_config_file
+from minigan.cli.presets import preset_option
 from minigan.cli.run_folder import RUNS, RunError, RunFolder, build
 from minigan.cli.settings import (
     AUTO,
@@ -46,6 +47,7 @@ from minigan.utils.files import folder_lock
     "--arch", type=click.Choice(list(ARCHITECTURES)),
     help="Nets.  [default: mlp for gan, ring for --data ring, else small]",
 )  # fmt: skip
+@preset_option
 @data_options
 @click.option("--steps", type=click.IntRange(1), help=f"Iterations: steps of G.  {described('steps')}")
 @click.option("--epochs", type=Number(0, min_open=True), help="Passes over the data, instead of --steps.")
