@@ -15,6 +15,7 @@ from minigan.gans.nets import (
     BookGenerator,
     ChainerDiscriminator,
     ChainerGenerator,
+    DeepDiscriminator,
     EncoderGenerator,
     PoolDiscriminator,
     PoolGenerator,
@@ -92,6 +93,21 @@ def test_small_nets_layer_by_layer():
         "fc3": (2, 1),
         "out": (2, 1),
     }
+
+
+def test_deep_discriminator_has_one_layer_more():
+    assert shapes_inside(DeepDiscriminator(width=8), zeros(2, 1, 28, 28)) == {
+        "c1": (2, 8, 14, 14),
+        "c2": (2, 16, 7, 7),
+        "bn2": (2, 16, 7, 7),
+        "c3": (2, 32, 3, 3),
+        "bn3": (2, 32, 3, 3),
+        "fc4": (2, 1),
+        "out": (2, 1),
+    }
+    assert shapes_inside(DeepDiscriminator(width=4, size=64, doublings=0), zeros(2, 1, 64, 64))["bn5"] == (2, 64, 2, 2)
+    with pytest.raises(DataError, match="size is 4 and so small"):
+        DeepDiscriminator(size=4)
 
 
 IMAGES = [name for name in ARCHITECTURES if name != "ring"]
@@ -180,7 +196,7 @@ def test_noise_and_classes_of_a_seed_are_always_the_same():
     numpy.testing.assert_array_equal(gen.labels_of(z), [2, 2])
 
 
-@pytest.mark.parametrize("arch", ["small", "book", "pool", "encoder"])
+@pytest.mark.parametrize("arch", ["deep", "small", "book", "pool", "encoder"])
 def test_image_side_must_be_a_multiple_of_four(arch):
     with pytest.raises(DataError, match="size is 30 but .* multiple of 4"):
         ARCHITECTURES[arch].build(z_dim=4, channels=1, size=30, width=4)

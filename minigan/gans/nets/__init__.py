@@ -13,11 +13,11 @@ from minigan.gans.nets.minibatch import MinibatchDiscrimination
 from minigan.gans.nets.mlp import MLPDiscriminator, MLPGenerator
 from minigan.gans.nets.pool import PoolDiscriminator, PoolGenerator
 from minigan.gans.nets.ring import RingDiscriminator, RingGenerator
-from minigan.gans.nets.small import SmallDiscriminator, SmallGenerator
+from minigan.gans.nets.small import DeepDiscriminator, SmallDiscriminator, SmallGenerator
 
 __all__ = [
     "ARCHITECTURES", "Architecture", "BookDiscriminator", "BookGenerator", "ChainerDiscriminator", "ChainerGenerator",
-    "Discriminator", "EncoderGenerator", "Generator", "MLPDiscriminator", "MLPGenerator", "MinibatchDiscrimination",
-    "NORMS", "OWN", "PoolDiscriminator", "PoolGenerator", "RingDiscriminator", "RingGenerator", "SelfAttention",
-    "SmallDiscriminator", "SmallGenerator",
+    "DeepDiscriminator", "Discriminator", "EncoderGenerator", "Generator", "MLPDiscriminator", "MLPGenerator",
+    "MinibatchDiscrimination", "NORMS", "OWN", "PoolDiscriminator", "PoolGenerator", "RingDiscriminator",
+    "RingGenerator", "SelfAttention", "SmallDiscriminator", "SmallGenerator",
 ]  # fmt: skip
