@@ -82,8 +82,8 @@ class SmallDiscriminator(Discriminator):
         n, side, self.attended = _sides(self, size, doublings, attention)
         self.n, side = n + self.deeper, side >> self.deeper
         if not side:
-            raise DataError(f"{type(self).__name__}: size is {size} and so small that its last layer sees nothing; pass "
-                            f"a larger --size, fewer --doublings, or --arch small")  # fmt: skip
+            raise DataError(f"{type(self).__name__}: size is {size} and so small that its last layer sees nothing; "
+                            f"pass a larger --size, fewer --doublings, or --arch small")  # fmt: skip
         self.LAST = f"fc{self.n + 1}"
         w = initializers.Normal(0.02)
         with self.init_scope():
