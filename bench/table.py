@@ -1,6 +1,6 @@
-"""``python bench/table.py``: the tables of README.md and bench/README.md, from bench/results/cpu.json.
+"""``python bench/table.py``: the tables of README.md and bench/README.md, from cpu.json and quality_*.json in results.
 
-They stand between two marks in either file, and a test asserts that they are what this command would write.
+They stand between two marks in either file, and tests assert that they are what this command would write.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import quality_report
 from report import fastest, short
 
 from minigan.utils.files import atomic_write
@@ -21,6 +22,7 @@ RESULTS = ROOT / "bench" / "results" / "cpu.json"
 NAMES = {"minigan": "minigan", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero", "plain": "plain NumPy"}
 BRIEF = ("gan_step", "mlp_step", "training", "import")  # what README.md shows row by row
 BEGIN, END = "<!-- written by python bench/table.py -->", "<!-- to here -->"
+QUALITY = "<!-- quality, written by python bench/table.py -->"
 Row = dict[str, dict[str, float]]
 
 
@@ -93,23 +95,24 @@ def whole(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def written(text: str, table: str) -> str:
+def written(text: str, table: str, begin: str = BEGIN) -> str:
     """``text`` with the table between the marks."""
     return re.sub(
-        f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL
+        f"({re.escape(begin)}\n).*?({re.escape(END)})", lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL
     )
 
 
 def main() -> None:
     try:
         results = json.loads(RESULTS.read_text())
-        tables = {ROOT / "README.md": brief(results), ROOT / "bench" / "README.md": whole(results)}
-        for path, table in tables.items():
-            text = written(path.read_text(), table)
+        quality = quality_report.section(RESULTS.parent)
+        tables = ("README.md", BEGIN, brief(results)), ("bench/README.md", BEGIN, whole(results))
+        for path, begin, table in ((ROOT / name, *rest) for name, *rest in (*tables, ("README.md", QUALITY, quality))):
+            text = written(path.read_text(), table, begin)
             with atomic_write(path, "w") as file:
                 file.write(text)
     except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"bench/table.py: no tables from {RESULTS}, which bench/run.py --json writes: {error!r}")
+        sys.exit(f"bench/table.py: no tables from {RESULTS.parent}, where bench/run.py and quality.py write: {error!r}")
 
 
 if __name__ == "__main__":

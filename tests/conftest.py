@@ -32,6 +32,18 @@ def rng():
     return np.random.RandomState(0)
 
 
+@pytest.fixture
+def modules(monkeypatch):
+    """The benchmarks' own modules, by name."""
+    bench = str(Path(__file__).resolve().parents[1] / "bench")
+    monkeypatch.syspath_prepend(bench)
+    before = set(sys.modules)
+    yield __import__
+    for name in set(sys.modules) - before:
+        if bench in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Every test starts from the same random numbers; what it sets on the configuration is put back."""

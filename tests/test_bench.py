@@ -27,17 +27,6 @@ def run(*arguments, bench=BENCH):
     return subprocess.run(command(*arguments, bench=bench), capture_output=True, text=True)
 
 
-@pytest.fixture
-def modules(monkeypatch):
-    """The benchmark's own modules, by name."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    before = set(sys.modules)
-    yield __import__
-    for name in set(sys.modules) - before:
-        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """A run of all cases, small: (what it printed, its JSON, its folder)."""

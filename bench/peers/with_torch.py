@@ -180,10 +180,10 @@ def loaded(data, *nets):
 
 def step_of(case, gen, dis, compiled=False):
     """A function of images and two batches of noise that does one training step and returns both losses."""
-    on_gpu = device.type == "cuda"
+    on_gpu, beta2 = device.type == "cuda", getattr(case, "BETA2", 0.999)
     opt_gen, opt_dis = (
-        torch.optim.Adam(net.parameters(), case.ALPHA, (case.BETA1, 0.999), fused=on_gpu, capturable=on_gpu)
-        for net in (gen, dis)
+        torch.optim.Adam(net.parameters(), alpha, (case.BETA1, beta2), fused=on_gpu, capturable=on_gpu)
+        for net, alpha in ((gen, case.ALPHA), (dis, getattr(case, "ALPHA_DIS", case.ALPHA)))
     )
     run_gen, run_dis = (torch.compile(net, mode="reduce-overhead") if compiled else net for net in (gen, dis))
 

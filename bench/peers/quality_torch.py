@@ -1,0 +1,93 @@
+"""``PYTHON quality_torch.py SETTINGS IMAGES.npy SAMPLES.npz``: minigan's small DCGAN in PyTorch, for so many seconds.
+
+Nets, first weights, Adam's numbers, batches and the averaged generator are those of `minigan train dcgan`. Its clock,
+the process's own, starts with the first batch and stops after the last; ``bench/quality.py`` asks and measures.
+"""
+
+import copy
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from with_torch import setup, step_of  # noqa: E402
+
+ADAM = ("alpha", "alpha_dis", "beta1", "beta2")
+KNOWN = {"gan", "arch", "size", "channels", "width", "z_dim", "batch_size", "ema", "steps", "seed", "n", "parameters",
+         "seconds", *ADAM}  # fmt: skip
+EPS_BN, SLOPE = 2e-5, 0.2
+
+
+def nets(width, z_dim):
+    """`SmallGenerator` and `SmallDiscriminator` for images of 28 x 28."""
+    gen = nn.Sequential(
+        nn.Linear(z_dim, 2 * width * 49, bias=False), nn.Unflatten(1, (2 * width, 7, 7)),
+        nn.BatchNorm2d(2 * width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
+    )  # fmt: skip
+    dis = nn.Sequential(
+        nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(2 * width, EPS_BN), nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(2 * width * 49, 1),
+    )  # fmt: skip
+    for layer in [*gen, *dis]:
+        if getattr(layer, "weight", None) is not None and layer.weight.ndim > 1:
+            nn.init.normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    nn.init.uniform_(dis[0].bias, -0.25, 0.25)
+    return gen, dis
+
+
+def follow(average, net, step, decay):
+    """The average's weights and running statistics move towards the net's."""
+    rate = 1 - min(decay, (1 + step) / (10 + step))
+    mean, now = ([a for a in each.state_dict().values() if a.is_floating_point()] for each in (average, net))
+    torch._foreach_lerp_(mean, now, rate)
+
+
+def batches(images, size):
+    """Images in [-1, 1], each once in an epoch."""
+    left = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(left) < size:
+            left = torch.cat([left, torch.randperm(len(images))])
+        now, left = left[:size], left[size:]
+        yield images[now]
+
+
+def main(settings, source, target):
+    if more := settings.keys() - KNOWN:
+        sys.exit(f"this loop knows nothing of the settings {', '.join(sorted(more))}")
+    asked = SimpleNamespace(**settings)
+    setup("cpu", False, False)
+    torch.manual_seed(asked.seed)
+    gen, dis = nets(asked.width, asked.z_dim)
+    counts = [sum(p.numel() for p in net.parameters()) for net in (gen, dis)]
+    if counts != asked.parameters:
+        sys.exit(f"this net has {counts} weights, minigan's {asked.parameters}: they are not the same")
+    images = torch.from_numpy(np.load(source)[:, None].astype("f") / 127.5 - 1)
+    case = SimpleNamespace(**{name.upper(): settings[name] for name in ADAM})
+    step, average, steps = step_of(case, gen, dis), copy.deepcopy(gen), 0
+    feed = batches(images, asked.batch_size)
+    started, clock = time.perf_counter(), time.process_time()
+    while (used := time.process_time() - clock) < asked.seconds:
+        step(next(feed), *(torch.randn(asked.batch_size, asked.z_dim) for _ in range(2)))
+        steps += 1
+        follow(average, gen, steps, settings.get("ema", 0.0))
+    seconds = time.perf_counter() - started
+    average.eval()
+    with torch.no_grad():
+        made = torch.cat([average(torch.randn(250, asked.z_dim)) for _ in range(-(-asked.n // 250))])[: asked.n, 0]
+    np.savez_compressed(target, images=((made + 1) * 127.5).round().byte().numpy())
+    print(json.dumps({"steps": steps, "seconds": seconds, "processor_seconds": used, "torch": torch.__version__}))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), *sys.argv[2:])
