@@ -20,6 +20,7 @@ import minigan
 import minigan.functions as F
 import minigan.links as L
 from minigan.backends import cuda
+from minigan.gans.nets import MinibatchDiscrimination, SelfAttention
 from minigan.serializers import load_npz, save_npz
 from minigan.training.updaters import parallel_updater
 
@@ -75,6 +76,10 @@ LINKS = {
     "SNLinear": (lambda: L.SNLinear(None, 3), IMAGES),
     "SNEmbedID": (lambda: L.SNEmbedID(4, 3), IDS),
 }
+OF_NETS = {
+    "SelfAttention": (lambda: SelfAttention(4), IMAGES),
+    "MinibatchDiscrimination": (lambda: MinibatchDiscrimination(L.Linear(144, 1)), IMAGES),
+}
 NO_LAYERS = {"ExponentialMovingAverage", "GRU", "VGG16Layers", "VGG19Layers"}  # a copy, an old name, 140 M weights
 
 
@@ -97,9 +102,9 @@ def outputs_and_gradients(link, inputs):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("name", LINKS | OF_NETS)
 def test_link(name, gpu):
-    make, *inputs = LINKS[name]
+    make, *inputs = (LINKS | OF_NETS)[name]
     np.random.seed(0)
     expected = outputs_and_gradients(make(), inputs)
     np.random.seed(0)

@@ -14,11 +14,11 @@ from minigan.link import Chain
 class MinibatchDiscrimination(Chain):
     """A last layer around another one that also sees o(x_i), B numbers (Salimans et al. 2016, arXiv:1606.03498, 3.2).
 
-    o(x_i)_b = sum_j exp(-|M_ib - M_jb|_1), where M_i = f(x_i) T, rows of C numbers, are made of the features of the
-    images of a batch. As in the authors' code, B is 100, C is 5, and j is another image than i.
+    o(x_i)_b = sum_j exp(-|M_ib - M_jb|_1), where M_i = f(x_i) T, B rows of C numbers, are made of the features of the
+    images of a batch, and j is another image than i. The authors' code has B = 100 and C = 5, of fewer features.
     """
 
-    def __init__(self, last: Any, kernels: int = 100, dimension: int = 5) -> None:
+    def __init__(self, last: Any, kernels: int = 50, dimension: int = 5) -> None:
         super().__init__()
         self.shape = (kernels, dimension)
         out_size, in_size = last.W.shape
