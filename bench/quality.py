@@ -98,17 +98,17 @@ def main(path, gans, more, presets, seeds, data, n, scale, full, quick, jobs, de
         data, n, scale = "builtin", 100, QUICK
     if python and "dcgan" not in [row.label for row in rows]:
         raise click.UsageError("--torch trains beside dcgan; name it in --gans")
-    if python and not shutil.which(python):
-        raise click.UsageError(f"--torch: there is no {python} to run")
+    if python and not (python := shutil.which(asked := python)):
+        raise click.UsageError(f"--torch: there is no {asked} to run")
     head = {"data": re.sub(r"[^:]*/", "", data), "n": n}
     try:
-        results = read(path) if path.exists() else {**head, "runs": []}
+        results = read(path) if path.exists() else {**head, "labels": [], "runs": []}
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     if wrong := [f"{key} is {results[key]}, not {head[key]}" for key in head if results[key] != head[key]]:
         raise click.UsageError(f"--json {path} is of other runs: {wrong[0]}; name another file")
     jobs, threads = (1, 1) if python else (jobs, max(1, cores() // jobs))
-    bench = Bench(results, path, out.resolve(), data, device, threads)
+    bench = Bench(results, path, out.resolve(), named_data(data), device, threads)
     hear(stop)
     try:
         status = bench.run(rows, seeds, FULL if full else scale, full, jobs, python)
@@ -139,7 +139,8 @@ class Bench:
                 rows = list(pool.map(lambda row: self.settled(row, scale, full), rows))
                 if python:
                     at = next(i for i, row in enumerate(rows) if row.label == "dcgan")
-                    rows.insert(at + 1, rows[at]._replace(label="dcgan in PyTorch", python=python))
+                    rows.insert(at + 1, rows[at]._replace(label="dcgan in PyTorch", python=os.path.abspath(python)))
+                self.results["labels"] = list(dict.fromkeys([*self.results["labels"], *(row.label for row in rows)]))
                 tasks = [(row, seed) for seed in range(seeds) for row in rows if not self.found(row, seed)]
                 click.echo(f"{len(tasks)} runs to do, {jobs} at a time", err=True)
                 return int(not all([*pool.map(lambda task: self.one(*task), tasks)]))
@@ -191,9 +192,8 @@ class Bench:
                 seconds = run["processor_seconds"]
             else:
                 device = "--device", self.device
-                _, seconds = self.minigan(
-                    "train", *row.options, "--seed", seed, *data, *device, "--out", folder, "--quiet"
-                )
+                once = "--seed", seed, "--snapshot-every", run["steps"], "--out", folder, "--quiet"
+                _, seconds = self.minigan("train", *row.options, *data, *device, *once)
                 run |= {"seconds": time.perf_counter() - started, "processor_seconds": seconds}
                 self.minigan("sample", folder, *n, "--out", samples, *device)
             self.minigan("evaluate", samples, "--against", self.data, *n, "--json", report, "--quiet")
@@ -212,8 +212,7 @@ class Bench:
         if twin is None:
             raise Failed("dcgan has no run of this seed to compare with")
         images = self.out / "images.npy"
-        if not images.exists():
-            numpy.save(images, read_data(named_data(self.data)).x_train)
+        numpy.save(images, read_data(self.data).x_train)
         samples.parent.mkdir()
         asked = {"z_dim": COMMON["z_dim"], **row.settings, "seed": seed, "n": self.results["n"], "parameters": counts,
                  "seconds": twin["processor_seconds"]}  # fmt: skip

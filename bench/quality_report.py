@@ -41,11 +41,11 @@ def line(run: dict[str, Any]) -> str:
 
 
 def groups(results: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """The runs that differ in nothing but the seed, the seeds in order; groups as they were begun."""
+    """The runs that differ in nothing but the seed, the seeds in order; names in the order of the commands."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for run in results["runs"]:
+    for run in sorted(results["runs"], key=lambda run: (results["labels"].index(run["label"]), run["seed"])):
         found.setdefault(json.dumps([run["label"], run["settings"]], sort_keys=True), []).append(run)
-    return [sorted(runs, key=lambda run: run["seed"]) for runs in found.values()]
+    return list(found.values())
 
 
 def spread(values: list[Any], form: str) -> str:
