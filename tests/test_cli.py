@@ -94,8 +94,8 @@ def run(few, tmp_path_factory):
 
 def test_a_run_folder_holds_all_that_is_promised(run):
     assert sorted(p.name for p in run.iterdir()) == [
-        "config.json", "gen.npz", "log", "loss.png", "progress.gif", "samples", "snapshot_iter_3", "snapshot_iter_6",
-        "snapshot_iter_7",
+        "answers.png", "config.json", "gen.npz", "gradients.png", "log", "loss.png", "progress.gif", "samples",
+        "snapshot_iter_3", "snapshot_iter_6", "snapshot_iter_7",
     ]  # fmt: skip
     assert [p.name for p in sorted((run / "samples").iterdir())] == [f"iter_000000{i}.png" for i in (0, 2, 4, 6, 7)]
     with Image.open(run / "samples" / "iter_0000002.png") as grid:
@@ -105,7 +105,7 @@ def test_a_run_folder_holds_all_that_is_promised(run):
     settings = json.loads((run / "config.json").read_text())["settings"]
     expected = {
         "gan": "dcgan",
-        "arch": "small",
+        "arch": "deep",
         "steps": 7,
         "batch_size": 8,
         "width": 4,
@@ -335,7 +335,22 @@ def test_tricks_are_in_the_run_and_go_on_bit_for_bit(few, tmp_path):
     assert one["extensions/schedule of gen/_last_value"] == 5e-4  # 0.002, halved at 2 and 4
 
 
-@pytest.mark.parametrize("flags", ["cgan", "cgan --condition concatenation", "acgan --lam 0.5"])
+@pytest.mark.parametrize(
+    "flags",
+    ["--augment shift,brightness --ada 0.6 --r1 0.1 --schedule cosine", "--mixed", "began --lam-k 0.5", "two-way"],
+)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:the gradient of")  # while the loss scale is found
+def test_more_runs_that_go_on_bit_for_bit(few, tmp_path, flags):
+    call("train", *flags.split(), "--data", few, "--steps", 5, "--out", tmp_path / "whole", "--quiet", *TINY)
+    parted = copy(tmp_path / "whole", tmp_path / "parted")
+    (parted / "snapshot_iter_5").unlink()
+    call("train", "--resume", parted, "--quiet")
+    one, other = (arrays_of(folder / "snapshot_iter_5") for folder in (tmp_path / "whole", parted))
+    assert [k for k in one if "updater" in k and not numpy.array_equal(one[k], other[k])] == []
+    call("sample", parted, "--n", 4, "--out", "s.npy")
+
+
+@pytest.mark.parametrize("flags", ["cgan", "cgan --condition concatenation", "acgan --lam 0.5", "infogan --n-codes 1"])
 def test_a_conditional_gan_makes_the_class_that_is_asked_for(few, tmp_path, flags):
     out = tmp_path / "r"
     call("train", *flags.split(), "--data", few, "--steps", 2, "--out", out, "--quiet", *TINY)
@@ -420,12 +435,19 @@ def test_bad_configuration_files(tmp_path, text, expected):
         (["train", "--augment", "flip,twist"], 2, "twist is none of flip, shift, brightness"),
         (["train", "--augment", "flip", "--data", "ring"], 2, "ring has points"),
         (["train", "--augment", "flip", "--graph"], 2, "a --graph cannot repeat"),
+        (["train", "--ada", "0.6"], 2, "that --augment names"),
+        (["train", "wgan-gp", "--ada", "0.6", "--augment", "flip"], 2, "the D of wgan-gp has no right answers"),
+        (["train", "wgan", "--mixed"], 2, "wgan would clip in vain"),
+        (["train", "--mixed", "--graph"], 2, "looks for overflow"),
+        (["train", "began", "--pack", "2"], 2, "draws each image anew"),
+        (["train", "infogan", "--pack", "2"], 2, "a pack has images of several classes"),
+        (["train", "cgan", "--n-classes", "5"], 2, "--n-classes is of infogan; cgan has no such choice"),
         (["train", "--arch", "ring"], 2, "the nets ring are for the points"),
         (["train", "--data", "ring", "--arch", "small"], 2, "leave --arch out"),
         (["data", "--data", "ring"], 2, "no files to check"),
         (["sample", "nowhere"], 1, "does not exist"),
         (["sample", "."], 1, "no run folder"),
-        (["sample", ".", "--out", "x.jpg"], 2, ".png, .npz or .npy"),
+        (["sample", ".", "--out", "x.jpg"], 2, ".png, .npz, .npy or .gif"),
         (["sample", ".", "--out", "no/x.png"], 2, "does not exist"),
         (["sample", ".", "--n", "3", "--rows", "4"], 2, "3 rows at most"),
         (["nonsense"], 2, "No such command"),
