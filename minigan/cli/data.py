@@ -112,19 +112,22 @@ def named_data(spec: str | None) -> str:
 
 def read(
     spec: str, size: int | None = None, channels: int | None = None, labels: Any = None, skip_bad: Any = None,
-    quiet: bool = False,
+    quiet: bool = False, option: str = "--data",
 ) -> ImageSet:  # fmt: skip
     """Return the bytes that a data name means; raises `DataError` where there are none or they are damaged."""
     kind, place = _kind_and_place(spec)
+    if spec.partition(":")[0] in MADE:
+        raise DataError(f"{option} {spec}: this is made for training, and is nothing to look at here; name images")
     if place and not Path(place).exists():
-        raise DataError(f"--data {spec}: there is no such folder or file; known by name are "
+        raise DataError(f"{option} {spec}: there is no such folder or file; known by name are "
                         f"{', '.join((*NAMED, *MADE))}, with a place {', '.join(PLACED)}")  # fmt: skip
     if place and kind in ("folder", "hdf5", "npz") and (is_dir := Path(place).is_dir()) != (kind == "folder"):
-        raise DataError(f"--data {spec}: this is {'a folder; pass folder:DIR' if is_dir else 'a file; pass hdf5:FILE'}")
+        what = "a folder; pass folder:DIR" if is_dir else "a file; pass hdf5:FILE"
+        raise DataError(f"{option} {spec}: this is {what}")
     if kind == "folder":
         return read_folder(place, size, channels, labels, bool(skip_bad), bar("reading", quiet))
     if labels or skip_bad:
-        raise click.UsageError(f"--labels and --skip-bad are for --data folder:DIR, and this is {spec}; leave them out")
+        raise click.UsageError(f"--labels and --skip-bad are for {option} folder:DIR, not {spec}; leave them out")
     return (PLACED[kind](place) if place else NAMED[kind]()).fitted(size, channels)
 
 
@@ -153,7 +156,7 @@ def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, num
     if kind in MADE:
         images, classes, raw, description = MADE[kind](place)
         return images, classes, {"description": description, "images": len(images), "crc32": zlib.crc32(raw.data)}
-    wanted = {name: settings.get(name) for name in ("size", "channels", "labels", "skip_bad")}
+    wanted: dict[str, Any] = {name: settings.get(name) for name in ("size", "channels", "labels", "skip_bad")}
     found = read(settings["data"], **wanted, quiet=quiet)
     crc32 = zlib.crc32(found.x_train.data)
     x = found.x_train[:, None] if found.x_train.ndim == 3 else found.x_train.transpose(0, 3, 1, 2)

@@ -51,7 +51,7 @@ def folder(digits, tmp_path_factory):
     numpy.savez(path / "three.npz", images=digits.x_train[:3])
     numpy.savez(path / "colours.npz", images=numpy.zeros((100, 32, 32, 3), numpy.uint8))
     numpy.savez(path / "points.npz", points=numpy.zeros((100, 2)))
-    numpy.save(path / "half.npy", numpy.zeros((100, 28, 28), numpy.float16))
+    numpy.save(path / "half.npy", numpy.full((100, 28, 28), 9, numpy.float16))
     (path / "bad.npy").write_bytes(b"no array")
     (path / "bad.npz").write_bytes(b"no archive")
     (path / "empty").mkdir()
@@ -172,25 +172,16 @@ def test_a_run_is_drawn_from_and_a_folder_of_images_is_halved(folder, digits):
     assert report["samples"]["run"]["frechet"] > 2 * report["floor"]["frechet"]
 
 
-def test_pixels_of_an_image_folder_are_those_of_the_files(folder, digits):
-    from minigan.cli.evaluate import read_images
-
-    (images := folder / "pixels").mkdir()
-    for i in range(3):
-        Image.fromarray(digits.x_train[i]).save(images / f"{i}.png")
-    assert (read_images(images, "it").pixels == digits.x_train[:3]).all()
-
-
 BAD = [
     ("nothing.npz", [], 1, "nothing.npz: there is no such folder or file; give a run folder"),
-    ("other.npz", ["--against", "nowhere"], 1, "--against nowhere: there is no such folder or file"),
+    ("other.npz", ["--against", "nowhere"], 1, "nowhere: there is no such folder or file"),
     ("other.npz", ["--against", "empty"], 1, "there are no images in this folder"),
     ("other.npz", ["--against", "three.npz"], 1, "1 images to compare with are too few; wanted 50"),
     ("three.npz", [], 1, "3 images are too few; wanted 50 or more"),
-    ("colours.npz", [], 1, "images are uint8 of shape (100, 32, 32, 3); wanted uint8, (N, 28, 28)"),
-    ("half.npy", [], 1, "images are float16"),
+    ("colours.npz", [], 1, "images are of 32 x 32 pixels in colour; wanted 28 x 28 pixels in grey, for"),
+    ("half.npy", [], 1, "images are float16 from 9.0 to 9.0; wanted bytes from 0 to 255, or"),
     ("points.npz", [], 1, "(it has points); wanted `images`, as `minigan sample` writes it"),
-    ("wrong.npz", [], 1, "labels are int64 of shape (100,) for 100 images; wanted one integer from 0 to 9"),
+    ("wrong.npz", [], 1, "images are of 11 classes, and the classifier knows 10; give --classifier"),
     ("bad.npy", [], 1, "this is no array of numbers, or a damaged one"),
     ("bad.npz", [], 1, "neither an npz nor an HDF5 file"),
     ("other.npz", ["--classifier", "other.npz"], 1, "this is no classifier of minigan"),
@@ -210,12 +201,59 @@ def test_bad_input_is_one_sentence_before_the_work(samples, more, code, text, fo
     assert text in line
 
 
+@pytest.fixture(scope="module")
+def pictures_of_three(tmp_path_factory):
+    """120 pictures of 16 x 16 pixels, red, green and blue ones, in sub-folders."""
+    path, random = tmp_path_factory.mktemp("pictures"), numpy.random.RandomState(0)
+    for i in range(120):
+        (path / "rgb"[i % 3]).mkdir(exist_ok=True)
+        pixels = random.randint(0, 100, (16, 16, 3)).astype(numpy.uint8)
+        pixels[..., i % 3] += 100
+        Image.fromarray(pixels).save(path / "rgb"[i % 3] / f"{i}.png")
+    return path
+
+
+def test_other_sizes_colours_and_a_conditional_run(pictures_of_three):
+    data = ["--data", f"folder:{pictures_of_three}", "--size", 16]
+    said = call("train-classifier", *data, "--epochs", 8, "--out", "c.npz", "--quiet").stdout
+    assert "of 12 test images right" in said
+    net, facts = lenet.load("c.npz")
+    assert (facts["channels"], facts["size"], facts["n_classes"], net.shape) == (3, 16, 3, (16, 16, 3))
+    assert facts["data"] == f"120 images below {pictures_of_three.name}, of 16 x 16 pixels, of which 12 are set aside"
+    call("train", "cgan", *data, "--out", "run", *TINY)
+    against = ["--against", data[1], "--classifier", "c.npz", "--n", 60, "--json", "r.json"]
+    said = call("evaluate", "run", pictures_of_three, *against, "--nearest", "n.png").stdout
+    report = json.loads(Path("r.json").read_text())
+    run, copies = report["samples"]["run"], report["samples"][str(pictures_of_three)]
+    assert copies["agreed"] == report["floor"]["agreed"] == 1 and copies["frechet"] < run["frechet"]
+    assert 0 <= run["agreed"] <= 0.7 and len(run["histogram"]) == 3 and "labels that the classifier agrees" in said
+    assert pictures.read_png("n.png").shape == (4 * 2 * 18 - 2, 8 * 18 - 2, 3)
+    assert "fc2, after ReLU, 128 numbers" in said and "one half of 120 images below" in said
+    labels = ["labels.npz", {"images": numpy.zeros((60, 16, 16, 3), "u1"), "labels": numpy.full(60, 3)}]
+    numpy.savez(labels[0], **labels[1])
+    text = call("evaluate", labels[0], *against, code=1).stderr
+    assert "images are of 4 classes, and the classifier knows 3" in text
+
+
+def test_what_cannot_teach_a_classifier(pictures_of_three):
+    text = call("train-classifier", "--data", f"folder:{pictures_of_three / 'r'}", code=1).stderr
+    assert "the images have no classes; sort them into sub-folders" in text
+    numpy.savez("few.npz", images=numpy.zeros((9, 28, 28), "u1"), labels=numpy.arange(9))
+    assert "9 images are too few; wanted 10" in call("train-classifier", "--data", "npz:few.npz", code=1).stderr
+
+
+def test_a_classifier_may_see_any_size():
+    for size, depth in ((8, 0), (12, 1), (32, 2), (64, 3)):
+        net = lenet.LeNet(4, size, 7)
+        assert net.depth == depth and net.layer == f"fc{depth + 1}, after ReLU"
+        features, logits = lenet.see(net, numpy.zeros((3, size, size, 4), numpy.uint8))
+        assert features.shape == (3, 128) and logits.shape == (3, 7)
+
+
 def test_a_run_of_another_size_is_refused(folder):
-    call("train", "--data", folder / "few.npz", "--out", "run", *TINY)
-    config = Path("run/config.json")
-    config.write_text(config.read_text().replace('"channels": 1', '"channels": 3'))
+    call("train", "--data", folder / "few.npz", "--channels", 3, "--out", "run", *TINY)
     result = call("evaluate", "run", "--against", folder / "few.npz", code=1)
-    assert "this run draws images of 3 channels and 28 pixels; wanted 1 and 28" in result.stderr
+    assert "run: images are of 28 x 28 pixels in colour; wanted 28 x 28 pixels in grey" in result.stderr
 
 
 @pytest.mark.parametrize("out, text", [("c.txt", "must end in .npz"), ("nowhere/c.npz", "does not exist")])
@@ -228,7 +266,7 @@ def test_a_classifier_that_lacks_its_facts_is_refused():
     with pytest.raises(DataError, match="it does not say its accuracy, data"):
         lenet.load("c.npz")
     with pytest.raises(DataError, match="give features of your own"):
-        lenet.as_input(numpy.zeros((2, 32, 32), numpy.uint8))
+        lenet.LeNet().as_input(numpy.zeros((2, 32, 32), numpy.uint8))
 
 
 def test_a_bar_is_drawn_on_a_terminal_alone(monkeypatch):
