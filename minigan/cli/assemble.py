@@ -29,6 +29,9 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
         alpha = settings["alpha" if name == "gen" else "alpha_dis"]
         optimizer[name] = optimizers.Adam(alpha=alpha, beta1=settings["beta1"], beta2=settings["beta2"])
         optimizer[name].setup(net)
+        if settings.get("mixed"):
+            optimizer[name].use_fp32_update()
+            optimizer[name].loss_scaling()
         if settings.get("clip_gradient"):
             optimizer[name].add_hook(optimizer_hooks.GradientClipping(settings["clip_gradient"]))
         if settings.get("weight_decay"):
@@ -57,7 +60,7 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     state = random.get_state()
     random.seed(settings["seed"])
     with using_config("cuda_graph", False):
-        noise = gen.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
+        noise = updater.sampler.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
     random.set_state(state)
     if ring:
         trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
@@ -71,6 +74,8 @@ def _schedule(settings: dict[str, Any], optimizer: Any) -> Any:
     kind, steps, alpha = settings.get("schedule"), settings["steps"], optimizer.alpha
     if kind == "linear":
         return extensions.LinearShift("alpha", (alpha, 0.0), (steps / 2, steps), optimizer)
+    if kind == "cosine":
+        return extensions.CosineShift("alpha", steps, alpha, optimizer)
     if kind == "step":
         return extensions.StepShift("alpha", settings["decay_factor"], settings["decay_every"], alpha, None, optimizer)
     return None

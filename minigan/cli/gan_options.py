@@ -46,8 +46,9 @@ KNOBS: dict[str, tuple[click.ParamType, str]] = {
 
 
 TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
-    "schedule": ("constant", click.Choice(["constant", "linear", "step"]), "How the step sizes fall: linear: to 0 in "
-                 "the second half; step: by --decay-factor every --decay-every steps"),
+    "schedule": ("constant", click.Choice(["constant", "linear", "cosine", "step"]), "How the step sizes fall: linear: "
+                 "to 0 in the second half; cosine: to 0 as half a wave; step: by --decay-factor every --decay-every "
+                 "steps"),
     "decay_every": (None, click.IntRange(1), "Iterations between falls of the step sizes"),
     "decay_factor": (None, Number(0, 1, min_open=True), "The step sizes' fall, with --decay-every"),
     "clip_gradient": (0.0, Number(0), "Shrink the gradient of each net to this length, if it is longer; 0: never"),
@@ -60,6 +61,10 @@ TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
     "label_noise": (0.0, Number(0, 0.5, max_open=True), "Targets move towards 1/2 by up to this (cross entropy only)"),
     "instance_noise": (0.0, Number(0), "Noise on all that D sees, falling to 0 in the course of the run"),
     "augment": ("", Names(AUGMENTATIONS), "Changes of all that D sees, with commas: " + ", ".join(AUGMENTATIONS)),
+    "ada": (0.0, Number(0, 1, max_open=True), "Do --augment to a share of the images that moves until D is so much "
+            "oftener right than wrong of real ones; 0.6 in the paper; 0: to all"),
+    "r1": (0.0, Number(0), "Penalty on D's slope at real images: gamma in gamma/2 E[|grad D(x)|^2]"),
+    "mixed": (False, click.BOOL, "Compute in float16, with weights in float32; for GPUs"),
 }  # fmt: skip
 """For each its default, its type, and its help."""
 
@@ -91,32 +96,39 @@ def check_knobs(gan: str, arch: str, given: dict[str, Any]) -> None:
 
 def check_tricks(settings: dict[str, Any]) -> None:
     """Refuse tricks that cannot be, or do nothing, in a run with these settings."""
-    soft = [name for name in ("smooth", "smooth_fake", "label_noise") if settings[name]]
-    if soft and GANS[settings["gan"]].loss_dis is not cross_entropy:
-        few = ", ".join(name for name, module in GANS.items() if module.loss_dis is cross_entropy)
-        raise click.UsageError(
-            f"--{soft[0].replace('_', '-')} is for losses with targets, those of {few}; {settings['gan']} has none"
-        )
-    if {settings["decay_every"] is not None, settings["decay_factor"] is not None} != {settings["schedule"] == "step"}:
-        raise click.UsageError("--schedule step, --decay-every and --decay-factor belong together; pass all or none")
-    if settings["batch_size"] % settings["pack"]:
-        raise click.UsageError(
-            f"--pack {settings['pack']} and --batch-size {settings['batch_size']}: the images make no whole number of "
-            f"packs; pass a multiple of {settings['pack']}"
-        )
-    if settings["pack"] > 1 and settings.get("condition") in ("projection", "head", "codes"):
-        raise click.UsageError(
-            f"--pack {settings['pack']}: a pack has images of several classes, and this D of {settings['gan']} speaks "
-            f"of one; leave --pack out, or train cgan with --condition concatenation"
-        )
-    if settings["minibatch_dis"] and settings.get("answer") == "autoencoder":
-        raise click.UsageError(
-            f"--minibatch-dis: the D of {settings['gan']} answers with an image, not with a last layer; leave it out"
-        )
-    if settings["augment"] and settings["data"] == "ring":
-        raise click.UsageError("--augment is for images, and --data ring has points; leave one of them out")
-    if settings["augment"] and settings["graph"]:
-        raise click.UsageError("--augment draws on the host, which a --graph cannot repeat; leave one of them out")
+    name, pack, steps = settings["gan"], settings["pack"], ("decay_every", "decay_factor")
+    gan, soft = GANS[name], [trick for trick in ("smooth", "smooth_fake", "label_noise") if settings[trick]]
+    few = ", ".join(name for name, module in GANS.items() if module.loss_dis is cross_entropy)
+    for wrong, says in (
+        (soft and gan.loss_dis is not cross_entropy,
+         f"--{''.join(soft[:1]).replace('_', '-')} is for losses with targets, those of {few}; {name} has none"),
+        ({settings[step] is not None for step in steps} != {settings["schedule"] == "step"},
+         "--schedule step, --decay-every and --decay-factor belong together; pass all or none"),
+        (settings["batch_size"] % pack,
+         f"--pack {pack} and --batch-size {settings['batch_size']}: the images make no whole number of packs; pass a "
+         f"multiple of {pack}"),
+        (pack > 1 and settings.get("condition") in ("projection", "head", "codes"),
+         f"--pack {pack}: a pack has images of several classes, and this D of {name} speaks of one; leave --pack out, "
+         f"or train cgan with --condition concatenation"),
+        (pack > 1 and settings.get("answer") == "autoencoder",
+         f"--pack {pack}: the D of {name} draws each image anew for itself; leave it out"),
+        (settings["minibatch_dis"] and settings.get("answer") == "autoencoder",
+         f"--minibatch-dis: the D of {name} answers with an image, not with a last layer; leave it out"),
+        (settings["augment"] and settings["data"] == "ring",
+         "--augment is for images, and --data ring has points; leave one of them out"),
+        (settings["augment"] and settings["graph"],
+         "--augment draws on the host, which a --graph cannot repeat; leave one of them out"),
+        (settings["ada"] and not settings["augment"],
+         "--ada decides how often something is done that --augment names; pass it, too, or leave --ada out"),
+        (settings["ada"] and not getattr(gan, "ZERO", True),
+         f"--ada asks how often D is right, and the D of {name} has no right answers; leave it out"),
+        (settings["mixed"] and "clip" in settings,
+         f"--mixed trains rounded copies of the weights, which {name} would clip in vain; leave it out"),
+        (settings["mixed"] and settings["graph"],
+         "--mixed looks for overflow after each step, which a --graph cannot; leave one of them out"),
+    ):  # fmt: skip
+        if wrong:
+            raise click.UsageError(says)
     try:
         tricks(settings)
     except ValueError as error:
@@ -125,7 +137,7 @@ def check_tricks(settings: dict[str, Any]) -> None:
 
 def tricks(settings: dict[str, Any]) -> Tricks:
     """What the updater is to do; a run that is from before these options has none."""
-    numbers = ("smooth", "smooth_fake", "label_noise", "instance_noise", "accumulate")
+    numbers = ("smooth", "smooth_fake", "label_noise", "instance_noise", "accumulate", "ada", "r1")
     augment = tuple(filter(None, settings.get("augment", "").split(",")))
     found = {name: settings.get(name, TRICKS[name][0]) for name in numbers}
     return Tricks(**found, augment=augment, steps=settings["steps"] or 1)

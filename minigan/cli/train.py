@@ -33,7 +33,7 @@ from minigan.cli.settings import (
     settle_length,
 )
 from minigan.cli.watch import Stop
-from minigan.configuration import DebugMode, using_config
+from minigan.configuration import DebugMode, config, mixed16, using_config
 from minigan.cuda_graph import WARM_UP
 from minigan.datasets import TupleDataset
 from minigan.gans import ARCHITECTURES, GANS
@@ -125,6 +125,7 @@ def train(**given: Any) -> None:
         stack.enter_context(place)
         stack.enter_context(DebugMode(debug))
         stack.enter_context(using_config("cuda_graph", settings["graph"]))
+        stack.enter_context(using_config("dtype", mixed16 if settings.get("mixed") else config.dtype))
         if dry_run:
             return _dry_run(settings, images, place)
         if run is None:

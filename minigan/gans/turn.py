@@ -36,7 +36,7 @@ def draw(kind: str, net: Any, shape: tuple[int, ...]) -> Any:
     resumed bit for bit. With `config.cuda_graph` they are made on the GPU, whose stream begins anew in each iteration
     of a trainer.
     """
-    dtype = next(net.params()).dtype
+    dtype = dtype_of(net)
     if config.cuda_graph and net.xp is not numpy:
         return getattr(random, kind)(net.xp, shape, dtype)
     numbers = numpy.random.standard_normal(shape) if kind == "normal" else numpy.random.random_sample(shape)
@@ -45,4 +45,9 @@ def draw(kind: str, net: Any, shape: tuple[int, ...]) -> Any:
 
 def one_hot(net: Any, labels: Any, n: int) -> Any:
     """Classes (N,) as rows of an array (N, n), all of which is 0 but the class; dtype and device are those of `net`."""
-    return (labels[:, None] == net.xp.arange(n)).astype(next(net.params()).dtype)
+    return (labels[:, None] == net.xp.arange(n)).astype(dtype_of(net))
+
+
+def dtype_of(net: Any) -> Any:
+    """What a net computes with: float16 where normalizations alone are float32."""
+    return min((param.dtype for param in net.params()), key=lambda dtype: dtype.itemsize)

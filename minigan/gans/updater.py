@@ -28,7 +28,7 @@ from minigan.gans import gan as cross_entropy
 from minigan.gans.nets import Generator
 from minigan.gans.penalties import squared_slopes
 from minigan.gans.tricks import Tricks
-from minigan.gans.turn import Turn
+from minigan.gans.turn import Turn, dtype_of
 from minigan.link import Chain
 from minigan.links.gan import ExponentialMovingAverage, persistents
 from minigan.links.normalization import BatchNormalization
@@ -111,11 +111,15 @@ class GANUpdater(StandardUpdater):
         self.update_gen(*last)
 
     def next_images(self) -> Any:
-        """Return the next batch of real images on the device of the nets; for a conditional G, a pair with labels."""
-        batch = self.converter(self.get_iterator("main").next(), self.device)
-        if self._labelled:
-            return batch[:2]
-        return batch[0] if isinstance(batch, tuple) else batch
+        """Return the next batch of real images as `received`."""
+        return self.received(self.get_iterator("main").next())
+
+    def received(self, examples: Any) -> Any:
+        """Return images on the device and in the dtype of the nets; for a conditional GAN, a pair with labels."""
+        batch = self.converter(examples, self.device)
+        images = batch[0] if isinstance(batch, tuple) else batch
+        images = images.astype(dtype_of(self.dis), copy=False)
+        return (images, batch[1]) if self._labelled else images
 
     def update_dis(self, *batches: Any) -> None:
         """Move D: raise its logits on real images (N, C, H, W), lower them on N new fakes; one step on all batches."""

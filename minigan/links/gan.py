@@ -177,6 +177,9 @@ class ExponentialMovingAverage:
             raise ValueError(f"ExponentialMovingAverage: decay is {decay} but must be in [0, 1)")
         self.link, self.decay = link, decay
         self.average: Any = link.copy(mode="copy")
+        for param in self.average.params():
+            if param.is_initialized and param.dtype == "f2":  # which most steps of an average are too small for
+                param.array = param.array.astype("f4")
         self._steps: dict[Any, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -202,7 +205,7 @@ class ExponentialMovingAverage:
                 mean.initialize(now.shape)
                 copyto(mean.array, now.array)
             elif now.is_initialized:
-                rows.append((mean.array, now.array))
+                rows.append((mean.array, now.array.astype(mean.dtype, copy=False)))
         for (link, name, mean), (_, _, now) in zip(persistents(self.average), persistents(self.link), strict=True):
             if getattr(mean, "dtype", None) is not None and mean.dtype.kind == "f" and mean.shape:
                 rows.append((mean, now))

@@ -1,5 +1,7 @@
 """Who moves when: each net in its own step only, bit for bit; what is reported equals a recomputation."""
 
+import warnings
+
 import numpy
 import pytest
 from gan_updaters import goes_on_bit_for_bit, same, state, updater
@@ -7,7 +9,7 @@ from gan_updaters import goes_on_bit_for_bit, same, state, updater
 import minigan.functions as F
 import minigan.links as L
 from minigan import optimizers, random, reporter
-from minigan.configuration import no_backprop_mode
+from minigan.configuration import mixed16, no_backprop_mode, using_config
 from minigan.core import Variable
 from minigan.gans import GANS
 from minigan.gans import updater as updater_module
@@ -187,6 +189,34 @@ def test_every_gan_moves_each_net_in_its_own_step_only_and_goes_on_bit_for_bit(g
     assert not same(states[0], state(u.gen)) and same(states[1], state(u.dis))
     assert all(p.grad is not None and numpy.isfinite(p.grad).all() for p in u.gen.params())
     goes_on_bit_for_bit(lambda seed: updater(gan=gan, ema_decay=0.9, seed=seed))
+
+
+@pytest.mark.parametrize("gan", ["dcgan", "wgan-gp", "infogan", "began"])
+def test_every_gan_computes_in_float16_on_weights_in_float32(gan):
+    """Weights are copies of precise ones, which with the loss scale are part of a snapshot; the average is precise."""
+
+    def adam():
+        optimizer = optimizers.Adam(1e-3)
+        optimizer.loss_scaling(interval=5)
+        optimizer.use_fp32_update()
+        return optimizer
+
+    def make(seed):
+        with using_config("dtype", mixed16):
+            return updater(gan=gan, seed=seed, optimizer=adam, ema_decay=0.9)
+
+    with using_config("dtype", mixed16), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a loss scale is tried that is too large
+        u = make(0)
+        u.update()
+        assert {numpy.dtype("f2")} <= {p.dtype for p in u.gen.params()} <= {numpy.dtype("f2"), numpy.dtype("f4")}
+        assert u.gen.latent(2).dtype == u.next_images()[0].dtype == numpy.float16
+        precise = u.gen.fc1.W.update_rule._fp32_param.array
+        assert precise.dtype == numpy.float32 and numpy.array_equal(precise.astype("f2"), u.gen.fc1.W.array)
+        assert {p.dtype for p in u.sampler.params()} == {numpy.dtype("f4")}
+        with using_config("train", False):
+            assert u.sampler(u.sampler.latent(2)).dtype == numpy.float32
+        goes_on_bit_for_bit(make)
 
 
 def test_further_terms_are_part_of_the_loss_and_reported(monkeypatch):

@@ -29,7 +29,7 @@ def extend_with_all(trainer, out):
         (E.ExponentialShift("alpha", 1.0), OFTEN), (E.StepShift("alpha", 1.0, 2), OFTEN),
         (E.InverseShift("alpha", 0.0, 1.0), OFTEN), (E.LinearShift("alpha", (0.01, 0.01), (1, 2)), OFTEN),
         (E.MultistepShift("alpha", 1.0, [1, 2], 0.01), OFTEN), (E.PolynomialShift("alpha", 0.0, 9), OFTEN),
-        (E.WarmupShift("alpha", 0.01, 2, 0.01), OFTEN),
+        (E.CosineShift("alpha", 1e9), OFTEN), (E.WarmupShift("alpha", 0.01, 2, 0.01), OFTEN),
         (E.Evaluator(minigan.iterators.SerialIterator(trainer.updater.get_iterator("main").dataset, 4, False), model),
          SELDOM),
     ]  # fmt: skip

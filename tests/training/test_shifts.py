@@ -17,6 +17,7 @@ CASES = {
     "exponential below 0": (lambda: E.ExponentialShift("x", 0.5, init=-1.0, target=-0.1),
                             [-1, -0.5, -0.25, -0.125, -0.1, -0.1, -0.1]),
     "exponential down": (lambda: E.ExponentialShift("x", 2, init=-1.0, target=-5.0), [-1, -2, -4, -5, -5, -5, -5]),
+    "cosine": (lambda: E.CosineShift("x", 4), [2, 1 + 2**-0.5, 1, 1 - 2**-0.5, 0, 0, 0]),
     "linear": (lambda: E.LinearShift("x", (1.0, 3.0), (2, 6)), [1, 1, 1, 1.5, 2, 2.5, 3]),
     "inverse": (lambda: E.InverseShift("x", 0.5, 2.0), [2 / (1 + t / 2) ** 2 for t in range(7)]),
     "inverse to target": (lambda: E.InverseShift("x", 0.5, -1.0, init=1.0, target=2.0), [1, 1.5, 2, 2, 2, 2, 2]),

@@ -9,6 +9,7 @@ from minigan.training.extensions.plot_report import PlotReport
 from minigan.training.extensions.print_report import PrintReport, PrintReportNotebook
 from minigan.training.extensions.progress_bar import ProgressBar
 from minigan.training.extensions.shifts import (
+    CosineShift,
     ExponentialShift,
     InverseShift,
     LinearShift,
@@ -23,8 +24,9 @@ from minigan.training.extensions.value_observation import observe_lr, observe_va
 from minigan.training.extensions.variable_statistics_plot import VariableStatisticsPlot
 
 __all__ = [
-    "DumpGraph", "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift", "LogReport",
-    "MicroAverage", "MultistepShift", "ParameterStatistics", "PlotReport", "PolynomialShift", "PrintReport",
-    "PrintReportNotebook", "ProgressBar", "StepShift", "VariableStatisticsPlot", "WarmupShift", "dump_graph",
-    "observe_lr", "observe_value", "snapshot", "snapshot_object", "snapshot_writers", "unchain_variables", "util",
+    "CosineShift", "DumpGraph", "Evaluator", "ExponentialShift", "FailOnNonNumber", "InverseShift", "LinearShift",
+    "LogReport", "MicroAverage", "MultistepShift", "ParameterStatistics", "PlotReport", "PolynomialShift",
+    "PrintReport", "PrintReportNotebook", "ProgressBar", "StepShift", "VariableStatisticsPlot", "WarmupShift",
+    "dump_graph", "observe_lr", "observe_value", "snapshot", "snapshot_object", "snapshot_writers",
+    "unchain_variables", "util",
 ]  # fmt: skip

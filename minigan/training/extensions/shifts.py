@@ -164,6 +164,18 @@ class LinearShift(_Shift):
         return end if t >= finish else start + (t - begin) / (finish - begin) * (end - start)
 
 
+class CosineShift(_Shift):
+    """init * (1 + cos(pi t / length)) / 2, and 0 from `length` on (Loshchilov and Hutter 2017, equation 5)."""
+
+    def __init__(self, attr: str, length: float, init: float | None = None, optimizer: Any = None) -> None:
+        super().__init__(attr, init, None, optimizer)
+        self._length = length
+
+    def value_at(self, t: int) -> float:
+        """Return the value on the half wave."""
+        return self._init * (1 + math.cos(math.pi * min(t / self._length, 1))) / 2
+
+
 class WarmupShift(_Shift):
     """From `warmup_start` straight to `init` at t = `warmup_iter`, and `init` after that."""
 
