@@ -1,4 +1,4 @@
-"""Pictures for the run folder: sample grids (PNG), their history (animated GIF), loss curves.
+"""Pictures for the run folder: sample grids (PNG), their history (animated GIF), curves and histograms.
 
 Images are arrays (N, C, H, W) in [-1, 1] with 1, 3 or 4 channels until they become bytes here. No display is needed;
 Pillow (which comes with matplotlib) and matplotlib are loaded by the functions that use them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from minigan.backends import cuda
 from minigan.utils.files import atomic_write
 
 GAP = 2  # pixels between the tiles of a grid
+OPINIONS = {"dis/real": "D on real images", "dis/fake": "D on made images", "dis/accuracy": "accuracy of D"}
 
 
 def to_uint8(images: Any) -> numpy.ndarray:
@@ -101,26 +103,79 @@ def save_gif(path: str | os.PathLike[str], frames: Sequence[Any], seconds: float
         )
 
 
-def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]]) -> None:
-    """Draw a log (LogReport's list of dicts): both losses above, what D thinks of real and made images below."""
+def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]], notes: Sequence[str] = ()) -> None:
+    """Draw a log (LogReport's list of dicts): both losses, what D thinks of real and made images, what was measured.
+
+    `notes` are written below.
+    """
+    seen = dict.fromkeys(key for entry in log for key in entry if key[:4] in ("gen/", "dis/") and "/grad/" not in key)
+    panels = {"loss": {"gen/loss": "loss of G", "dis/loss": "loss of D"}, "mean probability": dict(OPINIONS)}
+    others = [key for key in seen if not any(key in labels for labels in panels.values())]
+    panels |= {key[4:]: {key: key[4:]} for key in others if key.startswith("gen/")}
+    panels["further, of D"] = {key: key[4:] for key in others if key.startswith("dis/")}
+    shown = {title: labels for title, labels in panels.items() if not seen.keys().isdisjoint(labels)}
+    figure, axes = _panels(max(len(shown), 2), notes)
+    for ax, (title, labels) in zip(axes, shown.items()):
+        _lines(ax, log, labels)
+        ax.set(ylabel=title, **({"ylim": (0, 1.02)} if title == "mean probability" else {}))
+        if len(labels) > 1:
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[-1].set_xlabel("iteration")
+    _save_figure(path, figure)
+
+
+def save_gradients(path: str | os.PathLike[str], log: Sequence[dict[str, Any]]) -> None:
+    """Draw the length of the gradient of each layer over the training, on a logarithmic scale: above G's, below D's."""
+    figure, axes = _panels(2)
+    for ax, net in zip(axes, ("gen", "dis")):
+        prefix = f"{net}/grad/"
+        layers = dict.fromkeys(key for entry in log for key in entry if key.startswith(prefix))
+        _lines(ax, log, {key: key.removeprefix(prefix) for key in layers})
+        if layers:
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=f"layers of {net[0].upper()}")
+        ax.set(yscale="log", ylabel=f"gradient of {net[0].upper()}", xlabel="iteration")
+    _save_figure(path, figure)
+
+
+def save_answers(path: str | os.PathLike[str], real: Any, fake: Any, zero: bool = True) -> None:
+    """Draw histograms of D's answers, before any sigmoid, to real (N,) and made images; `zero`: 0 is undecided."""
+    real, fake = (numpy.nan_to_num(cuda.to_cpu(x).ravel()) for x in (real, fake))
+    figure, (ax,) = _panels(1)
+    edges = numpy.histogram_bin_edges(numpy.concatenate([real, fake]), 50)
+    for values, label in ((real, "real images"), (fake, "made images")):
+        ax.hist(values, edges, alpha=0.6, label=label)
+    if zero:
+        ax.axvline(0, color="black", linewidth=1, label="undecided")
+    ax.set(xlabel="D's answer", ylabel=f"of {len(real)} images each")
+    ax.legend(loc="upper right")
+    _save_figure(path, figure)
+
+
+def _panels(n: int, notes: Sequence[str] = ()) -> tuple[Any, list[Any]]:
+    """A figure of n panels over each other, and text below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    lines = [line for note in notes for line in textwrap.wrap(note, 105, subsequent_indent="    ")]
+    heights = [*[3.0] * n, *([0.2 * len(lines)] if lines else [])]
+    figure = Figure(figsize=(8, max(sum(heights), 5)), layout="constrained")
     FigureCanvasAgg(figure)
-    losses, opinion = figure.subplots(2, 1, sharex=True)
-    names = {"gen/loss": "loss of G", "dis/loss": "loss of D"}
-    opinions = {"dis/real": "D on real images", "dis/fake": "D on made images", "dis/accuracy": "accuracy of D"}
-    for axes, labels in ((losses, names), (opinion, opinions)):
-        for key, label in labels.items():
-            points = [(entry["iteration"], entry[key]) for entry in log if key in entry]
-            axes.plot(
-                [x for x, _ in points], [y for _, y in points], label=label, marker="." if len(points) < 3 else ""
-            )
-        axes.grid(alpha=0.3)
-        axes.legend(loc="upper right")
-    opinion.set(ylim=(0, 1.02), xlabel="iteration", ylabel="mean probability")
-    losses.set(ylabel="loss")
+    axes = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+    if lines:
+        axes[n].axis("off")
+        axes[n].text(0, 1, "\n".join(lines), va="top", fontsize=9, transform=axes[n].transAxes)
+    return figure, axes[:n]
+
+
+def _lines(ax: Any, log: Sequence[dict[str, Any]], labels: dict[str, str]) -> None:
+    """Draw some keys of a log over its iterations."""
+    for key, label in labels.items():
+        points = [(entry["iteration"], entry[key]) for entry in log if key in entry]
+        ax.plot([x for x, _ in points], [y for _, y in points], label=label, marker="." if len(points) < 3 else "")
+    ax.grid(alpha=0.3)
+
+
+def _save_figure(path: str | os.PathLike[str], figure: Any) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=100)
 

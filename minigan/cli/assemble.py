@@ -7,8 +7,10 @@ from typing import Any
 import numpy
 
 from minigan import optimizer_hooks, optimizers, random
+from minigan.cli.diagnosis import Diagnosis
 from minigan.cli.gan_options import tricks
 from minigan.cli.run_folder import RunFolder, build
+from minigan.cli.vitals import Vitals
 from minigan.cli.watch import RingCoverage, SampleGrid, Sanity
 from minigan.configuration import using_config
 from minigan.gans import GANS, GANUpdater
@@ -17,10 +19,11 @@ from minigan.training import Trainer, extensions
 
 GRID = 64  # images in a sample grid
 POINTS = 2000  # points in a picture of the ring
+SOME = 500  # real images to compare with
 
 
-def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder | None, stop: Any) -> Trainer:
-    """Build nets, optimizers, updater and extensions: the whole of the training but its state."""
+def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder | None, stop: Any, say: Any) -> Trainer:
+    """Build nets, optimizers, updater and extensions, which may `say` something: all of the training but its state."""
     random.seed(settings["seed"])
     gen, dis = build(settings)
     optimizer = {}
@@ -56,17 +59,31 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
 
     trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
     ring = settings["data"] == "ring"
-    n = POINTS if ring else 10 * gen.n_classes or GRID
-    state = random.get_state()
-    random.seed(settings["seed"])
-    with using_config("cuda_graph", False):
-        noise = updater.sampler.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
-    random.set_state(state)
+    noise = _noise(updater.sampler, POINTS if ring else 10 * gen.n_classes or GRID, settings["seed"])
+    logged = settings["log_every"], "iteration"
+    trainer.extend(Vitals(noise, some(images, SOME), settings.get("clip")), trigger=logged)
     if ring:
-        trainer.extend(RingCoverage(noise), trigger=(settings["log_every"], "iteration"))
+        trainer.extend(RingCoverage(noise), trigger=logged)
+    trainer.extend(Diagnosis(run, settings, say), trigger=logged)
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))
     trainer.extend(extensions.snapshot(n_retains=3), trigger=(settings["snapshot_every"], "iteration"))
     return trainer
+
+
+def _noise(gen: Any, n: int, seed: int) -> Any:
+    """Return noise that is the same in every run of a seed, and leave the generators alone."""
+    state = random.get_state()
+    random.seed(seed)
+    with using_config("cuda_graph", False):
+        noise = gen.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
+    random.set_state(state)
+    return noise
+
+
+def some(images: Any, n: int) -> numpy.ndarray:
+    """Return n images of a data set, with or without classes, or all if there are fewer: always the same ones."""
+    places = numpy.random.RandomState(0).permutation(len(images))[:n]
+    return numpy.stack([x[0] if isinstance(x, tuple) else x for x in (images[int(i)] for i in places)])
 
 
 def _schedule(settings: dict[str, Any], optimizer: Any) -> Any:

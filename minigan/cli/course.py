@@ -11,6 +11,7 @@ import click
 from minigan import pictures
 from minigan.backends.cuda import memory_left
 from minigan.cli.run_folder import Damaged, RunError, RunFolder, explained, iteration_of, load
+from minigan.cli.vitals import answers
 from minigan.cli.watch import Progress, Stop
 from minigan.configuration import config
 from minigan.cuda_graph import CaptureError
@@ -65,7 +66,10 @@ def go(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], q
                 save_npz(file, trainer.updater.sampler)
             if done >= steps or not pictures.frames_in(run.samples):
                 grid.draw(trainer)  # the end need not be a multiple of the interval
-            pictures.save_curves(run.curves, trainer.get_extension("LogReport").log)
+            log = trainer.get_extension("LogReport").log
+            pictures.save_curves(run.curves, log, trainer.get_extension("Diagnosis").lines)
+            pictures.save_gradients(run.gradients, log)
+            pictures.save_answers(run.answers, *answers(trainer.updater), getattr(trainer.updater.gan, "ZERO", True))
             pictures.save_gif(run.animation, pictures.frames_in(run.samples))
         except OSError as error:
             raise RunError(

@@ -4,6 +4,8 @@ config.json        settings in effect, versions, data
 log                losses and opinions of D, a JSON list (LogReport)
 samples/           the same noise drawn again and again, one PNG per interval
 loss.png           curves of the log             progress.gif   the samples as an animation
+gradients.png      of each layer, their lengths  answers.png    D's, at the end, to real and made images
+diagnosis.txt      what the log says, in words, if it says anything
 snapshot_iter_N    everything needed to resume   gen.npz        the weights of the generator alone
 """
 
@@ -70,6 +72,9 @@ class RunFolder:
         self.log = path / "log"
         self.weights = path / "gen.npz"
         self.curves = path / "loss.png"
+        self.gradients = path / "gradients.png"
+        self.answers = path / "answers.png"
+        self.diagnosis = path / "diagnosis.txt"
         self.animation = path / "progress.gif"
 
     @classmethod

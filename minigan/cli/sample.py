@@ -56,8 +56,8 @@ class Psis(click.ParamType):
 @click.option("--columns", type=click.IntRange(2), help=f"Images of a walk.  [default: {COLUMNS}; of a .gif {FRAMES}]")
 @click.option(
     "--truncation", "psis", type=Psis(), metavar="PSI[,PSI...]",
-    help="Noise from -PSI to PSI: the smaller, the less varied, and below 0.5 batch normalization, which knows noise as "
-    "it was, makes faint images. Several draw the same images, a column for each.",
+    help="Noise from -PSI to PSI: the smaller, the less varied; below 0.5 batch normalization, which knows noise as it "
+    "was, makes faint images. Several draw the same images, a column for each.",
 )  # fmt: skip
 @click.option("--train-mode", is_flag=True, help="Normalize by the statistics of each batch, as during training.")
 @device_option

@@ -45,7 +45,7 @@ from minigan.utils.files import folder_lock
 @click.argument("gan", type=click.Choice(list(GANS)), required=False)
 @click.option(
     "--arch", type=click.Choice(list(ARCHITECTURES)),
-    help="Nets.  [default: mlp for gan, ring for --data ring, else small]",
+    help="Nets.  [default: mlp for gan, ring for --data ring, deep where D has batch normalization, else small]",
 )  # fmt: skip
 @preset_option
 @data_options
@@ -132,13 +132,13 @@ def train(**given: Any) -> None:
             name = f"{settings['gan']}-{datetime.now():%Y%m%d-%H%M%S}"
             run = RunFolder.create(out or RUNS / name, settings, source)
             stack.enter_context(folder_lock(run.path))
-            trainer = assemble(settings, images, place, run, stop)
+            trainer = assemble(settings, images, place, run, stop, say)
         else:
             stack.enter_context(folder_lock(run.path))  # before anything of another process could be touched
             run.tidy()
             if source["crc32"] != run.read_config()["data"]["crc32"]:
                 raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
-            trainer = assemble(settings, images, place, run, stop)
+            trainer = assemble(settings, images, place, run, stop, say)
             restore(trainer, run, [snapshot] if snapshot else run.snapshots(), settings["steps"], say)
             run.write_config({**run.read_config(), "settings": settings})
         go(trainer, run, stop, settings, quiet)
@@ -156,7 +156,7 @@ def _check_graph(settings: dict[str, Any], place: Any, debug: bool) -> None:
 
 def _dry_run(settings: dict[str, Any], images: Any, place: Any) -> None:
     """Do some iterations in memory, so that what could fail fails now; print the settings and the time to expect."""
-    trainer = assemble(settings, images, place, None, Stop(2))
+    trainer = assemble(settings, images, place, None, Stop(2), _silent)
     for _ in range(WARM_UP + 1 if settings["graph"] else 1):
         trainer.updater.update()
     started = time.perf_counter()

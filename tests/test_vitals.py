@@ -1,0 +1,86 @@
+"""What a run notes of its health, beside recomputed numbers, and the pictures made of it."""
+
+from types import SimpleNamespace
+
+import numpy
+import pytest
+from gan_updaters import same, state, updater
+
+from minigan import pictures, random
+from minigan.cli.assemble import some
+from minigan.cli.vitals import Vitals, answers
+from minigan.configuration import no_backprop_mode, using_config
+from minigan.datasets import TupleDataset
+from minigan.gans import GANS
+from minigan.reporter import Reporter
+
+
+def vitals_of(u, real, clip=None):
+    found = {}
+    with Reporter().scope(found):
+        Vitals(u.gen.latent(6), real, clip)(SimpleNamespace(updater=u))
+    return {key: float(value) for key, value in found.items()}
+
+
+def test_gradients_of_each_layer_and_the_variety():
+    u = updater(ema_decay=0.9)
+    u.update()
+    real = numpy.random.RandomState(2).uniform(-1, 1, (20, 1, 28, 28))
+    random.seed(3)
+    with using_config("train", False), no_backprop_mode():
+        made = u.ema(u.gen.latent(6)).array
+    random.seed(3)
+    before = state(u.gen), state(u.dis)
+    found = vitals_of(u, real)
+    assert same(before[0], state(u.gen)) and same(before[1], state(u.dis))
+    layers = {f"{name}/grad/{layer}" for name, net in (("gen", u.gen), ("dis", u.dis)) for layer in net._children}
+    assert found.keys() == layers | {"gen/variety"}
+    both = numpy.concatenate([u.dis.c1.W.grad.ravel(), u.dis.c1.b.grad])
+    numpy.testing.assert_allclose(found["dis/grad/c1"], numpy.linalg.norm(both), rtol=1e-5)
+    numpy.testing.assert_allclose(found["gen/grad/fc1"], numpy.linalg.norm(u.gen.fc1.W.grad), rtol=1e-5)
+    numpy.testing.assert_allclose(found["gen/variety"], made.std(0).mean() / real.std(0).mean(), rtol=1e-5)
+
+
+def test_the_share_of_weights_at_their_bound():
+    u = updater(gan="wgan", arch="mlp")
+    for param in u.dis.params():
+        param.array[...] = 0
+    u.dis.fc1.b.array[...] = [0.01, -0.01, 0.0099, 0, 0, 0, 0, 0]
+    found = vitals_of(u, numpy.ones((2, 1)) * [[0.0], [1.0]], clip=0.01)
+    assert found["dis/clipped"] == pytest.approx(2 / sum(param.size for param in u.dis.params()))
+
+
+@pytest.mark.parametrize("gan", GANS)
+def test_answers_of_every_d(gan):
+    u = updater(gan=gan)
+    before = state(u.gen), state(u.dis)
+    real, fake = answers(u, 16)
+    assert len(real) == len(fake) == 16 and numpy.isfinite(real).all() and numpy.isfinite(fake).all()
+    assert same(before[0], state(u.gen)) and same(before[1], state(u.dis))
+
+
+def test_answers_are_those_of_the_nets_to_whole_batches():
+    u = updater(arch="mlp", n=20)
+    real, _ = answers(u)
+    images = numpy.stack([u.get_iterator("main").dataset[i] for i in range(16)])
+    numpy.testing.assert_allclose(real, u.dis(images).array, rtol=1e-5)
+    assert len(answers(updater(pack=2), 16)[0]) == 8
+
+
+def test_some_images_of_any_data():
+    images = numpy.arange(10.0).reshape(10, 1)
+    alone, with_classes = some(images, 4), some(TupleDataset(images, numpy.zeros(10)), 4)
+    assert numpy.array_equal(alone, with_classes) and len(set(alone.ravel())) == 4
+    assert sorted(some(images, 99).ravel()) == list(range(10))
+
+
+def test_pictures_of_vitals(tmp_path):
+    log = [{"iteration": i, "gen/grad/a": 1.0 / i, "dis/grad/b": 2.0, "gen/variety": 0.5} for i in range(1, 9)]
+    for entries in ([], log):
+        pictures.save_gradients(tmp_path / "g.png", entries)
+        assert pictures.read_png(tmp_path / "g.png").shape == (600, 800, 4)
+    for real, fake in ((numpy.ones((4, 1)), numpy.zeros((4, 1))), (numpy.zeros(3), numpy.full(3, numpy.nan))):
+        pictures.save_answers(tmp_path / "a.png", real, fake)
+        assert pictures.read_png(tmp_path / "a.png").shape == (500, 800, 4)
+    pictures.save_curves(tmp_path / "c.png", log, ["a note that is long enough to be broken into lines " * 5] * 3)
+    assert pictures.read_png(tmp_path / "c.png").shape[0] > 500
