@@ -134,7 +134,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Inception, dict[str, Any]]:
         conv: Any = net[link]
         _check(path, layer, [weight.shape, gamma.shape, beta.shape, mean.shape, variance.shape],
                [conv.W.shape, *[conv.b.shape] * 4])  # fmt: skip
-        factor = gamma / numpy.sqrt(variance + _EPSILON)
+        with numpy.errstate(invalid="ignore"):
+            factor = gamma / numpy.sqrt(variance + _EPSILON)
         conv.W.array[...] = weight * factor[:, None, None, None]
         conv.b.array[...] = beta - mean * factor
         if not (numpy.isfinite(conv.W.array).all() and numpy.isfinite(conv.b.array).all()):
