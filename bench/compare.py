@@ -35,7 +35,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, float, 
     """``(what, old ms, new ms)`` for every variant whose times do not overlap any more, in the order of ``new``.
 
     A variant has changed if the middle four fifths of its times before and after have nothing in common, and the
-    medians differ by more than 2 %.
+    medians differ by more than 2 %; measured less than five times, by more than a factor of 2.
     """
     was = variants(old)
     return [
@@ -46,7 +46,9 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, float, 
 
 def same(before: dict[str, float], now: dict[str, float]) -> bool:
     apart = now["low_ms"] > before["high_ms"] or now["high_ms"] < before["low_ms"]
-    return not apart or abs(now["median_ms"] / before["median_ms"] - 1) <= 0.02
+    past, present = before["median_ms"], now["median_ms"]
+    few = min(figures.get("repeats", FEW) for figures in (before, now)) < FEW
+    return not apart or max(past, present) <= (2 if few else 1.02) * min(past, present)
 
 
 def variants(results: dict[str, Any]) -> dict[tuple[str, str, str, str], dict[str, float]]:

@@ -244,6 +244,13 @@ def test_compare_marks_what_changed_by_more_than_the_spread(modules, factor, lin
     assert f"1 variants are in both runs, {int(line is not None)} have changed" in lines
 
 
+@pytest.mark.parametrize("repeats, factor, changed", [(2, 1.9, 0), (2, 2.1, 1), (5, 1.9, 1)])
+def test_compare_of_few_measurements_wants_a_factor_of_2(modules, repeats, factor, changed):
+    old, new = results_with(10.0), results_with(10.0 * factor)
+    new["cases"]["convolution"]["rows"]["forward"]["variants"]["minigan"]["repeats"] = repeats
+    assert len(modules("compare").changes(old, new)) == len(modules("compare").changes(new, old)) == changed
+
+
 def test_compare_finds_a_planted_slow_down_in_a_real_run(modules, quick):
     results = quick[1]
     slow = copy.deepcopy(results)
