@@ -1,4 +1,4 @@
-"""``PYTHON quality_torch.py SETTINGS IMAGES.npy SAMPLES.npz``: minigan's small DCGAN in PyTorch, for so many seconds.
+"""``PYTHON quality_torch.py SETTINGS IMAGES.npy SAMPLES.npz``: minigan's DCGAN in PyTorch, for so many seconds.
 
 Nets, first weights, Adam's numbers, batches and the averaged generator are those of `minigan train dcgan`. Its clock,
 the process's own, starts with the first batch and stops after the last; ``bench/quality.py`` asks and measures.
@@ -25,17 +25,17 @@ KNOWN = {"gan", "arch", "size", "channels", "width", "z_dim", "batch_size", "ema
 EPS_BN, SLOPE = 2e-5, 0.2
 
 
-def nets(width, z_dim):
-    """`SmallGenerator` and `SmallDiscriminator` for images of 28 x 28."""
+def nets(width, z_dim, layers):
+    """`SmallGenerator`, and a `SmallDiscriminator` of 2 layers or a `DeepDiscriminator` of 3, for images of 28 x 28."""
     gen = nn.Sequential(
         nn.Linear(z_dim, 2 * width * 49, bias=False), nn.Unflatten(1, (2 * width, 7, 7)),
         nn.BatchNorm2d(2 * width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
         nn.BatchNorm2d(width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
     )  # fmt: skip
-    dis = nn.Sequential(
-        nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(2 * width, EPS_BN), nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(2 * width * 49, 1),
-    )  # fmt: skip
+    dis = nn.Sequential(nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(SLOPE))
+    for c in [width << i for i in range(layers - 1)]:
+        dis.extend([nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * c, EPS_BN), nn.LeakyReLU(SLOPE)])
+    dis.extend([nn.Flatten(), nn.Linear(2 * c * (28 >> layers) ** 2, 1)])
     for layer in [*gen, *dis]:
         if getattr(layer, "weight", None) is not None and layer.weight.ndim > 1:
             nn.init.normal_(layer.weight, std=0.02)
@@ -68,7 +68,7 @@ def main(settings, source, target):
     asked = SimpleNamespace(**settings)
     setup("cpu", False, False)
     torch.manual_seed(asked.seed)
-    gen, dis = nets(asked.width, asked.z_dim)
+    gen, dis = nets(asked.width, asked.z_dim, {"small": 2, "deep": 3}.get(asked.arch, 0))
     counts = [sum(p.numel() for p in net.parameters()) for net in (gen, dis)]
     if counts != asked.parameters:
         sys.exit(f"this net has {counts} weights, minigan's {asked.parameters}: they are not the same")
