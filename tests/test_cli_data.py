@@ -89,6 +89,17 @@ def test_a_file_of_images_trains(folder, tmp_path, monkeypatch, name, channels):
     assert config["settings"]["data"] == f"hdf5:{folder / 'a.h5'}"
 
 
+def test_many_images_are_scaled_when_they_are_asked_for(folder, tmp_path, monkeypatch):
+    wanted = ["train", "acgan", "--data", f"hdf5:{folder / 'a.h5'}", *TINY, "--out"]
+    call(*wanted, "whole")
+    monkeypatch.setattr(sys.modules["minigan.cli.data"], "RESIDENT", 0)
+    call(*wanted, "lazy")
+    with numpy.load("whole/gen.npz") as whole, numpy.load("lazy/gen.npz") as lazy:
+        assert all((whole[name] == lazy[name]).all() for name in whole.files)
+    images, _, _ = load_images({"data": f"hdf5:{folder / 'a.h5'}"})
+    assert not isinstance(images, numpy.ndarray) and images.shape == (12, 3, 32, 32) and images[3].dtype == "f"
+
+
 def test_data_says_what_is_there(folder):
     facts = json.loads(call("data", "--data", folder / "pictures", "--size", 28, "--json", "--grid", "g.png").stdout)
     assert facts["training images per class"] == [4, 4, 4] and facts["classes"] == ["class0", "class1", "class2"]

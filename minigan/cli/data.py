@@ -21,8 +21,9 @@ from minigan.cli.progress import bar
 from minigan.dataset.errors import DataError
 from minigan.datasets.arrays import read_arrays
 from minigan.datasets.digits import data_files
-from minigan.datasets.image_sets import CHANNELS, ImageSet, read_file, read_folder
+from minigan.datasets.image_sets import CHANNELS, ImageSet, ScaledImages, read_file, read_folder
 
+RESIDENT = 1 << 31  # bytes of images that are made float32 at once
 BUILT_IN = Path(datasets.__file__).parent / "data"
 DOWNLOADS = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
 
@@ -149,9 +150,10 @@ def _kind_and_place(spec: str) -> tuple[str, str]:
 def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, numpy.ndarray | None, dict[str, Any]]:
     """Return the training images of a run's settings, their classes if they have any, and what is worth noting of them.
 
-    Images are float32 (N, C, H, W) in [-1, 1], those of Stacked MNIST made when they are asked for, or of the ring,
-    points (N, 2); classes are int32 (N,).
+    Images are float32 (N, C, H, W) in [-1, 1], those of Stacked MNIST, or that are many, made when they are asked for;
+    or of the ring, points (N, 2). Classes are int32 (N,).
     """
+    images: Any
     kind, _, place = settings["data"].partition(":")
     if kind in MADE:
         images, classes, raw, description = MADE[kind](place)
@@ -159,9 +161,9 @@ def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, num
     wanted: dict[str, Any] = {name: settings.get(name) for name in ("size", "channels", "labels", "skip_bad")}
     found = read(settings["data"], **wanted, quiet=quiet)
     crc32 = zlib.crc32(found.x_train.data)
-    x = found.x_train[:, None] if found.x_train.ndim == 3 else found.x_train.transpose(0, 3, 1, 2)
-    images = numpy.divide(x, 127.5, dtype=numpy.float32, order="C")
-    images -= 1
+    images = ScaledImages(found.x_train)
+    if 4 * found.x_train.size <= RESIDENT:
+        images = images.get_example(slice(None))
     noted = {"description": found.source, "images": len(images), "crc32": crc32}
     if found.names:
         noted |= {"classes": list(found.names), "crc32": zlib.crc32(found.y_train.data, crc32)}

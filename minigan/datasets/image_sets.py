@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from minigan.dataset.dataset_mixin import DatasetMixin
 from minigan.dataset.errors import DataError
 from minigan.datasets.arrays import read_arrays
 from minigan.datasets.images import ImageFolderDataset, fit
@@ -51,6 +52,21 @@ class ImageSet(NamedTuple):
         return self._replace(x_train=parts[0], x_test=parts[1], source=source)
 
 
+class ScaledImages(DatasetMixin):
+    """Images of bytes as a GAN wants them, float32 (C, H, W) in [-1, 1], made when they are asked for."""
+
+    def __init__(self, pixels: numpy.ndarray) -> None:
+        self._pixels = (pixels[..., None] if pixels.ndim == 3 else pixels).transpose(0, 3, 1, 2)
+        self.shape = self._pixels.shape  #: that of the array of all images
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def get_example(self, i: Any) -> numpy.ndarray:
+        """Return the i-th image, or all of a slice."""
+        return numpy.divide(self._pixels[i], 127.5, dtype=numpy.float32, order="C") - numpy.float32(1)
+
+
 def _fitted(pixels: numpy.ndarray, size: int, channels: int) -> numpy.ndarray:
     from PIL import Image
 
@@ -84,11 +100,15 @@ def read_folder(
     images = ImageFolderDataset(root, size or SIZE, channels=channels or 4)
     names = [Path(path).relative_to(root) for path in images.paths]
     classes = _of_file(labels, names) if labels else _of_folders(names)
-    good: dict[int, numpy.ndarray] = {}
+    pixels: Any = None
+    good: list[int] = []
     sizes, bad = set(), []
     for i in each(range(len(images))):
         try:
-            good[i], whole = images.pixels(i)
+            image, whole = images.pixels(i)
+            pixels = numpy.empty((len(images), *image.shape), numpy.uint8) if pixels is None else pixels
+            pixels[len(good)] = image
+            good.append(i)
             sizes.add(whole)
         except (DataError, OSError) as error:
             bad.append((names[i], str(error)))
@@ -96,14 +116,14 @@ def read_folder(
     if bad and (not good or not skip_bad):
         raise DataError(f"{root}: {len(bad)} of {len(images)} images cannot be read: {listed} (of the first: "
                         f"{bad[0][1]}); replace them{', or leave them out with --skip-bad' * bool(good)}")  # fmt: skip
-    pixels = numpy.stack(list(good.values()))
+    pixels = pixels[: len(good)]
     if channels is None:
         used = 4 if (pixels[..., 3] < 255).any() else 3 if (pixels[..., :1] != pixels[..., 1:3]).any() else 1
         pixels = numpy.ascontiguousarray(pixels[..., 0] if used == 1 else pixels[..., :used])
     low, high = (" x ".join(map(str, pick(sizes, key=math.prod))) for pick in (min, max))
     source = f"{len(pixels):,} images below {root}, of {low if low == high else f'{low} to {high}'} pixels"
     source += _scaled(sizes, size or SIZE) + f"; {len(bad)} unreadable ones are left out: {listed}" * bool(bad)
-    return ImageSet(pixels, None if classes is None else classes[0][list(good)], None, None, source,
+    return ImageSet(pixels, None if classes is None else classes[0][good], None, None, source,
                     () if classes is None else classes[1])  # fmt: skip
 
 
