@@ -22,7 +22,7 @@ from with_torch import setup, step_of  # noqa: E402
 ADAM = ("alpha", "alpha_dis", "beta1", "beta2")
 KNOWN = {"gan", "arch", "size", "channels", "width", "z_dim", "batch_size", "ema", "steps", "seed", "n", "parameters",
          "seconds", *ADAM}  # fmt: skip
-EPS_BN, SLOPE = 2e-5, 0.2
+EPS_BN, SLOPE, LAYERS = 2e-5, 0.2, {"small": 2, "deep": 3}
 
 
 def nets(width, z_dim, layers):
@@ -63,12 +63,12 @@ def batches(images, size):
 
 
 def main(settings, source, target):
-    if more := settings.keys() - KNOWN:
-        sys.exit(f"this loop knows nothing of the settings {', '.join(sorted(more))}")
+    if settings.keys() - KNOWN or settings["arch"] not in LAYERS:
+        sys.exit(f"this loop knows the nets {', '.join(LAYERS)} and {', '.join(sorted(KNOWN))}; got {settings}")
     asked = SimpleNamespace(**settings)
     setup("cpu", False, False)
     torch.manual_seed(asked.seed)
-    gen, dis = nets(asked.width, asked.z_dim, {"small": 2, "deep": 3}.get(asked.arch, 0))
+    gen, dis = nets(asked.width, asked.z_dim, LAYERS[asked.arch])
     counts = [sum(p.numel() for p in net.parameters()) for net in (gen, dis)]
     if counts != asked.parameters:
         sys.exit(f"this net has {counts} weights, minigan's {asked.parameters}: they are not the same")
