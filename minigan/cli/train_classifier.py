@@ -11,23 +11,36 @@ import click
 import numpy
 
 from minigan.cli.data import data_options, named_data, read
+from minigan.cli.options import Number
 from minigan.cli.progress import bar
 from minigan.dataset.errors import DataError
 from minigan.datasets.image_sets import ImageSet
 from minigan.metrics import lenet
+from minigan.metrics.classifiers import MODELS, OPTIMIZERS
 
 
 @click.command("train-classifier")
 @data_options
-@click.option("--epochs", type=click.IntRange(1, 1000), default=10, show_default=True, help="Passes over the data.")
+@click.option("--model", type=click.Choice(list(MODELS)), default="lenet", show_default=True,
+              help="The net; `minigan evaluate` looks through lenet only.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1, 1000), help="Passes over the data.  [default: 10]")
+@click.option("--steps", type=click.IntRange(1), help="Batches, instead of --epochs.")
+@click.option("--batch-size", type=click.IntRange(1), default=100, show_default=True, help="Images per step.")
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True, help="The rule.")
+@click.option("--alpha", "--lr", "alpha", type=Number(0, min_open=True),
+              help="Its step size at the start, which falls to 0.  "
+                   f"[default: {', '.join(f'{name} {alpha}' for name, (_, alpha) in OPTIMIZERS.items())}]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Decides all chance.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("classifier.npz"), show_default=True,
     help="The file of weights.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Print the result only.")
-def train_classifier(data: str | None, epochs: int, seed: int, out: Path, quiet: bool, **how: Any) -> None:
-    """Train a LeNet on labelled images and test it on those set aside: a tenth, where the data has no such part.
+def train_classifier(
+    data: str | None, model: str, epochs: int | None, steps: int | None, batch_size: int, optimizer: str,
+    alpha: float | None, seed: int, out: Path, quiet: bool, **how: Any,
+) -> None:  # fmt: skip
+    """Train a classifier on labelled images and test it on those set aside: a tenth, where the data has no such part.
 
     Its file says what made it. The weights are stored in float16; both accuracies are given, before and after.
     """
@@ -35,6 +48,8 @@ def train_classifier(data: str | None, epochs: int, seed: int, out: Path, quiet:
         raise click.UsageError(f"--out {out}: the name must end in .npz")
     if not out.absolute().parent.is_dir():
         raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    if epochs and steps:
+        raise click.UsageError("--steps and --epochs both say how long to train; pass one of them")
     spec = named_data(data)
     found = _with_tests(read(spec, **how, quiet=quiet), spec, seed)
     place = Path(spec.partition(":")[2] or spec)
@@ -43,19 +58,26 @@ def train_classifier(data: str | None, epochs: int, seed: int, out: Path, quiet:
     if not quiet:
         click.echo(f"data: {found.source}", err=True)
     started = time.process_time()
-    net = lenet.train(found.x_train, found.y_train, epochs, seed, bar("training", quiet), n_classes)
+    rule, usual = OPTIMIZERS[optimizer]
+    net = lenet.train(
+        found.x_train, found.y_train, epochs or 10, seed, bar("training", quiet), n_classes, make=MODELS[model],
+        optimizer=rule(alpha or usual), steps=steps, batch=batch_size,
+    )  # fmt: skip
     seconds = time.process_time() - started
     facts = {
-        "data": title, "crc32": zlib.crc32(found.x_train.data), "seed": seed, "epochs": epochs,
+        "data": title, "crc32": zlib.crc32(found.x_train.data), "seed": seed, "model": model,
+        "epochs": steps * batch_size / len(found.x_train) if steps else epochs or 10, "batch_size": batch_size,
+        "optimizer": optimizer, "alpha": alpha or usual,
         "channels": (*found.x_train.shape, 1)[3], "size": found.x_train.shape[1], "n_classes": n_classes,
-        "layer": net.layer, "dimension": lenet.DIMENSION, "stored": "float16",
+        "layer": net.layer, "dimension": net.dimension, "stored": "float16",
         "accuracy": lenet.accuracy(net, found.x_test, found.y_test),
     }  # fmt: skip
     facts["stored_accuracy"] = lenet.accuracy(lenet.as_stored(net), found.x_test, found.y_test)
     lenet.save(out, net, facts)
     click.echo(
         f"{out}: {facts['accuracy']:.2%} of {len(found.x_test):,} test images right ({facts['stored_accuracy']:.2%} as "
-        f"stored in float16, {out.stat().st_size:,} bytes); {epochs} epochs, seed {seed}, {seconds:.0f} s of CPU"
+        f"stored in float16, {out.stat().st_size:,} bytes); {facts['epochs']:.4g} epochs, {optimizer} {alpha or usual}, "
+        f"seed {seed}, {seconds:.0f} s of CPU"
     )
 
 

@@ -1,7 +1,7 @@
 """How good is a GAN: measures of two sets of features, one real and one made.
 
-All but `lenet` are functions of NumPy arrays: features (N, D) as any net gives them, logits (N, K), or classes (N,). No
-one of them tells the whole: give several, with N, beside what real images reach against other real images.
+All but the nets are functions of NumPy arrays: features (N, D) as any net gives them, logits (N, K), or classes (N,).
+No one of them tells the whole: give several, with N, beside what real images reach against other real images.
 """
 
 from minigan.metrics.classes import class_histogram, classifier_score, mode_coverage, stacked_modes
