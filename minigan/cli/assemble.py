@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
@@ -9,6 +11,7 @@ import numpy
 from minigan import optimizer_hooks, optimizers, random
 from minigan.cli.diagnosis import Diagnosis
 from minigan.cli.gan_options import tricks
+from minigan.cli.metric import Metric
 from minigan.cli.run_folder import RunFolder, build
 from minigan.cli.vitals import Vitals
 from minigan.cli.watch import RingCoverage, SampleGrid, Sanity
@@ -54,30 +57,41 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
 
     def due(trainer: Trainer) -> bool:
         """Whether something is written; reading the losses at every launch of a graph would make the GPU wait."""
-        places = (settings[f"{what}_every"] for what in ("log", "sample", "snapshot"))
-        return stop(trainer) or any(trainer.updater.iteration % every == 0 for every in places)
+        places = (settings.get(f"{what}_every") for what in ("log", "sample", "snapshot", "metric"))
+        return stop(trainer) or any(trainer.updater.iteration % every == 0 for every in places if every)
 
     trainer.extend(Sanity(run), trigger=due if settings["graph"] else None)
     ring = settings["data"] == "ring"
-    noise = _noise(updater.sampler, POINTS if ring else 10 * gen.n_classes or GRID, settings["seed"])
+    with generators_of_its_own(settings["seed"]):
+        noise = drawn(updater.sampler, POINTS if ring else 10 * gen.n_classes or GRID)
     logged = settings["log_every"], "iteration"
     trainer.extend(Vitals(noise, some(images, SOME), settings.get("clip")), trigger=logged)
     if ring:
         trainer.extend(RingCoverage(noise), trigger=logged)
+    if settings.get("metric"):
+        n = settings["metric_n"]
+        with generators_of_its_own(settings["seed"]):
+            stop.metric = Metric(run, settings, drawn(updater.sampler, n), some(images, n))
+        trainer.extend(stop.metric, trigger=(settings["metric_every"], "iteration"))
     trainer.extend(Diagnosis(run, settings, say), trigger=logged)
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))
     trainer.extend(extensions.snapshot(n_retains=3), trigger=(settings["snapshot_every"], "iteration"))
     return trainer
 
 
-def _noise(gen: Any, n: int, seed: int) -> Any:
-    """Return noise that is the same in every run of a seed, and leave the generators alone."""
+@contextmanager
+def generators_of_its_own(seed: int) -> Iterator[None]:
+    """Let something be the same in every run of a seed, and the training not notice that it draws numbers."""
     state = random.get_state()
     random.seed(seed)
     with using_config("cuda_graph", False):
-        noise = gen.latent(n, numpy.arange(n) % (gen.n_classes or 1))  # a class in each column
+        yield
     random.set_state(state)
-    return noise
+
+
+def drawn(gen: Any, n: int) -> Any:
+    """Return noise for n images, of a conditional generator a class in each column of a grid."""
+    return gen.latent(n, numpy.arange(n) % (gen.n_classes or 1))
 
 
 def some(images: Any, n: int) -> numpy.ndarray:

@@ -64,7 +64,7 @@ def go(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], q
         try:
             with atomic_write(run.weights) as file:
                 save_npz(file, trainer.updater.sampler)
-            if done >= steps or not pictures.frames_in(run.samples):
+            if done >= steps or stop.early or not pictures.frames_in(run.samples):
                 grid.draw(trainer)  # the end need not be a multiple of the interval
             log = trainer.get_extension("LogReport").log
             pictures.save_curves(run.curves, log, trainer.get_extension("Diagnosis").lines)
@@ -76,7 +76,7 @@ def go(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], q
                 f"{done} steps are done and saved in {run.snapshot(done)}, but not all that is made of them: "
                 f"{explained(error)}; then write it with: minigan train --resume {run.path}"
             ) from error
-    if stop.received is not None and done < steps:
+    if stop.received is not None and done < steps and not stop.early:
         progress.finish_line()
         click.echo(
             f"stopped by {stop.received.name} after iteration {done} of {steps}; all is in {run.path}. "
@@ -86,6 +86,11 @@ def go(trainer: Trainer, run: RunFolder, stop: Stop, settings: dict[str, Any], q
     if quiet:
         click.echo(run.path)
         return
+    if stop.metric is not None and stop.metric.at:
+        click.echo(stop.metric.told())
+    if stop.early:
+        progress.finish_line()
+        click.echo(f"ended early, after {done} of {steps} steps: none of {stop.metric.waited} measurements was better")
     click.echo(
         f"{done} steps in {trainer.elapsed_time:.0f} s. Look at {run.animation} and "
         f"{pictures.frames_in(run.samples)[-1]}; draw more with: minigan sample {run.path}"

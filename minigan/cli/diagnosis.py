@@ -85,8 +85,8 @@ RULES = {
         "nothing; pass a smaller one",
     ),
     "clipping all": Rule(
-        lambda e, s: e.get("dis/clipped", 0) > 0.9,
-        "over 90 % of the critic's weights have been at their bound for {n} iterations: it is as crude as can be; pass "
+        lambda e, s: e.get("dis/clipped", 0) > 0.98,
+        "over 98 % of the critic's weights have been at their bound for {n} iterations: it is as crude as can be; pass "
         "a larger --clip than {clip:g}, or try wgan-gp",
     ),
     "penalty idle": Rule(

@@ -6,6 +6,7 @@ samples/           the same noise drawn again and again, one PNG per interval
 loss.png           curves of the log             progress.gif   the samples as an animation
 gradients.png      of each layer, their lengths  answers.png    D's, at the end, to real and made images
 diagnosis.txt      what the log says, in words, if it says anything
+best.npz           weights of the generator where --metric was best
 snapshot_iter_N    everything needed to resume   gen.npz        the weights of the generator alone
 """
 
@@ -71,6 +72,7 @@ class RunFolder:
         self.config = path / "config.json"
         self.log = path / "log"
         self.weights = path / "gen.npz"
+        self.best = path / "best.npz"
         self.curves = path / "loss.png"
         self.gradients = path / "gradients.png"
         self.answers = path / "answers.png"
@@ -157,7 +159,7 @@ class RunFolder:
         """Return G with the newest weights, or those of `snapshot`, and the file they came from."""
         settings = self.settings()
         gen, _ = build(settings)
-        if snapshot is not None and snapshot.name == self.weights.name:
+        if snapshot is not None and snapshot.name in (self.weights.name, self.best.name):
             load(snapshot, gen)
             return gen, snapshot
         for file in [snapshot] if snapshot else self.snapshots():

@@ -16,7 +16,7 @@ from minigan.gans import ARCHITECTURES, GANS
 AUTO = "auto"  # --resume without a name
 COMMON: dict[str, Any] = {"z_dim": 100, "n_dis": 1, "seed": 0, "graph": False, "norm_dis": None}
 COMMON |= {name: default for name, (default, _, _) in TRICKS.items()}
-FREE_ON_RESUME = ("data", "labels", "skip_bad", "steps", "epochs", "device", "snapshot_every")
+FREE_ON_RESUME = ("data", "labels", "skip_bad", "steps", "epochs", "device", "snapshot_every", "patience")
 """What may change when a run goes on; all else would make it another run."""
 
 

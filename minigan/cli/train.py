@@ -20,6 +20,7 @@ from minigan.cli.assemble import assemble
 from minigan.cli.course import go, restore
 from minigan.cli.data import data_options, load_images
 from minigan.cli.gan_options import knob_options
+from minigan.cli.metric import check_metric, metric_options
 from minigan.cli.options import Number, device_option, named_device, read_config_file
 from minigan.cli.presets import preset_option
 from minigan.cli.run_folder import RUNS, RunError, RunFolder, build
@@ -87,6 +88,7 @@ from minigan.utils.files import folder_lock
     "--config", type=click.Path(dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
     callback=read_config_file, help="TOML file of options; environment and command line come first.",
 )  # fmt: skip
+@metric_options
 @click.option("--dry-run", is_flag=True, help="Check everything, do some iterations in memory, write nothing.")
 @click.option("--debug", is_flag=True, help="Name the function and link that give the first NaN. Slow.")
 @click.option("--quiet", is_flag=True, help="Print the run folder only.")
@@ -112,6 +114,7 @@ def train(**given: Any) -> None:
     images, labels, source = load_images(settings, quiet)
     settings.update(channels=images.shape[1], size=[*images.shape, 1][2])
     settle_length(settings, len(images))
+    check_metric(settings)
     if settings.get("condition") not in (None, "codes"):
         if labels is None:
             raise click.UsageError(f"{settings['gan']} wants images with classes; --data {settings['data']} has none")

@@ -155,17 +155,26 @@ class Sanity(FailOnNonNumber):
 
 
 class Stop:
-    """The trainer's stop trigger: enough iterations, or the first Ctrl-C or SIGTERM; a second one ends at once."""
+    """The trainer's stop trigger: enough iterations, a `metric` that no longer gets better, or Ctrl-C or SIGTERM.
+
+    A second signal ends at once.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.received: signal.Signals | None = None
+        self.metric: Any = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __call__(self, trainer: Any) -> bool:
-        return self.received is not None or trainer.updater.iteration >= self.steps
+        return self.received is not None or trainer.updater.iteration >= self.steps or self.early
+
+    @property
+    def early(self) -> bool:
+        """Whether the metric has not got better for long enough."""
+        return self.metric is not None and self.metric.exhausted
 
     def get_training_length(self) -> tuple[int, str]:
         """Tell extensions such as a progress bar how long the training is."""
