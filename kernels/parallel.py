@@ -11,9 +11,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -48,8 +47,10 @@ MOST_PIECES, LEAST_PIECE = 16, 1 << 23
 SMALL_PRODUCT, LEAST_ROWS, LONGEST_SUM = 1_000_000, 8, 300
 # Of a product with a transposed factor so many columns at a time; a transposed b with more rows gains nothing.
 COLUMNS, MOST_ROWS = 16, 64
-# A product of fewer multiply-adds is done at once: it takes as long as handing it over.
-LEAST_LATER = 1 << 20
+# MINIGAN_BLAS_THREADS=1: products too small to cut are left to BLAS's own threads. On idle cores a step of small dense
+# nets takes up to a sixth less time by that. But these threads wait for each other busily: with other work on the cores
+# it takes many times as long, as PyTorch's step does.
+blas_threads = os.environ.get("MINIGAN_BLAS_THREADS") == "1"
 AVX_512 = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 _openblas = _find_openblas()
@@ -57,7 +58,6 @@ _cuts = _openblas is not None and _openblas[2] in AVX_512
 _threads = _openblas[0]() if _openblas else 1  # what OPENBLAS_NUM_THREADS and the process's share of cores say
 _lock = threading.Lock()
 _inside = 0
-_own = threading.local()  # later: the block of this thread in which products may wait
 _jobs: SimpleQueue | None = None  # what the other threads wait for
 
 
@@ -113,47 +113,6 @@ def _help(jobs: SimpleQueue) -> None:
         pass
 
 
-class Later:
-    """Work whose results nobody looks at before ``finish``: inside the ``with`` block whoever is free does it.
-
-    A backward pass gives its threads the gradients of the weights, while it goes on with those of the layers before.
-    """
-
-    def __enter__(self) -> Later:
-        self.outer, _own.later = getattr(_own, "later", None), self
-        self.tasks: deque = deque()
-        self.done: SimpleQueue = SimpleQueue()
-        self.count, self.floating_errors = 0, np.geterr()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        _own.later = self.outer
-
-    def add(self, task: Callable[[], Any]) -> None:
-        """Have ``task()`` done."""
-        self.tasks.append(task)
-        self.count += 1
-        _started().put(self._work)
-
-    def finish(self) -> None:
-        """Return when everything is done; what nobody has begun is done here. Raises the first error."""
-        self._work()
-        failure = None
-        for _ in range(self.count):
-            failure = self.done.get() or failure
-        self.count = 0
-        if failure is not None:
-            raise failure
-
-    def _work(self) -> None:
-        with suppress(IndexError), np.errstate(**self.floating_errors):
-            while task := self.tasks.popleft():
-                try:
-                    self.done.put(task())
-                except BaseException as error:
-                    self.done.put(error)
-
-
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Keep BLAS on one thread until the last of those who are inside leaves.
@@ -177,24 +136,18 @@ def one_blas_thread() -> Iterator[None]:
                 _openblas[1](_threads)
 
 
-def product(a: Any, b: Any, later: bool = False) -> Any:
-    """a @ b for matrices (M, K) and (K, N), on the CPU cut along the longer of M and N where that is worth while.
-
-    With ``later``, and in a block of `Later`, the result may be empty until that is finished.
-    """
+def product(a: Any, b: Any) -> Any:
+    """a @ b for matrices (M, K) and (K, N), on the CPU cut along the longer of M and N where that is worth while."""
     if array_module(a) is not np:
         return gemm.product(a, b)
     rows, columns = a.shape[0], b.shape[1]
-    size = rows * columns * a.shape[1]
-    count = min(MOST_PIECES, size // LEAST_PIECE)
+    count = min(MOST_PIECES, rows * columns * a.shape[1] // LEAST_PIECE)
     y = np.empty((rows, columns), np.result_type(a, b))
     if count < 3:
-        block = getattr(_own, "later", None) if later and size >= LEAST_LATER and _threads > 1 else None
-        if block is not None:
-            block.add(lambda: _multiply_alone(a, b, y))
-        else:
-            _multiply_alone(a, b, y)
-        return y
+        if blas_threads:
+            return np.matmul(a, b, out=y)
+        with one_blas_thread():
+            return _multiply(a, b, y)
     share = -(-max(rows, columns) // count)
 
     def fill(first: int) -> None:
@@ -206,11 +159,6 @@ def product(a: Any, b: Any, later: bool = False) -> Any:
 
     spread(fill, range(0, max(rows, columns), share))
     return y
-
-
-def _multiply_alone(a: Any, b: Any, out: Any) -> None:
-    with one_blas_thread():
-        _multiply(a, b, out)
 
 
 def _multiply(a: Any, b: Any, out: Any) -> Any:

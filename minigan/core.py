@@ -29,7 +29,6 @@ from minigan.configuration import config, is_debug, is_recording, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.kernels import gemm
 from minigan.kernels.launch import on_device_of
-from minigan.kernels.parallel import Later
 from minigan.utils import type_check
 from minigan.utils.type_check import InvalidType
 
@@ -1010,7 +1009,6 @@ def _walk(
     start: dict[VariableNode, Variable],
     wants: Callable[[FunctionNode, VariableNode], bool],
     visit: Callable[[VariableNode, Variable], None],
-    later: Later,
 ) -> None:
     """Send gradients from the nodes of ``start`` backwards through the graph.
 
@@ -1019,8 +1017,7 @@ def _walk(
     of its gradient, and add the parts of ``a`` wrongly. Here ``b`` is left once, when its gradient is complete.
 
     ``wants(function, node)`` says whether the function need compute the gradient of that input. ``visit(node,
-    gradient)`` is told the complete gradient of every node. Other threads may still be at work on gradients of leaves,
-    which nobody else sees: the walk finishes ``later`` before it looks at them.
+    gradient)`` is told the complete gradient of every node.
     """
     pending = dict(start)
     debug = is_debug()
@@ -1051,16 +1048,12 @@ def _walk(
             continue
         before = []
         if type(function).backward_accumulate is not FunctionNode.backward_accumulate:
-            later.finish()
             before = [pending.pop(function.inputs[i], None) for i in indexes]
         for i, gradient in zip(indexes, function._send_back(indexes, gradients, before, debug)):
             if gradient is not None:
                 node = function.inputs[i]
-                if node in pending and node.creator_node is None:
-                    later.finish()
                 pending[node] = _plus(pending.get(node), gradient)  # type: ignore[assignment]
                 push(node)
-    later.finish()
     for node, gradient in pending.items():
         if node.creator_node is not None and id(node.creator_node) in seen and node.creator_node.inputs is not None:
             raise RuntimeError(f"{node.creator_node._title()} was applied again after the output that has a gradient")
@@ -1139,10 +1132,10 @@ def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_dou
         if variable._loss_scale != loss_scale:
             variable._loss_scale = loss_scale
 
-    with using_config("enable_backprop", enable_double_backprop), Later() as later:
+    with using_config("enable_backprop", enable_double_backprop):
         if loss_scale is not None:
             start = {node: gradient * loss_scale for node, gradient in start.items()}
-        _walk(start, wants, visit, later)
+        _walk(start, wants, visit)
 
 
 def _check_lists(function: str, **arguments: Any) -> None:
@@ -1197,7 +1190,7 @@ def grad(
             if variable is not None:
                 variable._grad_var = gradient
 
-    with using_config("enable_backprop", enable_double_backprop), Later() as later:
+    with using_config("enable_backprop", enable_double_backprop):
         start: dict[VariableNode, Variable] = {}
         for i, y in enumerate(outputs):
             gy = None if grad_outputs is None else grad_outputs[i]
@@ -1211,7 +1204,7 @@ def grad(
         for x, gx in zip(inputs, grad_inputs or ()):
             if gx is not None:
                 start[x._node] = _plus(start.get(x._node), gx)  # type: ignore[assignment]
-        _walk(start, wants, visit, later)
+        _walk(start, wants, visit)
         results = [found.get(x._node) for x in inputs]
     if set_grad:
         for x, g in zip(inputs, results):

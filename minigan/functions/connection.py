@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_array_module
-from minigan.configuration import config, is_debug, is_recording
+from minigan.configuration import config
 from minigan.core import FunctionNode, Variable, as_variable, broadcast_to, cast, reshape, sum, transpose
 from minigan.functions.activation import LeakyReLUGrad, TanhGrad, leaky_relu, relu, tanh
 from minigan.kernels import bias_activation
@@ -167,12 +167,9 @@ class LinearFunction(_Weighted):
         """gx = gy W, gW = gy^T x, and gb = the sum of gy over the batch."""
         x, W = self.get_retained_inputs()
         gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
-        # of a leaf's gradient the walk knows that it may be unfinished; a subclass, a graph, debug mode look at once
-        later = type(self) is LinearFunction and self.inputs[1].creator_node is None
-        later = later and not (is_recording() or is_debug())
         gradients = (
             lambda: LinearGradData(x.dtype).apply((W, gy))[0],
-            lambda: LinearGradWeight(W.dtype, later).apply((x, gy))[0],
+            lambda: LinearGradWeight(W.dtype).apply((x, gy))[0],
             lambda: sum(gy, axis=0) if gb is None else gb,
         )
         return tuple(gradients[i]() for i in indexes)
@@ -201,16 +198,16 @@ class LinearGradData(FunctionNode):
 
 
 class LinearGradWeight(FunctionNode):
-    """gW = gy^T x for x (N, K), gy (N, O); perhaps `later`, see :class:`minigan.kernels.parallel.Later`."""
+    """gW = gy^T x for x (N, K), gy (N, O)."""
 
-    def __init__(self, dtype: Any = None, later: bool = False) -> None:
-        self.dtype, self.later = dtype, later
+    def __init__(self, dtype: Any = None) -> None:
+        self.dtype = dtype
 
     def forward(self, inputs: tuple) -> tuple:
         """Compute gW."""
         x, gy = inputs
         self.retain_inputs((0, 1))
-        return (_product_in(self.dtype or x.dtype, gy.T, x, self.later),)
+        return (_product_in(self.dtype or x.dtype, gy.T, x),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:
         """The gradients of x and gy."""
@@ -222,10 +219,10 @@ class LinearGradWeight(FunctionNode):
         )
 
 
-def _product_in(dtype: Any, a: Any, b: Any, later: bool = False) -> Any:
+def _product_in(dtype: Any, a: Any, b: Any) -> Any:
     """a b in that type; halves are multiplied in float32, on a GPU only summed so: cuBLAS does it."""
     if a.dtype == b.dtype == dtype and (dtype != np.float16 or not isinstance(a, np.ndarray)):
-        return product(a, b, later)
+        return product(a, b)
     wide = np.result_type(a.dtype, b.dtype, np.float32)
     return product(a.astype(wide, copy=False), b.astype(wide, copy=False)).astype(dtype, copy=False)
 

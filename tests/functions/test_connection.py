@@ -1,7 +1,5 @@
 """What the table of all functions does not ask of convolutions: third derivatives, layouts, sizes, errors, laziness."""
 
-from queue import SimpleQueue
-
 import numpy as np
 import pytest
 
@@ -28,7 +26,6 @@ from minigan.functions.convolution_variants import (
     local_convolution_2d,
 )
 from minigan.gradient_check import check_backward, check_double_backward
-from minigan.kernels import parallel
 from minigan.utils.type_check import InvalidType
 
 CASES = [  # function, shapes of x, W, b, arguments
@@ -267,37 +264,3 @@ def test_a_local_convolution_with_one_kernel_is_a_convolution(rng):
     everywhere = np.tile(W[:, None, None], (1, 2, 2, 1, 1, 1)), np.tile(b[:, None, None], (1, 2, 2))
     (y,) = LocalConvolution2DFunction(2).apply((x, *everywhere))
     np.testing.assert_allclose(y.array, convolution_2d(x, W, b, 2).array, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("twice", [False, True])
-def test_gradients_of_linear_that_are_computed_meanwhile_are_those_computed_at_once(twice, rng, monkeypatch):
-    monkeypatch.setattr(parallel, "_threads", 2)
-    x = rng.randn(64, 256).astype("f")
-    found = []
-    for debug in (False, True):  # in debug mode nothing waits
-        W, V, b = (Variable(a.copy()) for a in np.split(np.linspace(-1, 1, 131328, dtype="f"), [65536, 131072]))
-        W.array, V.array = W.array.reshape(256, 256), V.array.reshape(256, 256)
-        with using_config("debug", debug):
-            h = linear(linear(x, W, b), V)
-            y = sum(linear(h, W) if twice else h * h)
-            y.backward()
-            y.backward()  # and added to what is there
-            found.append([W.grad, V.grad, b.grad, *(g.array for g in grad([y], [W, V]))])
-    for meanwhile, at_once in zip(*found):
-        np.testing.assert_array_equal(meanwhile, at_once)
-
-
-def test_a_subclass_of_linear_gets_its_gradients_at_once(rng, monkeypatch):
-    class Half(connection.LinearFunction):
-        def backward(self, indexes, grad_outputs):
-            return tuple(g * 0.5 for g in super().backward(indexes, grad_outputs))
-
-    monkeypatch.setattr(parallel, "_threads", 2)
-    monkeypatch.setattr(parallel, "_started", SimpleQueue)  # nobody does it before the walk waits
-    x, W = rng.randn(64, 256).astype("f"), Variable(rng.randn(256, 256).astype("f"))
-    gradients = []
-    for kind in (connection.LinearFunction, Half):
-        W.cleargrad()
-        sum(kind().apply((x, W))[0]).backward()
-        gradients.append(W.grad)
-    np.testing.assert_array_equal(gradients[0] * np.float32(0.5), gradients[1])

@@ -2,14 +2,13 @@
 
 import os
 import threading
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
 from minigan.kernels import parallel
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
-from minigan.kernels.parallel import Later, product, spread
+from minigan.kernels.parallel import product, spread
 
 
 @pytest.fixture(params=[2, 3])
@@ -169,48 +168,10 @@ def test_small_products_are_the_product(rows, most, cuts, rng, monkeypatch):
             np.testing.assert_allclose(out, a @ b, atol=1e-12)
 
 
-def test_products_for_later_are_there_when_the_block_is_finished(blas, rng, monkeypatch):
+def test_small_products_may_be_left_to_blas_and_its_threads(blas, rng, monkeypatch):
+    monkeypatch.setattr(parallel, "blas_threads", True)
     a, b = rng.randn(64, 256), rng.randn(256, 784)
-    expected = product(a, b)
-    np.testing.assert_array_equal(product(a, b, later=True), expected)  # outside of a block: at once
-    monkeypatch.setattr(parallel, "_started", SimpleQueue)  # nobody listens
-    with Later() as later:
-        results = [product(a, b, later=True) for _ in range(3)]
-        at_once = product(a[:, :3], b[:3], later=True)
-        assert (len(later.tasks), later.count) == (3, 3)
-        np.testing.assert_array_equal(at_once, product(a[:, :3], b[:3]))
-        later.finish()
-        assert (len(later.tasks), later.count) == (0, 0)
-    for y in results:
-        np.testing.assert_array_equal(y, expected)
-
-
-def test_later_is_done_by_another_thread(blas):
-    meet = threading.Barrier(2, timeout=10)
-    with np.errstate(over="raise"), Later() as later:
-        later.add(lambda: found.append((threading.current_thread().name, np.geterr()["over"], meet.wait())) or None)
-        found: list = []
-        meet.wait()
-        later.finish()
-    assert found[0][0].startswith("minigan_") and found[0][1] == "raise"
-
-
-def test_later_raises_the_first_error_when_all_is_done(blas):
-    done = []
-
-    def task(i):
-        done.append(i)
-        if i < 2:
-            raise KeyError(i)
-
-    with Later() as later:
-        for i in range(4):
-            later.add(lambda i=i: task(i))
-        with pytest.raises(KeyError):
-            later.finish()
-        assert sorted(done) == [0, 1, 2, 3]
-        later.finish()
-    with Later() as outer:
-        with Later():
-            pass
-        assert parallel._own.later is outer
+    np.testing.assert_array_equal(product(a, b), a @ b)
+    assert blas == []  # nobody told BLAS to use one
+    product(a, np.repeat(b, 5, axis=1))  # large enough to be cut
+    assert blas == [1, parallel._threads]
