@@ -60,7 +60,7 @@ def section(folder: Path) -> str:
     """What README.md shows: the table, the comparison at equal time if there is one, the samples."""
     cpu, torch = folder / "quality_cpu.json", folder / "quality_torch.json"
     parts = [make(read(file)) for file, make in ((cpu, table), (torch, beside)) if file.exists()]
-    return "\n\n".join([*parts, f"![samples of each](bench/results/{cpu.stem}.png)"])
+    return "\n\n".join(parts + [f"![samples of each](bench/results/{cpu.stem}.png)"] * cpu.exists())
 
 
 def table(results: dict[str, Any]) -> str:

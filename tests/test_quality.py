@@ -137,3 +137,9 @@ def test_equal_time_is_told_with_both_sides(report):
     text = report.beside(results(result(), peer))
     assert "minigan to 30.0 in 1,000 steps of 60 ms, PyTorch 2.15.0 to 40.0 in 900 steps" in text
     assert "60 s each" in text and "(1 seeds)" in text
+
+
+def test_the_readme_shows_what_the_command_writes(modules):
+    table, text = modules("table"), (BENCH.parent / "README.md").read_text()
+    section = modules("quality_report").section(table.RESULTS.parent)
+    assert table.QUALITY in text and table.written(text, section, table.QUALITY) == text
