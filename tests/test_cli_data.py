@@ -166,4 +166,4 @@ def test_the_ring_has_no_size(folder):
 
 def test_bad_pictures_are_left_out_if_asked(folder):
     said = call("data", "--data", f"folder:{folder / 'bad'}", "--skip-bad").stdout
-    assert "1 unreadable ones are left out: a.png" in said
+    assert "(1 unreadable left out: a.png)" in said

@@ -173,7 +173,7 @@ def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, num
 @click.command()
 @data_options
 @click.option("--download", type=click.Choice(list(DOWNLOADS)), help="Fetch this set into the cache first.")
-@click.option("--grid", type=click.Path(dir_okay=False, path_type=Path), help="Write the first 64 images as a PNG.")
+@click.option("--grid", type=click.Path(dir_okay=False, path_type=Path), help="Write 64 of the images as a PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def data(data: str | None, download: str | None, grid: Path | None, as_json: bool, **how: Any) -> None:
     """Say which data `minigan train` would use with the same --data, and check it."""
@@ -198,7 +198,8 @@ def data(data: str | None, download: str | None, grid: Path | None, as_json: boo
         "crc32": zlib.crc32(found.x_train.data),
     }
     if grid:
-        pictures.save_png(grid, pictures.grid(found.x_train[:64]))
+        step = max(1, len(found.x_train) // 64)  # in a folder the images of a class stand together
+        pictures.save_png(grid, pictures.grid(found.x_train[::step][:64]))
     if as_json:
         click.echo(json.dumps(facts))
         return

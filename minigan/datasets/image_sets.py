@@ -111,7 +111,7 @@ def read_folder(
             good.append(i)
             sizes.add(whole)
         except (DataError, OSError) as error:
-            bad.append((names[i], str(error)))
+            bad.append((names[i], str(error).removeprefix(f"{images.paths[i]}: ").partition(";")[0]))
     listed = ", ".join(str(name) for name, _ in bad[:5]) + ", ..." * (len(bad) > 5)
     if bad and (not good or not skip_bad):
         raise DataError(f"{root}: {len(bad)} of {len(images)} images cannot be read: {listed} (of the first: "
@@ -122,7 +122,7 @@ def read_folder(
         pixels = numpy.ascontiguousarray(pixels[..., 0] if used == 1 else pixels[..., :used])
     low, high = (" x ".join(map(str, pick(sizes, key=math.prod))) for pick in (min, max))
     source = f"{len(pixels):,} images below {root}, of {low if low == high else f'{low} to {high}'} pixels"
-    source += _scaled(sizes, size or SIZE) + f"; {len(bad)} unreadable ones are left out: {listed}" * bool(bad)
+    source += _scaled(sizes, size or SIZE) + f" ({len(bad)} unreadable left out: {listed})" * bool(bad)
     return ImageSet(pixels, None if classes is None else classes[0][good], None, None, source,
                     () if classes is None else classes[1])  # fmt: skip
 
