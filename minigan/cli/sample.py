@@ -81,10 +81,8 @@ def sample(
     if rows is not None and rows > n:
         raise click.UsageError(f"--rows {rows}: {n} images fill {n} rows at most")
     place = named_device(device)
-    if run.is_file():
-        gen, file = RunFolder.open(run.parent).generator(run)
-    else:
-        gen, file = RunFolder.open(run).generator()
+    folder = RunFolder.open(run.parent if run.is_file() else run)
+    gen, file = folder.generator(run if run.is_file() else None)
     if label is not None and label >= gen.n_classes:
         known = f"its classes are 0 to {gen.n_classes - 1}" if gen.n_classes else "it has no classes"
         raise click.UsageError(f"--label {label}: {known}")
@@ -111,7 +109,8 @@ def sample(
             else:
                 arrays: Any = {"points" if images.ndim == 2 else "images": images}
                 if labels is not None:
-                    arrays["labels"] = labels.repeat(shape[1]) if shape else labels
+                    own = folder.settings().get("condition") == "codes"  # which are no classes of the data
+                    arrays["codes" if own else "labels"] = labels.repeat(shape[1]) if shape else labels
                 numpy.savez_compressed(stream, **arrays)
     what = "points" if images.ndim == 2 else f"images of {' x '.join(map(str, images.shape[1:]))}"
     how = f", {rows} walks ({interpolate})" if interpolate else ""
