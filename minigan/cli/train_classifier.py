@@ -30,6 +30,8 @@ from minigan.metrics.classifiers import MODELS, OPTIMIZERS
 @click.option("--alpha", "--lr", "alpha", type=Number(0, min_open=True),
               help="Its step size at the start, which falls to 0.  "
                    f"[default: {', '.join(f'{name} {alpha}' for name, (_, alpha) in OPTIMIZERS.items())}]")  # fmt: skip
+@click.option("--beta1", type=Number(0, 1, max_open=True), help="Adam's momentum.  [default: 0.9]")
+@click.option("--beta2", type=Number(0, 1, max_open=True), help="Adam's memory.  [default: 0.999]")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Decides all chance.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("classifier.npz"), show_default=True,
@@ -38,7 +40,7 @@ from minigan.metrics.classifiers import MODELS, OPTIMIZERS
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def train_classifier(
     data: str | None, model: str, epochs: int | None, steps: int | None, batch_size: int, optimizer: str,
-    alpha: float | None, seed: int, out: Path, quiet: bool, **how: Any,
+    alpha: float | None, beta1: float | None, beta2: float | None, seed: int, out: Path, quiet: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Train a classifier on labelled images and test it on those set aside: a tenth, where the data has no such part.
 
@@ -50,6 +52,9 @@ def train_classifier(
         raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
     if epochs and steps:
         raise click.UsageError("--steps and --epochs both say how long to train; pass one of them")
+    betas = {name: beta for name, beta in (("beta1", beta1), ("beta2", beta2)) if beta is not None}
+    if betas and optimizer != "adam":
+        raise click.UsageError(f"--{min(betas)} is of adam; {optimizer} has no such number: leave it out")
     spec = named_data(data)
     found = _with_tests(read(spec, **how, quiet=quiet), spec, seed)
     place = Path(spec.partition(":")[2] or spec)
@@ -61,13 +66,13 @@ def train_classifier(
     rule, usual = OPTIMIZERS[optimizer]
     net = lenet.train(
         found.x_train, found.y_train, epochs or 10, seed, bar("training", quiet), n_classes, make=MODELS[model],
-        optimizer=rule(alpha or usual), steps=steps, batch=batch_size,
+        optimizer=rule(alpha or usual, **betas), steps=steps, batch=batch_size,
     )  # fmt: skip
     seconds = time.process_time() - started
     facts = {
         "data": title, "crc32": zlib.crc32(found.x_train.data), "seed": seed, "model": model,
         "epochs": steps * batch_size / len(found.x_train) if steps else epochs or 10, "batch_size": batch_size,
-        "optimizer": optimizer, "alpha": alpha or usual,
+        "optimizer": optimizer, "alpha": alpha or usual, **betas,
         "channels": (*found.x_train.shape, 1)[3], "size": found.x_train.shape[1], "n_classes": n_classes,
         "layer": net.layer, "dimension": net.dimension, "stored": "float16",
         "accuracy": lenet.accuracy(net, found.x_test, found.y_test),
@@ -76,8 +81,8 @@ def train_classifier(
     lenet.save(out, net, facts)
     click.echo(
         f"{out}: {facts['accuracy']:.2%} of {len(found.x_test):,} test images right ({facts['stored_accuracy']:.2%} as "
-        f"stored in float16, {out.stat().st_size:,} bytes); {facts['epochs']:.4g} epochs, {optimizer} {alpha or usual}, "
-        f"seed {seed}, {seconds:.0f} s of CPU"
+        f"stored in float16, {out.stat().st_size:,} bytes); {facts['epochs']:.4g} epochs, {optimizer} "
+        f"{alpha or usual}, seed {seed}, {seconds:.0f} s of CPU"
     )
 
 
