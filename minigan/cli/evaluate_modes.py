@@ -7,7 +7,7 @@ Frechet distance of all digits to those of the training images stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ import numpy
 
 from minigan.backend import Device
 from minigan.cli.progress import bar
-from minigan.cli.run_folder import RunFolder
-from minigan.cli.sample import draw
+from minigan.cli.sources import samples_of, told
 from minigan.dataset.errors import DataError
 from minigan.datasets import StackedDigits
-from minigan.datasets.arrays import read_arrays
 from minigan.metrics import class_histogram, frechet_distance, lenet, mode_coverage, stacked_modes
 
 N = 26_000  # samples in the papers that count these modes
+SHAPE = (28, 28, 3)  # of their bytes
 DIGITS = 10_000  # training digits for the Frechet distance
 ROWS = {
     "modes": "modes of 1,000",
@@ -40,8 +39,12 @@ def measure_modes(
     KL is that of n samples to 1,000 equal modes, and to the modes of the 128,000 training images.
     """
     net, facts = lenet.load(classifier or lenet.SHIPPED["mnist"])
-    sources = {str(path): _source(path) for path in samples}  # all are looked at before the first is drawn
-    made = {name: source(n, seed, place) for name, source in sources.items()}
+    sources = {str(path): samples_of(path, SHAPE) for path in samples}  # all are looked at before the first is drawn
+    for name, source in sources.items():
+        if source.shape != SHAPE:
+            raise DataError(f"{name}: images are of {told(source.shape)}; wanted {told(SHAPE)}, as a run with --data "
+                            f"stacked-mnist draws them")  # fmt: skip
+    made = {name: source.take(n, seed, place).pixels for name, source in sources.items()}
     n = min(n, *map(len, made.values()))
     test = StackedDigits(found.x_test, found.y_test, n, seed)
     training = class_histogram(StackedDigits(found.x_train, found.y_train).modes, 1000)
@@ -57,30 +60,6 @@ def measure_modes(
         columns[name] = dict(zip(ROWS, (even.found, even.kl, as_training.kl, distance)))
     return {"n": n, "seed": seed, "against": found.source, "floor": columns.pop("real"), "samples": columns,
             "classifier": facts}  # fmt: skip
-
-
-def _source(path: Path) -> Callable[[int, int, Device], numpy.ndarray]:
-    """Check a run or a file, and return what gives n of its images, bytes (n, 28, 28, 3), or all if there are fewer."""
-    folder = path if path.is_dir() else path.parent
-    if path.is_dir() or path.name == "gen.npz" or path.name.startswith("snapshot_iter_"):
-        run = RunFolder.open(folder)
-        shape = tuple(run.settings()[name] for name in ("channels", "size"))
-        if shape != (3, 28):
-            raise DataError(f"{path}: this run draws images of {shape[0]} channels and {shape[1]} pixels; wanted 3 "
-                            f"and 28, as a run with --data stacked-mnist draws them")  # fmt: skip
-        gen, _ = run.generator(path if path.is_file() else None)
-
-        def drawn(n: int, seed: int, place: Device) -> numpy.ndarray:
-            gen.to_device(place)
-            with place:
-                return draw(gen, n, seed)
-
-        return drawn
-    (images,) = read_arrays(path, [("images", "samples", "x", "arr_0")])
-    if images.dtype != numpy.uint8 or images.shape[1:] != (28, 28, 3) or not len(images):
-        raise DataError(f"{path}: images are {images.dtype} of shape {images.shape}; wanted uint8, (N, 28, 28, 3), as "
-                        f"`minigan sample RUN --out samples.npz` writes them")  # fmt: skip
-    return lambda n, seed, place: images
 
 
 def table(result: dict[str, Any]) -> list[str]:

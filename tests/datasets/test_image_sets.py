@@ -77,7 +77,8 @@ def test_labels_from_a_file(folder, tmp_path):
     "text, says",
     [("cats/0.png 1", r"it says nothing of cats/1\.png and 4 more; wanted one line for each of the 6 images"),
      ("{all}cats/7.png 1", r"it names what is not there: cats/7\.png; wanted"),
-     ("cats/0.png", "is no name of an image"), ("{all}cats/0.png 2", "gives an image a second class"), (b"\xff\xfe", "this is no text")],
+     ("cats/0.png", "is no name of an image"),
+     ("{all}cats/0.png 2", "gives an image a second class"), (b"\xff\xfe", "this is no text")],
 )  # fmt: skip
 def test_labels_that_do_not_match(folder, tmp_path, text, says):
     every = "".join(f"{'cats' if i < 4 else 'dogs'}/{i}.png 1\n" for i in range(6))

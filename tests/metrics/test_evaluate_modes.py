@@ -84,8 +84,8 @@ def test_modes_are_counted_beside_those_of_real_stacks():
         (["train", "cgan", "--pack", "2", *RUN], 2, "leave --pack out, or train cgan with --condition concatenation"),
         (["train", "--data", "stacked-mnist:nowhere"], 1, "no such folder or file"),
         (["data", "--data", "stacked-mnist"], 2, "is made, so there are no files"),
-        (["evaluate", "grey.npz", "--against", "stacked-mnist:builtin"], 1, "(N, 28, 28, 3)"),
-        (["evaluate", "grey", "--against", "stacked-mnist:builtin"], 1, "draws images of 1 channels"),
+        (["evaluate", "grey.npz", "--against", "stacked-mnist:builtin"], 1, "are of 28 x 28 pixels in grey"),
+        (["evaluate", "grey", "--against", "stacked-mnist:builtin"], 1, "wanted 28 x 28 pixels in colour"),
         (["evaluate", "grey.npz", "--against", "stacked-mnist", "--nearest", "x.png"], 2, "--nearest"),
     ],
 )
