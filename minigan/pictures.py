@@ -19,7 +19,8 @@ from minigan.backends import cuda
 from minigan.utils.files import atomic_write
 
 GAP = 2  # pixels between the tiles of a grid
-OPINIONS = {"dis/real": "D on real images", "dis/fake": "D on made images", "dis/accuracy": "accuracy of D"}
+OPINIONS = {"dis/real": "D on real images", "dis/fake": "D on made ones", "dis/accuracy": "accuracy of D"}
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1), "fontsize": 8, "handlelength": 1.5}  # where legends stand
 
 
 def to_uint8(images: Any) -> numpy.ndarray:
@@ -111,15 +112,14 @@ def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]], not
     seen = dict.fromkeys(key for entry in log for key in entry if key[:4] in ("gen/", "dis/") and "/grad/" not in key)
     panels = {"loss": {"gen/loss": "loss of G", "dis/loss": "loss of D"}, "mean probability": dict(OPINIONS)}
     others = [key for key in seen if not any(key in labels for labels in panels.values())]
-    panels |= {key[4:]: {key: key[4:]} for key in others if key.startswith("gen/")}
-    panels["further, of D"] = {key: key[4:] for key in others if key.startswith("dis/")}
+    panels |= {key.replace("gen/variety", "gen/variety (real: 1)")[4:]: {key: ""} for key in others if key[:3] == "gen"}
+    of_dis = {key: key[4:] for key in others if key[:3] == "dis"}
+    panels[", ".join(of_dis.values())] = of_dis
     shown = {title: labels for title, labels in panels.items() if not seen.keys().isdisjoint(labels)}
     figure, axes = _panels(max(len(shown), 2), notes)
     for ax, (title, labels) in zip(axes, shown.items()):
         _lines(ax, log, labels)
         ax.set(ylabel=title, **({"ylim": (0, 1.02)} if title == "mean probability" else {}))
-        if len(labels) > 1:
-            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     axes[-1].set_xlabel("iteration")
     _save_figure(path, figure)
 
@@ -131,9 +131,9 @@ def save_gradients(path: str | os.PathLike[str], log: Sequence[dict[str, Any]]) 
         prefix = f"{net}/grad/"
         layers = dict.fromkeys(key for entry in log for key in entry if key.startswith(prefix))
         _lines(ax, log, {key: key.removeprefix(prefix) for key in layers})
-        if layers:
-            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=f"layers of {net[0].upper()}")
-        ax.set(yscale="log", ylabel=f"gradient of {net[0].upper()}", xlabel="iteration")
+        ax.set(yscale="log", ylabel=f"gradient of each layer of {net[0].upper()}")
+        ax.minorticks_off()
+    axes[-1].set_xlabel("iteration")
     _save_figure(path, figure)
 
 
@@ -143,28 +143,28 @@ def save_answers(path: str | os.PathLike[str], real: Any, fake: Any, zero: bool 
     figure, (ax,) = _panels(1)
     edges = numpy.histogram_bin_edges(numpy.concatenate([real, fake]), 50)
     for values, label in ((real, "real images"), (fake, "made images")):
-        ax.hist(values, edges, alpha=0.6, label=label)
+        ax.stairs(numpy.histogram(values, edges)[0], edges, fill=True, alpha=0.6, label=label)
     if zero:
         ax.axvline(0, color="black", linewidth=1, label="undecided")
     ax.set(xlabel="D's answer", ylabel=f"of {len(real)} images each")
-    ax.legend(loc="upper right")
+    ax.legend(**BESIDE)
     _save_figure(path, figure)
 
 
 def _panels(n: int, notes: Sequence[str] = ()) -> tuple[Any, list[Any]]:
-    """A figure of n panels over each other, and text below."""
+    """A figure of n panels over each other, with room for legends at their right, and text below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = [line for note in notes for line in textwrap.wrap(note, 105, subsequent_indent="    ")]
-    heights = [*[3.0] * n, *([0.2 * len(lines)] if lines else [])]
-    figure = Figure(figsize=(8, max(sum(heights), 5)), layout="constrained")
+    lines = [line for note in notes for line in textwrap.wrap(note, 118, subsequent_indent="    ")]
+    below = 0.17 * len(lines)
+    height = max(3 * n, 5) + below
+    figure = Figure(figsize=(8, height))  # laid out by hand: matplotlib's ways to do so cost another drawing
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
-    if lines:
-        axes[n].axis("off")
-        axes[n].text(0, 1, "\n".join(lines), va="top", fontsize=9, transform=axes[n].transAxes)
-    return figure, axes[:n]
+    axes = list(figure.subplots(n, 1, squeeze=False)[:, 0])
+    figure.subplots_adjust(left=0.1, right=0.78, top=1 - 0.15 / height, bottom=(below + 0.6) / height, hspace=0.15)
+    figure.text(0.02, (below + 0.1) / height, "\n".join(lines), va="top", fontsize=9, linespacing=1.2)
+    return figure, axes
 
 
 def _lines(ax: Any, log: Sequence[dict[str, Any]], labels: dict[str, str]) -> None:
@@ -173,6 +173,8 @@ def _lines(ax: Any, log: Sequence[dict[str, Any]], labels: dict[str, str]) -> No
         points = [(entry["iteration"], entry[key]) for entry in log if key in entry]
         ax.plot([x for x, _ in points], [y for _, y in points], label=label, marker="." if len(points) < 3 else "")
     ax.grid(alpha=0.3)
+    if len(labels) > 1:
+        ax.legend(**BESIDE)
 
 
 def _save_figure(path: str | os.PathLike[str], figure: Any) -> None:

@@ -105,6 +105,6 @@ def _samples_of_run(folder: Path, path: Path) -> Samples:
         gen.to_device(place)
         labels = (numpy.arange(n) % n_classes).astype(numpy.int32) if n_classes else None
         with place:
-            return Images(draw(gen, n, seed, labels=labels), labels)
+            return Images(draw(gen, n, seed, labels=labels, each=bar(f"drawing {path.name}")), labels)
 
     return Samples((size, size) if channels == 1 else (size, size, channels), n_classes, take)
