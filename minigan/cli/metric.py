@@ -74,21 +74,21 @@ class Metric(Extension):
     priority = PRIORITY_WRITER
 
     def __init__(self, run: RunFolder, settings: dict[str, Any], z: Any, real: Any) -> None:
-        self.run, self.name, self.z = run, settings["metric"], z
+        self.run, self.kind, self.z = run, settings["metric"], z
         self.patience = settings.get("patience") or math.inf
-        self.sign = -1 if self.name in LESS_IS_BETTER else 1
+        self.sign = -1 if self.kind in LESS_IS_BETTER else 1
         self.best, self.at, self.waited = -math.inf, 0, 0
-        if self.name in OF_IMAGES:
-            kind = "fashion" if settings["data"].partition(":")[0] == "fashion" else "mnist"
-            self.net, _ = lenet.load(lenet.SHIPPED[kind])
+        if self.kind in OF_IMAGES:
+            data = "fashion" if settings["data"].partition(":")[0] == "fashion" else "mnist"
+            self.net, _ = lenet.load(lenet.SHIPPED[data])
             self.real, _ = lenet.see(self.net, pictures.to_uint8(real))
 
     def __call__(self, trainer: Any) -> None:
         n = len(self.z)
         made = render(trainer.updater.sampler, n, (self.z[i : i + BATCH] for i in range(0, n, BATCH)))
         value = self.measured(made)
-        if self.name in OF_IMAGES:  # else `RingCoverage` does
-            report({f"gen/{self.name}": value})
+        if self.kind in OF_IMAGES:  # else `RingCoverage` does
+            report({f"gen/{self.kind}": value})
         self.waited += 1
         if self.sign * value > self.best:
             self.best, self.at, self.waited = self.sign * value, trainer.updater.iteration, 0
@@ -97,16 +97,16 @@ class Metric(Extension):
 
     def measured(self, made: Any) -> float:
         """The metric of images of bytes, or of points."""
-        if self.name in OF_POINTS:
-            return float(ring_coverage(made)[OF_POINTS.index(self.name)])
+        if self.kind in OF_POINTS:
+            return float(ring_coverage(made)[OF_POINTS.index(self.kind)])
         features, logits = lenet.see(self.net, made)
-        if self.name == "frechet":
+        if self.kind == "frechet":
             return frechet_distance(self.real, features)
-        if self.name == "kernel":
+        if self.kind == "kernel":
             return kernel_distance(self.real, features, 10, len(features) // 2, 0)[0]
-        if self.name == "score":
+        if self.kind == "score":
             return classifier_score(logits)[0]
-        return getattr(neighbours(self.real, features), self.name)
+        return getattr(neighbours(self.real, features), self.kind)
 
     @property
     def exhausted(self) -> bool:
@@ -115,7 +115,7 @@ class Metric(Extension):
 
     def told(self) -> str:
         """Say what was best."""
-        return f"{self.name} was best after iteration {self.at}, {self.sign * self.best:.4g}: {self.run.best}"
+        return f"{self.kind} was best after iteration {self.at}, {self.sign * self.best:.4g}: {self.run.best}"
 
     def serialize(self, serializer: Any) -> None:
         """Write or read what was best, and how long ago."""
