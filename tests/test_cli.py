@@ -441,6 +441,7 @@ def test_bad_configuration_files(tmp_path, text, expected):
         (["train", "wgan", "--mixed"], 2, "wgan would clip in vain"),
         (["train", "--mixed", "--graph"], 2, "looks for overflow"),
         (["train", "began", "--pack", "2"], 2, "draws each image anew"),
+        (["train", "began", "--data", "ring"], 2, "two numbers it can always"),
         (["train", "infogan", "--pack", "2"], 2, "a pack has images of several classes"),
         (["train", "cgan", "--n-classes", "5"], 2, "--n-classes is of infogan; cgan has no such choice"),
         (["train", "--arch", "ring"], 2, "the nets ring are for the points"),

@@ -114,6 +114,8 @@ def check_tricks(settings: dict[str, Any]) -> None:
          f"--pack {pack}: the D of {name} draws each image anew for itself; leave it out"),
         (settings["minibatch_dis"] and settings.get("answer") == "autoencoder",
          f"--minibatch-dis: the D of {name} answers with an image, not with a last layer; leave it out"),
+        (settings.get("answer") == "autoencoder" and settings["data"] == "ring",
+         f"--data ring: the D of {name} draws anew what it sees, and two numbers it can always; pass images"),
         (settings["augment"] and settings["data"] == "ring",
          "--augment is for images, and --data ring has points; leave one of them out"),
         (settings["augment"] and settings["graph"],
