@@ -94,6 +94,7 @@ def rows_of(gans: str | None, presets: tuple[str, ...], more: tuple[str, ...], q
 def main(path, gans, more, presets, seeds, data, n, scale, full, quick, jobs, device, python, out):
     """Train, draw, measure; Ctrl-C keeps what is done (exit status 130), and the same command goes on."""
     rows = rows_of(gans, presets, more, quick)
+    scale = FULL if full else scale
     if quick:
         data, n, scale = "builtin", 100, QUICK
     if python and "dcgan" not in [row.label for row in rows]:
@@ -111,7 +112,7 @@ def main(path, gans, more, presets, seeds, data, n, scale, full, quick, jobs, de
     bench = Bench(results, path, out.resolve(), named_data(data), device, threads)
     hear(stop)
     try:
-        status = bench.run(rows, seeds, FULL if full else scale, full, jobs, python)
+        status = bench.run(rows, seeds, scale, full, jobs, python)
     except KeyboardInterrupt as error:
         click.echo("stopped; what is done is kept, and the same command goes on", err=True)
         status = 128 + error.args[0]

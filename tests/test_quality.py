@@ -28,17 +28,17 @@ def report(modules):
 
 def test_a_run_is_kept_and_not_done_again(tmp_path, report):
     path = tmp_path / "found.json"
-    arguments = "--gans", "cgan", "--json", path, "--out", tmp_path / "runs", "--seeds"
+    arguments = "--gans", "cgan", "--full", "--json", path, "--out", tmp_path / "runs", "--seeds"
     done = run(*arguments, 1)
     assert done.returncode == 0 and done.stderr == "1 runs to do, 2 at a time\n" and "cgan, seed 0: Fre" in done.stdout
     first = json.loads(path.read_text())
     (kept,) = first["runs"]
-    assert (kept["label"], kept["seed"], kept["options"]) == ("cgan", 0, ["cgan", "--steps", "2"])
+    assert (kept["label"], kept["seed"], kept["options"]) == ("cgan", 0, "cgan --steps 2 --width 64".split())
     assert kept["settings"]["condition"] == "projection" and kept["steps"] == 2 and kept["ms_per_step"] > 0
     assert kept["metrics"].keys() >= report.MEASURES.keys() and kept["metrics"]["frechet"] > first["floor"]["frechet"]
     assert sum(kept["metrics"]["histogram"]) == first["measured"] == 100
     weights = sum(a.size for a in np.load(next((tmp_path / "runs").glob("cgan-0-*")) / "gen.npz").values())
-    statistics = 2 * (64 + 32) + 2  # of two batch normalisations
+    statistics = 2 * (128 + 64) + 2  # of two batch normalisations
     assert kept["parameters"]["gen"] == weights - statistics
     assert kept["machine"].keys() >= {"commit", "processor", "numpy", "date", "threads"}
     assert str(tmp_path) not in path.read_text() and path.with_suffix(".png").stat().st_size > 1000
