@@ -71,8 +71,9 @@ def evaluate(
         raise click.UsageError("one of the samples is named twice; name each run once")
     kind, _, which = named_data(against).partition(":")
     if kind == "stacked-mnist":
-        if nearest_file or epochs:
-            raise click.UsageError("--nearest and --train-on-samples are for single digits; leave them out")
+        if nearest_file or epochs or inception_file:
+            few = "--nearest, --train-on-samples and --inception"
+            raise click.UsageError(f"{few} are of no use where modes are counted; leave them out")
         if click.get_current_context().get_parameter_source("n") is click.core.ParameterSource.DEFAULT:
             n = STACKS
         found = measure_modes(samples, read(which or "mnist"), n, seed, classifier, place, quiet)
