@@ -38,6 +38,7 @@ from minigan.cli.data import read as read_data  # noqa: E402
 from minigan.cli.run_folder import build  # noqa: E402
 from minigan.cli.settings import COMMON  # noqa: E402
 from minigan.gans import GANS  # noqa: E402
+from minigan.utils.files import folder_lock  # noqa: E402
 
 SCALE, FULL, QUICK = 0.5, 10.0, 0.001  # of each GAN's default steps
 PEER = ROOT / "bench" / "peers" / "quality_torch.py"
@@ -112,7 +113,10 @@ def main(path, gans, more, presets, seeds, data, n, scale, full, quick, jobs, de
     bench = Bench(results, path, out.resolve(), named_data(data), device, threads)
     hear(stop)
     try:
-        status = bench.run(rows, seeds, scale, full, jobs, python)
+        with folder_lock(bench.out):
+            status = bench.run(rows, seeds, scale, full, jobs, python)
+    except FileExistsError as error:
+        raise click.ClickException(f"--out: {error}") from error
     except KeyboardInterrupt as error:
         click.echo("stopped; what is done is kept, and the same command goes on", err=True)
         status = 128 + error.args[0]

@@ -90,6 +90,8 @@ def test_ctrl_c_ends_the_trainings(sent, tmp_path):
     arguments = "--row", "long: gan --steps 1000000", "--json", tmp_path / "found.json", "--out", tmp_path / "runs"
     with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.readline() == "3 runs to do, 2 at a time\n"
+        again = run(*arguments)
+        assert again.returncode == 1 and "--out: process" in again.stderr and "training into" in again.stderr
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + sent
