@@ -28,3 +28,8 @@ def loss_dis(y_real: Variable, y_fake: Variable) -> Variable:
 def loss_gen(y_fake: Variable) -> Variable:
     """1/2 E[(D(G(z)) - 1)^2]."""
     return 0.5 * F.average(F.square(y_fake - 1))
+
+
+def logit(y: Any) -> Any:
+    """y - 1/2: the middle between made and real, where D is undecided, becomes 0."""
+    return y - 0.5

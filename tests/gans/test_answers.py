@@ -67,6 +67,21 @@ def test_two_numbers_are_reported_as_their_difference():
     assert found["loss"] == pytest.approx(-numpy.log(p_real[:, 0]).mean() - numpy.log(p_fake[:, 1]).mean(), rel=1e-5)
 
 
+def test_answers_of_lsgan_are_right_on_their_side_of_one_half():
+    """Its targets are 0 and 1: a made image of which D says 0.4 is seen through, a real one is not believed."""
+    u = updater(gan="lsgan", arch="mlp")
+    u.dis.last.b.array += 0.4  # all answers are more than 0
+    x = u.next_images()
+    random.seed(3)
+    real, fake = (u.dis(v).array for v in (x, u.gen(u.gen.latent(8)).array))
+    random.seed(3)
+    found = seen(u, x)
+    assert found["accuracy"] == (real > 0.5).mean() / 2 + (fake < 0.5).mean() / 2
+    assert found["accuracy"] > 0.5
+    assert found["real"] == pytest.approx((1 / (1 + numpy.exp(0.5 - real))).mean(), rel=1e-5)
+    assert found["fake"] == pytest.approx((1 / (1 + numpy.exp(0.5 - fake))).mean(), rel=1e-5)
+
+
 def test_softmax_of_a_d_with_two_numbers():
     """Row 3: a gradient check through D, whose probabilities sum to 1."""
     random.seed(1)
