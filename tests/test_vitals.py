@@ -41,6 +41,22 @@ def test_gradients_of_each_layer_and_the_variety():
     numpy.testing.assert_allclose(found["gen/variety"], made.std(0).mean() / real.std(0).mean(), rtol=1e-5)
 
 
+def test_gradients_are_seen_without_their_loss_scale():
+    u = updater("mlp")
+    u.update()
+    real = numpy.ones((4, 1)) * [[0], [1], [2], [3]]
+    plain = {key: value for key, value in vitals_of(u, real).items() if "grad" in key}
+    for param in (*u.gen.params(), *u.dis.params()):  # as the rules leave those of float16
+        param.grad, param._loss_scale = param.grad * 1024, 1024.0
+    found = vitals_of(u, real)
+    assert {key: found[key] for key in plain} == pytest.approx(plain, rel=1e-5) and plain
+
+
+def test_images_that_are_all_alike_have_no_variety_to_compare_with():
+    found = vitals_of(updater("mlp"), numpy.ones((20, 1, 28, 28), numpy.float32))
+    assert "gen/variety" not in found
+
+
 def test_the_share_of_weights_at_their_bound():
     u = updater(gan="wgan", arch="mlp")
     for param in u.dis.params():

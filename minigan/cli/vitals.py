@@ -17,8 +17,8 @@ class Vitals(Extension):
     """Report `gen/grad/LAYER`, `dis/grad/LAYER`, `gen/variety` and `dis/clipped`.
 
     The first two are lengths of gradients, weights and biases together, as they are after D's and G's step. The variety
-    is the deviation of made images from each other, 1 where real ones have it. The last is the share of D's weights
-    that have come to the bound `clip`, where there is one.
+    is the deviation of made images from each other, 1 where real ones have it; it is left out where these are all
+    alike. The last is the share of D's weights that have come to the bound `clip`, where there is one.
     """
 
     priority = PRIORITY_WRITER
@@ -32,12 +32,14 @@ class Vitals(Extension):
         found = {}
         for name, net in (("gen", updater.gen), ("dis", updater.dis)):
             for path, link in net.namedlinks():
-                grads = [param.grad for _, param in link._own_params() if param.grad is not None]
+                params = [param for _, param in link._own_params() if param.grad is not None]
+                grads = [param.grad.astype("f") / (param._loss_scale or 1) for param in params]
                 if grads:
                     layer = path.strip("/").replace("/", ".")
-                    found[f"{name}/grad/{layer}"] = sum((g.astype("f") ** 2).sum() for g in grads) ** 0.5
-        with using_config("train", False), no_backprop_mode():
-            found["gen/variety"] = _variety(updater.sampler(self.z).array) / self.usual
+                    found[f"{name}/grad/{layer}"] = sum((g**2).sum() for g in grads) ** 0.5
+        if self.usual:
+            with using_config("train", False), no_backprop_mode():
+                found["gen/variety"] = _variety(updater.sampler(self.z).array) / self.usual
         if self.clip:
             weights = [param.array for param in updater.dis.params()]
             touching = sum((abs(w) >= 0.999 * self.clip).sum() for w in weights)
