@@ -13,6 +13,7 @@ from minigan.cli.assemble import drawn, generators_of_its_own, some
 from minigan.cli.metric import Metric
 from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import render
+from minigan.configuration import mixed16, using_config
 from minigan.datasets import load_mnist
 from minigan.metrics import frechet_distance, lenet
 
@@ -94,6 +95,14 @@ def test_patience_ends_a_run_and_the_best_is_kept(tmp_path, monkeypatch, metric,
         monkeypatch.setattr(Metric, "measured", lambda self, made: 1.0 * next(given, 9))
         call("train", "--resume", run, "--patience", 3)
         assert [*log_of(run, "gen/frechet").values()] == [5, 4, 6, 7, 1, 9, 9, 9]
+
+
+def test_mixed_runs_are_measured_in_float32(tmp_path):
+    out = tmp_path / "r"
+    call("train", "gan", *MEASURED, "--mixed", "--metric", "frechet", "--steps", 2, "--out", out)
+    with using_config("dtype", mixed16):
+        assert {param.dtype.char for param in lenet.load(lenet.SHIPPED["mnist"])[0].params()} == {"f"}
+    assert "frechet was best" in call("train", "--resume", out, "--steps", 3).stdout
 
 
 def test_the_ring_is_measured_by_its_modes(tmp_path):

@@ -194,7 +194,8 @@ def load(path: str | os.PathLike[str]) -> tuple[LeNet, dict[str, Any]]:
             facts = parse_json(str(stored.read() if stored else ""))
         if missing := sorted(_FACTS - set(facts)):
             raise ValueError(f"it does not say its {', '.join(missing)}")
-        net = LeNet(*(_whole(facts.get(name, usual)) for name, usual in _SHAPE.items()))
+        with using_config("dtype", numpy.float32):  # whatever else is computed with: a GAN's --mixed, say
+            net = LeNet(*(_whole(facts.get(name, usual)) for name, usual in _SHAPE.items()))
         load_npz(path, net)
     except (FileError, OSError, KeyError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
