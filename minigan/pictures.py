@@ -114,7 +114,7 @@ def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]], not
     others = [key for key in seen if not any(key in labels for labels in panels.values())]
     panels |= {key.replace("gen/variety", "gen/variety (real: 1)")[4:]: {key: ""} for key in others if key[:3] == "gen"}
     of_dis = {key: key[4:] for key in others if key[:3] == "dis"}
-    panels[", ".join(of_dis.values())] = of_dis
+    panels[", ".join(of_dis.values()) + " of D"] = of_dis  # G may have terms of the same names
     shown = {title: labels for title, labels in panels.items() if not seen.keys().isdisjoint(labels)}
     figure, axes = _panels(max(len(shown), 2), notes)
     for ax, (title, labels) in zip(axes, shown.items()):

@@ -80,6 +80,14 @@ def test_curves_of_any_log(tmp_path, entries):
     assert pictures.read_png(tmp_path / "loss.png").shape == (600, 800, 4)
 
 
+def test_a_term_of_both_nets_has_a_curve_for_each(monkeypatch):
+    figures = []
+    monkeypatch.setattr(pictures, "_save_figure", lambda path, figure: figures.append(figure))
+    pictures.save_curves("x", [{"iteration": i, "gen/classes": 1.0, "dis/classes": 2.0} for i in (1, 2)])
+    curves = {ax.get_ylabel(): [*ax.lines[0].get_ydata()] for ax in figures[0].axes}
+    assert curves == {"classes": [1, 1], "classes of D": [2, 2]}
+
+
 def test_points_are_drawn_where_they_are():
     sheet = pictures.scatter(numpy.array([[0.0, 0.0], [-1.4, 1.4], [9.0, 0.0], [numpy.nan, 0.0]]), side=30)
     assert sheet.shape == (30, 30) and sheet.dtype == numpy.uint8
