@@ -147,14 +147,15 @@ def draw(
     the noise, and `each` wraps the list of batches, for a progress bar.
     """
     random.seed(seed)
+    noise = latents(gen, n, labels, each)
+    return render(gen, n, noise if psi is None else (truncated(z, psi, gen.z_dim) for z in noise), train_mode)
 
-    def noise() -> Iterable[Any]:
-        for start in each(range(0, n, BATCH)):
-            m = min(BATCH, n - start)
-            z = gen.latent(m, None if labels is None else labels[start : start + m])
-            yield z if psi is None else truncated(z, psi, gen.z_dim)
 
-    return render(gen, n, noise(), train_mode)
+def latents(gen: Generator, n: int, labels: Any, each: Callable[[Iterable], Iterable] = iter) -> Iterable[Any]:
+    """Give noise for n images in batches, each drawn as if it were full: no image's depends on how many there are."""
+    for start in each(range(0, n, BATCH)):
+        m = min(BATCH, n - start)
+        yield gen.latent(BATCH, None if labels is None else numpy.resize(labels[start : start + m], BATCH))[:m]
 
 
 def rows_of_noise(
@@ -167,11 +168,10 @@ def rows_of_noise(
     """
     random.seed(seed)
     xp, d = gen.xp, gen.z_dim
+    stops = [xp.concatenate([*latents(gen, rows, labels)]) for _ in range(CORNERS if closed else 2)]
     if kind is None:
-        z = gen.latent(rows, labels)
-        made = xp.stack([truncated(z, psi, d) for psi in psis], 1)
+        made = xp.stack([truncated(stops[0], psi, d) for psi in psis], 1)
     else:
-        stops = [gen.latent(rows, labels) for _ in range(CORNERS if closed else 2)]
         stops = [truncated(z, psi, d) for psi in psis for z in stops] or stops
         way = walk(xp.stack([z[:, :d] for z in stops]), columns, kind, closed)
         made = xp.concatenate([way, stops[0][:, None, d:].repeat(columns, 1)], 2)
