@@ -31,7 +31,7 @@ __all__ = ["DEFAULTS", "EQUATION", "PAPER", "dis_terms", "gen_terms", "loss_dis"
 
 
 def dis_terms(turn: Turn) -> dict[str, Variable]:
-    """-lambda L_I in nats, by which Q learns in D's step; 0 for guesses at random."""
+    """-lambda L_I in nats, by which Q learns in D's step; of the class 0 for guesses at random."""
     k, n = turn.gen.n_classes, turn.gen.n_codes
     classes, means, log_variances = F.split_axis(turn.said_fake, (k, k + n), axis=1)
     terms = {"class": turn.options.lam * (F.softmax_cross_entropy(classes, turn.labels_fake) - math.log(k))}

@@ -98,8 +98,8 @@ class Tricks:
     def adapt(self, y_real: Any) -> None:
         """Move p towards where D's logits of real images are positive as often as wanted (Karras et al. 2020, 2.2).
 
-        D that is surer overfits. p takes at least a quarter of the run's steps from 0 to 1; the paper's looks at four
-        batches at a time.
+        D that is surer overfits. Each batch of D moves p by 4 / steps, so that it takes at least a quarter of the run
+        from 0 to 1 where D has one batch in each step; the paper's looks at four batches at a time.
         """
         over = float((y_real > 0).mean() - (y_real < 0).mean()) - self.ada
         self.p = min(max(self.p + math.copysign(4 / self.steps, over), 0.0), 1.0)
