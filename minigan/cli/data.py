@@ -55,15 +55,22 @@ PLACED: dict[str, Callable[..., ImageSet]] = {
 }  # fmt: skip
 """What is read from the place after its name and a colon."""
 
+
 def _ring(_place: str) -> tuple[Any, None, Any, str]:
     points = datasets.get_ring()
     return points, None, points, "8,000 points on a ring of 8 Gaussians"
 
 
-def _stacked(place: str) -> tuple[Any, numpy.ndarray, Any, str]:
-    found = read(place or "mnist")
+def read_digits(place: str, option: str = "--data") -> ImageSet:
+    """Return what is to be stacked, by default MNIST; raises `DataError` where images cannot be."""
+    found = read(place or "mnist", option=option)
     if found.x_train.ndim != 3 or found.y_train is None or found.y_train.max() > 9:
-        raise DataError(f"--data stacked-mnist:{place}: wanted grey images of at most ten classes; name an MNIST")
+        raise DataError(f"{option} stacked-mnist:{place}: wanted grey images of at most ten classes; name an MNIST")
+    return found
+
+
+def _stacked(place: str) -> tuple[Any, numpy.ndarray, Any, str]:
+    found = read_digits(place)
     images = datasets.StackedDigits(found.x_train, found.y_train)
     return images, images.modes, found.x_train, f"{len(images):,} images, each of three digits; {found.source}"
 

@@ -15,7 +15,7 @@ import click
 import numpy
 
 from minigan import pictures
-from minigan.cli.data import named_data, read
+from minigan.cli.data import named_data, read_digits
 from minigan.cli.evaluate_modes import N as STACKS
 from minigan.cli.evaluate_modes import measure_modes, table
 from minigan.cli.options import device_option, named_device
@@ -76,7 +76,10 @@ def evaluate(
             raise click.UsageError(f"{few} are of no use where modes are counted; leave them out")
         if click.get_current_context().get_parameter_source("n") is click.core.ParameterSource.DEFAULT:
             n = STACKS
-        found = measure_modes(samples, read(which or "mnist"), n, seed, classifier, place, quiet)
+        digits = read_digits(which, "--against")
+        if digits.y_test is None:
+            raise DataError(f"--against {kind}:{which}: there are no test images with classes to stack; name an MNIST")
+        found = measure_modes(samples, digits, n, seed, classifier, place, quiet)
         return _print(found, table, json_file)
     if classifier and inception_file:
         raise click.UsageError("--classifier and --inception both say what to look with; pass one of them")
