@@ -82,9 +82,16 @@ def test_every_gan_is_counted_whole(gan):
     assert text.count("total") == 2 and "(not called)" not in text
 
 
+def test_a_pack_is_counted_whole():
+    assert "FLOPs are for one image, drawn" in summary("dcgan", "--width", 4)
+    text = summary("dcgan", "--width", 4, "--pack", 2)
+    assert "FLOPs are for one image, of D for one pack, drawn" in text
+    assert f"{2 * 196 * 2 * 16 * 4:,}" in next(line for line in text.splitlines() if line.startswith("body/c1"))
+
+
 def test_a_run_is_summed_up_by_its_own_settings(tmp_path):
     given = ["--data", "builtin", "--steps", 1, "--width", 4, "--z-dim", 5, "--quiet", "--out", tmp_path / "r"]
     assert CliRunner().invoke(main, ["train", "gan", *map(str, given)]).exit_code == 0
     assert "fc3    Linear           784       7,056  12,544" in summary(tmp_path / "r")
     assert "--width is for a GAN's name" in " ".join(summary(tmp_path / "r", "--width", 8, code=2).split())
-    assert "pass a multiple of 4" in summary("dcgan", "--size", 30, code=2)
+    assert "--size with a multiple of 4" in summary("dcgan", "--size", 30, code=2)

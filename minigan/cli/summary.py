@@ -67,8 +67,9 @@ def summary(what: str, size: int, channels: int, classes: int, **given: Any) -> 
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo("\n\n".join(_table(net, rows) for net, rows in layers(gen, dis, settings.get("pack", 1))))
-    click.echo("FLOPs are for one image, drawn after training; a multiply-add counts as 2, and counted are linear "
-               "layers, convolutions, matrix products and batch normalizations")  # fmt: skip
+    one = "one image, of D for one pack," if settings.get("pack", 1) > 1 else "one image,"
+    click.echo(f"FLOPs are for {one} drawn after training; a multiply-add counts as 2, and counted are linear layers, "
+               f"convolutions, matrix products and batch normalizations")  # fmt: skip
 
 
 def layers(gen: Any, dis: Any, n: int = 1) -> list[tuple[Chain, list[Row]]]:
