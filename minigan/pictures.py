@@ -146,7 +146,7 @@ def save_answers(path: str | os.PathLike[str], real: Any, fake: Any, zero: bool 
         ax.stairs(numpy.histogram(values, edges)[0], edges, fill=True, alpha=0.6, label=label)
     if zero:
         ax.axvline(0, color="black", linewidth=1, label="undecided")
-    ax.set(xlabel="D's answer", ylabel=f"of {len(real)} images each")
+    ax.set(xlabel="D's answer", ylabel=f"of {len(real)} answers each")
     ax.legend(**BESIDE)
     _save_figure(path, figure)
 

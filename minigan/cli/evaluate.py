@@ -33,9 +33,9 @@ CLASSES = 20  # of a histogram that is printed
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--against", metavar="WHAT", help="Real images: mnist, fashion, kmnist, builtin, a folder or file of "
-              "MNIST, folder:DIR, hdf5:FILE or npz:FILE of images; with stacked-mnist[:WHICH] modes are counted.  "
-              "[default: $MINIGAN_DATA, else builtin]")  # fmt: skip
+@click.option("--against", metavar="WHAT", help="Real images: mnist, fashion, kmnist, cifar10, builtin, a folder or "
+              "file of MNIST, folder:DIR, hdf5:FILE or npz:FILE of images; with stacked-mnist[:WHICH] modes are "
+              "counted.  [default: $MINIGAN_DATA, else builtin]")  # fmt: skip
 @click.option("--n", "n", type=click.IntRange(SMALLEST), default=10_000, show_default=f"10000; of stacks {STACKS}",
               help="Images on either side; fewer if there are fewer.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of noise and subsets.")

@@ -1,8 +1,8 @@
 """`minigan evaluate --against stacked-mnist`: how many of the thousand modes are met, how evenly, and by what digits.
 
-The classifier says which digit each colour shows, and three digits are a mode (Lin et al. 2018, PacGAN, section 4.1,
-with a classifier of minigan's own). The count alone would be content with smudges that are taken for digits, so the
-Frechet distance of all digits to those of the training images stands beside it.
+The classifier says which digit each colour shows, and three digits are a mode (as in Lin et al. 2018, PacGAN, but with
+a classifier of minigan's own). The count alone would be content with smudges that are taken for digits, so the Frechet
+distance of all digits to those of the training images stands beside it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ With L(v) = |v - D(v)| and a balance k_t in [0, 1] (section 3.4 of the paper)
     L_D = L(x) - k_t L(G(z)),    L_G = L(G(z)),    k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))
 
 so that made images cost gamma times as much as real ones, whatever the strength of either net. D's answer is -L, hence
-L_D is the critic's loss of `wgan.py` but for (1 - k_t) of made images' part. How far the training is says (section 3.5)
+L_D is the critic's loss of `wgan.py` but for (1 - k_t) of made images' part. How far the training is says (3.4.1)
 
     M = L(x) + |gamma L(x) - L(G(z))|
 """

@@ -96,7 +96,7 @@ class Tricks:
         return numpy.random.random_sample(n) < self.p if self.ada else numpy.ones(n, bool)
 
     def adapt(self, y_real: Any) -> None:
-        """Move p towards where D's logits of real images are positive as often as wanted (Karras et al. 2020, 2.2).
+        """Move p towards where D's logits of real images are positive as often as wanted (Karras et al. 2020, 3).
 
         D that is surer overfits. Each batch of D moves p by 4 / steps, so that it takes at least a quarter of the run
         from 0 to 1 where D has one batch in each step; the paper's looks at four batches at a time.
