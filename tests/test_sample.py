@@ -72,7 +72,12 @@ def test_a_column_for_each_truncation(run, tmp_path):
     ("a.png", "--truncation 1,2 --n 9", "say how many with --rows"),
     ("a.png", "--truncation 1,2 --interpolate", "leave one of them out"),
     ("a.png", "--truncation 0", "0.0 is not in the range x>=0.01"),
-    ("a.jpg", "", "must end in .png, .npz, .npy or .gif"),
+    ("a.jpg", "", "must end in .png or .npz or .npy or .gif"),
 ])  # fmt: skip
 def test_what_cannot_be(run, name, given, says):
     assert says in " ".join(sample(run, name, *given.split(), code=2).split())
+
+
+def test_a_file_without_weights_is_not_called_damaged(run, tmp_path):
+    result = CliRunner().invoke(main, ["sample", str(run / "config.json"), "--out", str(tmp_path / "a.png")])
+    assert result.exit_code == 1 and "config.json has no weights; pass the run's folder" in result.output

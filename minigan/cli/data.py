@@ -17,6 +17,7 @@ import click
 import numpy
 
 from minigan import datasets, pictures
+from minigan.cli.options import check_file
 from minigan.cli.progress import bar
 from minigan.dataset.errors import DataError
 from minigan.datasets.arrays import read_arrays
@@ -188,6 +189,8 @@ def data(data: str | None, download: str | None, grid: Path | None, as_json: boo
         folder = datasets.download_mnist(DOWNLOADS[download])
         click.echo(f"{download} is in {folder}", err=True)
         data = data or download
+    if grid:
+        check_file("--grid", grid, ".png")
     spec = named_data(data)
     if spec.partition(":")[0] in MADE:
         raise click.UsageError(f"--data {spec} is made, so there are no files to check; train with it and look at the "

@@ -18,7 +18,7 @@ from minigan import pictures
 from minigan.cli.data import named_data, read_digits
 from minigan.cli.evaluate_modes import N as STACKS
 from minigan.cli.evaluate_modes import measure_modes, table
-from minigan.cli.options import device_option, named_device
+from minigan.cli.options import check_file, device_option, named_device
 from minigan.cli.progress import bar
 from minigan.cli.sources import Against, real_images, samples_of, told
 from minigan.dataset.errors import DataError
@@ -63,9 +63,10 @@ def evaluate(
     sees the size and the channels that it was trained on: the numbers compare with each other, never with such from
     Inception, which sees images of all sizes (--inception).
     """
-    for file in (json_file, nearest_file):
-        if file and not file.absolute().parent.is_dir():
-            raise click.UsageError(f"{file}: the folder {file.parent} does not exist")
+    if json_file:
+        check_file("--json", json_file)
+    if nearest_file:
+        check_file("--nearest", nearest_file, ".png")
     place = named_device(device)
     if len(set(samples)) < len(samples):
         raise click.UsageError("one of the samples is named twice; name each run once")

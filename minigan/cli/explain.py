@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 import numpy
 
+from minigan.cli.options import check_file
 from minigan.utils.files import atomic_write
 
 
@@ -84,10 +85,7 @@ def explain() -> None:
               help="The picture, a PNG.")  # fmt: skip
 def losses(out: Path) -> None:
     """Draw the loss surfaces of five GANs: what D and G descend, and how much push G has left when D wins."""
-    if out.suffix != ".png":
-        raise click.UsageError(f"--out {out}: the name must end in .png")
-    if not out.absolute().parent.is_dir():
-        raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    check_file("--out", out, ".png")
     draw_losses(out)
     click.echo(f"{out}: where D sees through G (y = -4), -d loss of G / dy is")
     for name, game in GAMES.items():

@@ -101,7 +101,8 @@ def check_tricks(settings: dict[str, Any]) -> None:
     few = ", ".join(name for name, module in GANS.items() if module.loss_dis is cross_entropy)
     for wrong, says in (
         (soft and gan.loss_dis is not cross_entropy,
-         f"--{''.join(soft[:1]).replace('_', '-')} is for losses with targets, those of {few}; {name} has none"),
+         f"--{''.join(soft[:1]).replace('_', '-')} is for losses with targets, those of {few}; {name} has none: "
+         f"leave it out"),
         ({settings[step] is not None for step in steps} != {settings["schedule"] == "step"},
          "--schedule step, --decay-every and --decay-factor belong together; pass all or none"),
         (settings["batch_size"] % pack,

@@ -28,6 +28,14 @@ class Number(click.FloatRange):
         return number
 
 
+def check_file(flag: str, file: Path, *endings: str) -> None:
+    """Refuse a file that could not be written, before any work is done."""
+    if endings and file.suffix not in endings:
+        raise click.UsageError(f"{flag} {file}: the name must end in {' or '.join(endings)}, which says what to write")
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"{flag} {file}: the folder {file.parent} does not exist; make it, or choose another")
+
+
 def named_device(spec: str) -> Device:
     """Return the device that `--device` names: a wrong name is a usage error, a missing GPU a failure with reason."""
     try:
@@ -57,8 +65,6 @@ def read_config_file(context: click.Context, _parameter: click.Parameter, path: 
         table = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--config {path}: not a TOML file ({error})", context) from error
-    except OSError as error:
-        raise click.UsageError(f"--config {path}: {error}", context) from error
     hidden = ("config", "resume", "dry_run", "help")
     known = {str(p.name): p for p in context.command.params if p.name not in hidden}
     defaults: dict[str, Any] = {}

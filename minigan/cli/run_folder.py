@@ -159,7 +159,10 @@ class RunFolder:
         """Return G with the newest weights, or those of `snapshot`, and the file they came from."""
         settings = self.settings()
         gen, _ = build(settings)
-        if snapshot is not None and snapshot.name in (self.weights.name, self.best.name):
+        own = (self.weights.name, self.best.name)
+        if snapshot is not None and snapshot.name not in own and snapshot not in self.snapshots():
+            raise RunError(f"{snapshot} has no weights; pass the run's folder, its gen.npz or best.npz, or a snapshot")
+        if snapshot is not None and snapshot.name in own:
             load(snapshot, gen)
             return gen, snapshot
         for file in [snapshot] if snapshot else self.snapshots():

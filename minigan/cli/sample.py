@@ -14,7 +14,7 @@ import numpy
 
 from minigan import pictures, random
 from minigan.backends import cuda
-from minigan.cli.options import Number, device_option, named_device
+from minigan.cli.options import Number, check_file, device_option, named_device
 from minigan.cli.progress import bar
 from minigan.cli.run_folder import RunFolder
 from minigan.configuration import no_backprop_mode, using_config
@@ -85,7 +85,7 @@ def sample(
     gen, file = folder.generator(run if run.is_file() else None)
     if label is not None and label >= gen.n_classes:
         known = f"its classes are 0 to {gen.n_classes - 1}" if gen.n_classes else "it has no classes"
-        raise click.UsageError(f"--label {label}: {known}")
+        raise click.UsageError(f"--label {label}: {known}; leave it out, or pass one that there is")
     labels = None
     if gen.n_classes:
         m = shape[0] if shape else n
@@ -120,10 +120,7 @@ def sample(
 
 def _check(out: Path, n: int | None, columns: int | None, interpolate: str | None, psis: list[float]) -> None:
     """Refuse what cannot be, before any work is done."""
-    if out.suffix not in (".png", ".npz", ".npy", ".gif"):
-        raise click.UsageError(f"--out {out}: the name must end in .png, .npz, .npy or .gif, which says what to write")
-    if not out.absolute().parent.is_dir():
-        raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    check_file("--out", out, ".png", ".npz", ".npy", ".gif")
     if interpolate and len(psis) > 1:
         raise click.UsageError("--interpolate and several --truncation want the same columns; leave one of them out")
     if not interpolate and (columns or out.suffix == ".gif"):

@@ -42,8 +42,8 @@ from minigan.gans.nets import NORMS
 from minigan.utils.files import folder_lock
 
 
-@click.command()
-@click.argument("gan", type=click.Choice(list(GANS)), required=False)
+@click.command(epilog=f"GAN is one of {', '.join(GANS)}.")
+@click.argument("gan", type=click.Choice(list(GANS)), required=False, metavar="[GAN]")
 @click.option(
     "--arch", type=click.Choice(list(ARCHITECTURES)),
     help="Nets.  [default: mlp for gan, ring for --data ring, deep where D has batch normalization, else small]",
@@ -85,7 +85,7 @@ from minigan.utils.files import folder_lock
 @click.option("--sample-every", type=click.IntRange(1), help="Iterations between sample grids.  [default: steps / 20]")
 @click.option("--log-every", type=click.IntRange(1), help="Iterations per log entry.  [default: steps / 40]")
 @click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
     callback=read_config_file, help="TOML file of options; environment and command line come first.",
 )  # fmt: skip
 @metric_options
@@ -93,7 +93,7 @@ from minigan.utils.files import folder_lock
 @click.option("--debug", is_flag=True, help="Name the function and link that give the first NaN. Slow.")
 @click.option("--quiet", is_flag=True, help="Print the run folder only.")
 def train(**given: Any) -> None:
-    """Train a GAN: `dcgan` is the default.
+    """Train a GAN: `dcgan` is the default. All are named at the end.
 
     With no option: a small DCGAN learns the built-in handwritten digits, in less than 3 minutes on two CPU cores.
 
@@ -117,7 +117,10 @@ def train(**given: Any) -> None:
     check_metric(settings)
     if settings.get("condition") not in (None, "codes"):
         if labels is None:
-            raise click.UsageError(f"{settings['gan']} wants images with classes; --data {settings['data']} has none")
+            raise click.UsageError(
+                f"{settings['gan']} wants images with classes; --data {settings['data']} has none: sort pictures into "
+                f"sub-folders, pass --labels FILE, or take another GAN"
+            )
         settings["n_classes"] = int(labels.max()) + 1
         images = TupleDataset(images, labels)
     build(settings)  # nets that cannot make such images say so before a folder is made

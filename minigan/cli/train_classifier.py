@@ -11,7 +11,7 @@ import click
 import numpy
 
 from minigan.cli.data import data_options, named_data, read
-from minigan.cli.options import Number
+from minigan.cli.options import Number, check_file
 from minigan.cli.progress import bar
 from minigan.dataset.errors import DataError
 from minigan.datasets.image_sets import ImageSet
@@ -46,10 +46,7 @@ def train_classifier(
 
     Its file says what made it. The weights are stored in float16; both accuracies are given, before and after.
     """
-    if out.suffix != ".npz":
-        raise click.UsageError(f"--out {out}: the name must end in .npz")
-    if not out.absolute().parent.is_dir():
-        raise click.UsageError(f"--out {out}: the folder {out.parent} does not exist")
+    check_file("--out", out, ".npz")
     if epochs and steps:
         raise click.UsageError("--steps and --epochs both say how long to train; pass one of them")
     betas = {name: beta for name, beta in (("beta1", beta1), ("beta2", beta2)) if beta is not None}
