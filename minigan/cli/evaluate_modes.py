@@ -39,6 +39,8 @@ def measure_modes(
     KL is that of n samples to 1,000 equal modes, and to the modes of the 128,000 training images.
     """
     net, facts = lenet.load(classifier or lenet.SHIPPED["mnist"])
+    if net.n_classes != 10:
+        raise DataError(f"{classifier}: this classifier knows {net.n_classes} classes; wanted one of the ten digits")
     sources = {str(path): samples_of(path, SHAPE) for path in samples}  # all are looked at before the first is drawn
     for name, source in sources.items():
         if source.shape != SHAPE:

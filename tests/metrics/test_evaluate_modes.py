@@ -87,6 +87,7 @@ def test_modes_are_counted_beside_those_of_real_stacks():
         (["evaluate", "grey.npz", "--against", "stacked-mnist:builtin"], 1, "are of 28 x 28 pixels in grey"),
         (["evaluate", "grey", "--against", "stacked-mnist:builtin"], 1, "wanted 28 x 28 pixels in colour"),
         (["evaluate", "grey.npz", "--against", "stacked-mnist", "--nearest", "x.png"], 2, "--nearest"),
+        (["evaluate", "grey.npz", "--against", "stacked-mnist:builtin", "--classifier", "12.npz"], 1, "knows 12"),
         (["evaluate", "grey.npz", "--against", "stacked-mnist:npz:grey.npz"], 1, "grey images of at most ten classes"),
         (["evaluate", "grey.npz", "--against", "stacked-mnist:npz:ten.npz"], 1, "no test images with classes to stack"),
     ],
@@ -94,6 +95,7 @@ def test_modes_are_counted_beside_those_of_real_stacks():
 def test_bad_calls_get_one_sentence(arguments, code, says):
     grey = numpy.zeros((60, 28, 28), numpy.uint8)
     numpy.savez("grey.npz", images=grey)
+    lenet.save("12.npz", lenet.LeNet(n_classes=12), {**dict.fromkeys(lenet._FACTS, 0), "n_classes": 12})
     numpy.savez("ten.npz", images=grey, labels=numpy.arange(60) % 10)
     if "grey" in arguments:
         call("train", "--steps", 1, "--out", "grey", "--data", "builtin", *RUN[2:])
