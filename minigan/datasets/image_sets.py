@@ -174,7 +174,10 @@ def read_file(path: str | os.PathLike[str]) -> ImageSet:
     arrays: list[Any] = [None] * 4
     if path.suffix == ".npy":
         try:
-            arrays[0] = numpy.load(path, allow_pickle=False)
+            with open(path, "rb") as file:
+                arrays[0] = numpy.lib.format.read_array(file, allow_pickle=False)
+            if arrays[0].dtype.kind not in "biuf":
+                raise ValueError(f"its dtype is {arrays[0].dtype}")
         except (ValueError, EOFError) as error:
             raise DataError(f"{path}: this is no array of numbers, or a damaged one ({error}); save it anew") from error
     else:
@@ -211,6 +214,7 @@ def as_pixels(images: numpy.ndarray, place: str) -> numpy.ndarray:
 
 def _labels(labels: numpy.ndarray, n: int, path: Path) -> numpy.ndarray:
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= 1 << 16:
-        raise DataError(f"{path}: labels are {labels.dtype} of shape {labels.shape} for {n} images; wanted one whole "
-                        f"number for each, 0 for the first class")  # fmt: skip
+        values = f", from {labels.min()} to {labels.max()}" if labels.size and labels.dtype.kind in "iuf" else ""
+        raise DataError(f"{path}: labels are {labels.dtype} of shape {labels.shape} for {n} images{values}; wanted one "
+                        f"whole number for each, 0 for the first class, less than {1 << 16}")  # fmt: skip
     return labels.astype(numpy.int32)

@@ -148,10 +148,20 @@ def test_files_of_each_kind_with_labels_and_tests(tmp_path, colours):
     assert (found.x_test == colours[:2]).all()
 
 
+@pytest.mark.parametrize("kind", ["M8[s]", "c8", "U1"])
+def test_npy_files_of_no_numbers(tmp_path, kind):
+    numpy.save(tmp_path / "a.npy", numpy.zeros((3, 8, 8), kind))
+    numpy.savez(tmp_path / "b.npz", images=numpy.zeros((3, 8, 8), "u1"))
+    for file in (tmp_path / "a.npy", (tmp_path / "b.npz").rename(tmp_path / "b.npy")):
+        with pytest.raises(DataError, match=f"{file.name}: this is no array of numbers"):
+            read_file(file)
+
+
 @pytest.mark.parametrize(
     "arrays, says",
     [({"images": numpy.zeros((3, 8, 8), "u1"), "labels": [0, 1]}, r"labels are int64 of shape \(2,\) for 3 images"),
      ({"images": numpy.zeros((2, 8, 8), "u1"), "labels": [0.0, 1.0]}, "labels are float64"),
+     ({"images": numpy.zeros((2, 8, 8), "u1"), "labels": [-1, 1]}, "for 2 images, from -1 to 1; wanted"),
      ({"images": numpy.zeros((2, 8, 8), "u1"), "labels": [-1, 0]}, "0 for the first class"),
      ({"pictures": numpy.zeros((2, 8, 8), "u1")}, r"\(it has pictures\); wanted `images`"),
      ({"x_train": numpy.zeros((2, 8, 8), "u1"), "x_test": numpy.zeros((2, 9, 9), "u1")}, "wanted one size")],
