@@ -95,3 +95,10 @@ def test_a_run_is_summed_up_by_its_own_settings(tmp_path):
     assert "fc3    Linear           784       7,056  12,544" in summary(tmp_path / "r")
     assert "--width is for a GAN's name" in " ".join(summary(tmp_path / "r", "--width", 8, code=2).split())
     assert "--size with a multiple of 4" in summary("dcgan", "--size", 30, code=2)
+
+
+def test_options_of_the_nets_count_and_others_are_not_there():
+    assert summary("infogan") != summary("infogan", "--n-classes", 3)
+    assert "for one pack" in summary("dcgan", "--pack", 3)  # of which no batch can be a multiple
+    assert "No such option '--schedule'" in summary("dcgan", "--schedule", "linear", code=2)
+    assert "nowhere is no run folder, and no GAN" in summary("nowhere", code=2)

@@ -69,14 +69,26 @@ TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
 """For each its default, its type, and its help."""
 
 
-def knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
+OF_NETS = ("n_classes", "n_codes", "condition", "doublings", "attention", "pack", "minibatch_dis")
+"""Those of both kinds that decide which layers there are."""
+
+
+def net_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those options on which the nets depend."""
+    return knob_options(command, OF_NETS)
+
+
+def knob_options(command: Callable[..., Any], names: Sequence[str] = (*KNOBS, *TRICKS)) -> Callable[..., Any]:
     """Give a command one option for each number that some GAN has, and one for each trick."""
-    for name, (default, kind, text) in reversed(TRICKS.items()):
+    for name in reversed([name for name in TRICKS if name in names]):
+        default, kind, text = TRICKS[name]
         shown = f"  [default: {default}]" if default else ""
         command = _option(name, kind, f"{text}.{shown}")(command)
-    for name, (kind, text) in reversed(KNOBS.items()):
-        owners = ", ".join(f"{owner} {default}" for owner, default in _owners(name).items())
-        command = _option(name, kind, f"{text}.  [default: {owners}]")(command)
+    for name in reversed([name for name in KNOBS if name in names]):
+        kind, text = KNOBS[name]
+        owners = [owner if default is False else f"{owner} {default}" for owner, default in _owners(name).items()]
+        shown = f"[{'of' if kind is click.BOOL else 'default:'} {', '.join(owners)}]"
+        command = _option(name, kind, f"{text}.  {shown}")(command)
     return command
 
 

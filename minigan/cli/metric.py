@@ -35,7 +35,7 @@ def metric_options(command: Callable[..., Any]) -> Callable[..., Any]:
                    "keep the best weights in best.npz; modes and good are for --data ring."),
         "metric_every": (click.IntRange(1), "Iterations between measurements.  [default: steps / 20]"),
         "metric_n": (click.IntRange(SMALLEST), f"Samples, and real images beside them.  [default: {N}]"),
-        "patience": (click.IntRange(1), "End after so many measurements without improvement."),
+        "patience": (click.IntRange(1), "With --metric, end after so many measurements without improvement."),
     }  # fmt: skip
     for name, (kind, text) in reversed(options.items()):
         command = click.option(f"--{name.replace('_', '-')}", name, type=kind, help=text)(command)
@@ -56,7 +56,7 @@ def check_metric(settings: dict[str, Any]) -> None:
     if name not in fits:
         raise click.UsageError(
             f"--metric {name}: {', '.join(OF_POINTS)} are of the ring's points, all others of images of 1 channel, "
-            f"28 x 28; {settings['data']} has {shape[0]} channels, {shape[1]} x {shape[1]}: "
+            f"28 x 28; {settings['data']} has {shape[1]} x {shape[1]} of {shape[0]} channels: "
             f"{'choose one of ' + ', '.join(fits) if fits else 'leave it out'}"
         )
     settings.setdefault("metric_n", N)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from minigan.cli.gan_options import knob_options
+from minigan.cli.gan_options import net_options
 from minigan.cli.run_folder import RunFolder, build
 from minigan.cli.settings import effective_settings
 from minigan.configuration import no_backprop_mode, using_config
@@ -46,14 +46,15 @@ class Row(NamedTuple):
 @click.option("--z-dim", type=click.IntRange(1), help="Size of the noise.")
 @click.option("--width", type=click.IntRange(1), help="Width of the nets.")
 @click.option("--norm-dis", type=click.Choice(NORMS), help="Normalization in D.")
-@knob_options
+@net_options
 def summary(what: str, size: int, channels: int, classes: int, **given: Any) -> None:
     """Print the layers of both nets of a run, or of a GAN with these options: shapes, parameters, FLOPs."""
     if what in GANS and not Path(what).exists():
         data = "ring" if given["arch"] == "ring" else "builtin"
-        settings = effective_settings({"gan": what, "data": data, "epochs": None, "alpha": None, **given})
+        given |= {"gan": what, "data": data, "epochs": None, "alpha": None, "batch_size": given["pack"]}
+        settings = effective_settings(given)
         shape = {"size": 1, "channels": 2} if data == "ring" else {"size": size, "channels": channels}
-        settings |= {**shape, "n_classes": classes}
+        settings = {"n_classes": classes, **settings, **shape}
     else:
         source = click.get_current_context().get_parameter_source
         ours = [name for name in ("size", "channels", "classes", *given) if source(name) != DEFAULT]
@@ -61,6 +62,9 @@ def summary(what: str, size: int, channels: int, classes: int, **given: Any) -> 
             flag = ours[0].replace("_", "-")
             raise click.UsageError(f"--{flag} is for a GAN's name; a run has its own nets, and {what} is no GAN: "
                                    f"leave it out, or name one of {', '.join(GANS)}")  # fmt: skip
+        if not Path(what).exists():
+            raise click.UsageError(f"{what} is no run folder, and no GAN; pass one that `minigan train` has made, or "
+                                   f"name one of {', '.join(GANS)}")  # fmt: skip
         settings = RunFolder.open(Path(what)).settings()
     try:
         gen, dis = build(settings)

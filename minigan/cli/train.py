@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -131,6 +132,9 @@ def train(**given: Any) -> None:
         stack.enter_context(place)
         stack.enter_context(DebugMode(debug))
         stack.enter_context(using_config("cuda_graph", settings["graph"]))
+        if settings.get("mixed"):  # the loss scale is moved until nothing overflows, which the optimizer reports
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
         stack.enter_context(using_config("dtype", mixed16 if settings.get("mixed") else config.dtype))
         if dry_run:
             return _dry_run(settings, images, place)

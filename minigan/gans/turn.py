@@ -49,5 +49,6 @@ def one_hot(net: Any, labels: Any, n: int) -> Any:
 
 
 def dtype_of(net: Any) -> Any:
-    """What a net computes with: float16 where normalizations alone are float32."""
-    return min((param.dtype for param in net.params()), key=lambda dtype: dtype.itemsize)
+    """What a net computes with: float16 where normalizations alone are float32, float32 before it has any weights."""
+    known = (param.dtype for param in net.params() if param.dtype is not None)
+    return min(known, key=lambda dtype: dtype.itemsize, default=numpy.dtype(numpy.float32))

@@ -194,12 +194,14 @@ def load(path: str | os.PathLike[str]) -> tuple[LeNet, dict[str, Any]]:
             facts = parse_json(str(stored.read() if stored else ""))
         if missing := sorted(_FACTS - set(facts)):
             raise ValueError(f"it does not say its {', '.join(missing)}")
+        if facts.get("model", "lenet") != "lenet":
+            raise ValueError(f"its model is {facts['model']}; `minigan evaluate` looks through lenet")
         with using_config("dtype", numpy.float32):  # whatever else is computed with: a GAN's --mixed, say
             net = LeNet(*(_whole(facts.get(name, usual)) for name, usual in _SHAPE.items()))
         load_npz(path, net)
     except (FileError, OSError, KeyError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: this is no classifier of minigan ({reason}); make one with: minigan "
+        raise DataError(f"{path}: this is no classifier of minigan to look through ({reason}); make one with: minigan "
                         f"train-classifier") from error  # fmt: skip
     return net, facts
 
