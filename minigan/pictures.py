@@ -114,7 +114,8 @@ def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]], not
     others = [key for key in seen if not any(key in labels for labels in panels.values())]
     panels |= {key.replace("gen/variety", "gen/variety (real: 1)")[4:]: {key: ""} for key in others if key[:3] == "gen"}
     of_dis = {key: key[4:] for key in others if key[:3] == "dis"}
-    panels[", ".join(of_dis.values()) + " of D"] = of_dis  # G may have terms of the same names
+    title = ", ".join(of_dis.values()) if len(of_dis) < 3 else "terms"  # else the legend says it
+    panels[f"{title} of D"] = of_dis  # G may have terms of the same names
     shown = {title: labels for title, labels in panels.items() if not seen.keys().isdisjoint(labels)}
     figure, axes = _panels(max(len(shown), 2), notes)
     for ax, (title, labels) in zip(axes, shown.items()):
@@ -162,7 +163,7 @@ def _panels(n: int, notes: Sequence[str] = ()) -> tuple[Any, list[Any]]:
     figure = Figure(figsize=(8, height))  # laid out by hand: matplotlib's ways to do so cost another drawing
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(n, 1, squeeze=False)[:, 0])
-    figure.subplots_adjust(left=0.1, right=0.78, top=1 - 0.15 / height, bottom=(below + 0.6) / height, hspace=0.15)
+    figure.subplots_adjust(left=0.13, right=0.78, top=1 - 0.15 / height, bottom=(below + 0.6) / height, hspace=0.15)
     figure.text(0.02, (below + 0.1) / height, "\n".join(lines), va="top", fontsize=9, linespacing=1.2)
     return figure, axes
 
