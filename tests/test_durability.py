@@ -174,8 +174,8 @@ def test_a_real_limit_on_the_size_of_files(run, few, tmp_path):
     )  # fmt: skip
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "snapshot_iter_6: File too large; raise the limit" in sentence(result)
-    assert names(out) == sorted(["answers.png", "config.json", "gen.npz", "gradients.png", "log", "loss.png", "progress.gif",
-                                     "samples", "snapshot_iter_3",
+    assert names(out) == sorted(["answers.png", "config.json", "gen.npz", "gradients.png", "log", "loss.png",
+                                     "progress.gif", "samples", "snapshot_iter_3",
                                      *(f"iter_000000{i}.png" for i in (0, 2, 3, 4, 6))])  # fmt: skip
     (out / "samples" / "iter_0000003.png").unlink()  # it was the last one then
     call("train", "--resume", out)

@@ -9,8 +9,8 @@ L_D is the critic's loss of `wgan.py` but for (1 - k_t) of made images' part. Ho
 
     M = L(x) + |gamma L(x) - L(G(z))|
 
-The paper's lambda_k of 0.001 is for hundreds of thousands of steps. In 600 steps on digits k came to 0.014 with it, and G
-made blobs, which D draws well (Frechet distance 487); with 0.1 and a gamma of 0.7, which asks for more variety, it
+The paper's lambda_k of 0.001 is for hundreds of thousands of steps. In 600 steps on digits k came to 0.014 with it, and
+G made blobs, which D draws well (Frechet distance 487); with 0.1, and a gamma of 0.7, which asks for more variety, it
 makes strokes (286).
 """
 

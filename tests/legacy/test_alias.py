@@ -157,7 +157,7 @@ def test_what_minigan_adds_stays_out():
 
 
 def test_without_the_first_line_there_is_no_chainer(tmp_path):
-    code = "import sys, minigan, minigan.cli; print([m for m in sys.modules if m.startswith('chainer')], sys.excepthook)"
+    code = "import sys, minigan.cli; print([m for m in sys.modules if m.startswith('chainer')], sys.excepthook)"
     before = python("import sys; print([], sys.excepthook)", tmp_path)
     assert python(code, tmp_path)[:30] == before[:30]
     code += "; import importlib.util; print(any('legacy' in type(f).__module__ for f in sys.meta_path))"
