@@ -108,9 +108,10 @@ def beside(results: dict[str, Any]) -> str:
         steps, ms = (np.mean([run[key] for run in runs]) for key in ("steps", "ms_per_step"))
         texts.append(f"{library} to {distance} in {steps:,.0f} steps of {ms:.0f} ms")
     seconds = np.mean([run["processor_seconds"] for run in results["runs"]])
+    seeds = len(groups(results)[0])
     return (
         f"Equal time: on one core, one after the other, {seconds:.0f} s each, the same DCGAN came down to a Frechet "
-        f"distance of: {', '.join(texts)} ({len(groups(results)[0])} seeds). minigan's time holds its start, snapshots "
+        f"distance of: {', '.join(texts)} ({seeds} seed{'s' * (seeds > 1)}). minigan's time holds its start, snapshots "
         f"and pictures, PyTorch's the steps alone: `python bench/quality.py --gans dcgan --torch PYTHON --json "
         f"bench/results/quality_torch.json`, commit {short(results['runs'][-1]['machine']['commit'])}."
     )

@@ -138,7 +138,7 @@ def test_equal_time_is_told_with_both_sides(report):
     peer = result("dcgan in PyTorch", frechet=40.0, steps=900, torch="2.15.0+cpu")
     text = report.beside(results(result(), peer))
     assert "minigan to 30.0 in 1,000 steps of 60 ms, PyTorch 2.15.0 to 40.0 in 900 steps" in text
-    assert "60 s each" in text and "(1 seeds)" in text
+    assert "60 s each" in text and "(1 seed)" in text
 
 
 def test_the_readme_shows_what_the_command_writes(modules):

@@ -96,7 +96,7 @@ from minigan.utils.files import folder_lock
 def train(**given: Any) -> None:
     """Train a GAN: `dcgan` is the default. All are named at the end.
 
-    With no option: a small DCGAN learns the built-in handwritten digits, in less than 3 minutes on two CPU cores.
+    With no option: a small DCGAN learns the built-in handwritten digits, in less than 4 minutes on two CPU cores.
 
     Ctrl-C or SIGTERM end the iteration, save a snapshot and say how to go on (exit status 130 or 143).
     """
