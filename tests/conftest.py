@@ -1,5 +1,6 @@
 """What all tests share: array modules, a seeded generator, and a configuration that no test leaves changed."""
 
+import os
 import re
 import signal
 import sys
@@ -53,6 +54,14 @@ def _same_start():
     for scope, values in before:
         vars(scope).clear()
         vars(scope).update(values)
+
+
+@pytest.fixture
+def own_place(monkeypatch, tmp_path):
+    """Nothing of the caller's environment, and a working folder of the test's own, where `runs/` may come."""
+    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -41,14 +41,7 @@ def few(tmp_path_factory):
         y_test=numpy.arange(10).astype(numpy.uint8),
     )
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    """Nothing of the caller's environment, and `runs/` in a folder of its own."""
-    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 def call(*arguments, code=0, env=None):

@@ -16,13 +16,7 @@ from minigan.cli.data import load_images, named_data, read
 from minigan.pictures import read_png
 
 TINY = "--width 4 --z-dim 5 --batch-size 8 --steps 2 --ema 0 --quiet".split()
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture(scope="module")

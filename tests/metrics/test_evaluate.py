@@ -5,7 +5,6 @@ Digits are the built-in ones, few of them: 300 to train, 120 to test.
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,14 +22,7 @@ from minigan.dataset.errors import DataError
 from minigan.metrics import lenet
 
 TINY = "--steps 1 --width 4 --z-dim 5 --batch-size 8 --ema 0 --quiet".split()
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    """Nothing of the caller's environment."""
-    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Stacked MNIST by command: a packed run, its resumption, and the modes that `minigan evaluate` counts."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy
@@ -14,14 +13,7 @@ from minigan.datasets import StackedDigits
 from minigan.metrics import lenet, mode_coverage, stacked_modes
 
 RUN = "--data stacked-mnist:builtin --width 4 --z-dim 5 --batch-size 8 --quiet".split()
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    """Nothing of the caller's environment."""
-    for name in [n for n in os.environ if n.startswith("MINIGAN")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_place")
 
 
 def call(*arguments, code=0):
