@@ -37,7 +37,7 @@ from minigan.cli.data import named_data  # noqa: E402
 from minigan.cli.data import read as read_data  # noqa: E402
 from minigan.cli.run_folder import build  # noqa: E402
 from minigan.cli.settings import COMMON  # noqa: E402
-from minigan.gans import GANS  # noqa: E402
+from minigan.gans import ARCHITECTURES, GANS  # noqa: E402
 from minigan.utils.files import folder_lock  # noqa: E402
 
 SCALE, FULL, QUICK = 0.5, 10.0, 0.001  # of each GAN's default steps
@@ -186,7 +186,8 @@ class Bench:
         samples, report = folder / "samples.npz", folder / "report.json"
         shutil.rmtree(folder, ignore_errors=True)
         data, n, started = ("--data", self.data), ("--n", self.results["n"]), time.perf_counter()
-        counts = [sum(param.size for param in net.params()) for net in build(COMMON | row.settings)]
+        whole = COMMON | ARCHITECTURES[row.settings["arch"]].defaults | row.settings
+        counts = [sum(param.size for param in net.params()) for net in build(whole)]
         run = {
             "label": row.label, "seed": seed, "options": row.options, "settings": row.settings,
             "parameters": dict(zip(("gen", "dis"), counts)), "steps": row.settings["steps"], "machine": self.machine,
