@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from durability.kill import campaign
-from test_cli import TINY, arrays_of, call, clean, few, log_of, run, sentence  # noqa: F401  (fixtures, too)
+from test_cli import TINY, arrays_of, call, few, log_of, run, sentence  # noqa: F401  (fixtures, too)
 from training.mlp import make_trainer
 
 import minigan
