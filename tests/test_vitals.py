@@ -52,6 +52,21 @@ def test_gradients_are_seen_without_their_loss_scale():
     assert {key: found[key] for key in plain} == pytest.approx(plain, rel=1e-5) and plain
 
 
+def test_gradients_of_a_step_that_overflowed_are_no_numbers_of_the_log():
+    u = updater("mlp")
+    for optimizer in u.get_all_optimizers().values():
+        optimizer.loss_scaling()
+    u.update()
+    u.dis.fc1.W.grad[0, 0] = numpy.inf
+    with pytest.warns(UserWarning, match="/fc1/W is not finite"):
+        u.get_optimizer("dis").update()
+    found = vitals_of(u, numpy.ones((4, 1)) * [[0], [1], [2], [3]])
+    assert numpy.isfinite([*found.values()]).all()
+    assert {key.partition("/")[0] for key in found if "grad" in key} == {"gen"}
+    u.update()
+    assert "dis/grad/fc1" in vitals_of(u, numpy.ones((4, 1)))
+
+
 def test_images_that_are_all_alike_have_no_variety_to_compare_with():
     found = vitals_of(updater("mlp"), numpy.ones((20, 1, 28, 28), numpy.float32))
     assert "gen/variety" not in found

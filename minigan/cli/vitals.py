@@ -16,7 +16,8 @@ from minigan.training.extension import PRIORITY_WRITER, Extension
 class Vitals(Extension):
     """Report `gen/grad/LAYER`, `dis/grad/LAYER`, `gen/variety` and `dis/clipped`.
 
-    The first two are lengths of gradients, weights and biases together, as they are after D's and G's step. The variety
+    The first two are lengths of gradients, weights and biases together, as they are after D's and G's step; those of a
+    net whose step float16 was too narrow for, and which was left out, are infinite, and so not reported. The variety
     is the deviation of made images from each other, 1 where real ones have it; it is left out where these are all
     alike. The last is the share of D's weights that have come to the bound `clip`, where there is one.
     """
@@ -31,6 +32,8 @@ class Vitals(Extension):
         updater = trainer.updater
         found = {}
         for name, net in (("gen", updater.gen), ("dis", updater.dis)):
+            if not updater.get_optimizer(name).is_safe_to_update():
+                continue
             for path, link in net.namedlinks():
                 params = [param for _, param in link._own_params() if param.grad is not None]
                 grads = [param.grad.astype("f") / (param._loss_scale or 1) for param in params]
