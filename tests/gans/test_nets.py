@@ -1,5 +1,7 @@
 """The nets have the shapes that their sources state, layer by layer, and fit images of 1, 3 and 4 channels."""
 
+import re
+
 import numpy
 import pytest
 
@@ -200,6 +202,21 @@ def test_noise_and_classes_of_a_seed_are_always_the_same():
 def test_image_side_must_be_a_multiple_of_four(arch):
     with pytest.raises(DataError, match="size is 30 but .* multiple of 4"):
         ARCHITECTURES[arch].build(z_dim=4, channels=1, size=30, width=4)
+
+
+@pytest.mark.parametrize("arch", sorted(ARCHITECTURES.keys() - {"ring"}))
+def test_nets_that_are_advised_can_make_the_size(arch):
+    for size in range(1, 14):
+        try:
+            ARCHITECTURES[arch].build(z_dim=4, channels=1, size=size, width=4)
+        except DataError as error:
+            advised = re.search(r"--arch (\w+)(?: or (\w+))?", str(error))
+            larger = re.search(r"--size (\d+),? or more", str(error))
+            cures = [(name, size) for name in filter(None, advised.groups())] if advised else [(arch, int(larger[1]))]
+            for name, side in cures:
+                ARCHITECTURES[name].build(z_dim=4, channels=1, size=side, width=4)
+        else:
+            assert arch == "mlp" or size >= 4
 
 
 def test_chainer_nets_want_eight_pixels():

@@ -71,7 +71,7 @@ def first_side(net: Any, size: int, doublings: int = 2) -> int:
     if size % 2**doublings or not size >> doublings:
         raise DataError(
             f"{type(net).__name__}: size is {size} but the image side is made by doubling {doublings} times; pass "
-            f"--size with a multiple of {2**doublings}, or take other nets: --arch mlp or chainer"
+            f"--size with a multiple of {2**doublings}, or take other nets: --arch mlp{' or chainer' * (size >= 8)}"
         )
     return size >> doublings
 

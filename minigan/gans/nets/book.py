@@ -57,7 +57,8 @@ class BookDiscriminator(Discriminator):
         super().__init__()
         top = (first_side(self, size) - 3) // 2 + 1
         if top < 1:
-            raise DataError(f"BookDiscriminator: size is {size} but three stride-2 layers need 12 pixels or more")
+            raise DataError(f"BookDiscriminator: size is {size} but three stride-2 layers need 12 pixels; pass "
+                            f"--size 12, or more")  # fmt: skip
         half, plain = max(width // 2, 1), norm != "batch"
         w = initializers.GlorotUniform()
         with self.init_scope():
