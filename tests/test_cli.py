@@ -19,6 +19,7 @@ from PIL import Image
 from minigan.cli import main
 from minigan.cli.run_folder import RunFolder
 from minigan.cli.sample import draw
+from minigan.cli.train import train
 from minigan.cli.watch import Stop
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.kernels.gemm import CublasError
@@ -41,6 +42,8 @@ def few(tmp_path_factory):
         y_test=numpy.arange(10).astype(numpy.uint8),
     )
     return str(path)
+
+
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
@@ -283,13 +286,14 @@ def test_resume_with_other_data_is_refused(run, tmp_path):
     assert "not that with which" in sentence(call("train", "--resume", other, "--steps", 8, code=1))
 
 
-def test_a_folder_that_holds_a_run_is_refused(run, few):
-    text = sentence(call("train", "--data", few, "--out", run, *TINY, code=1))
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_folder_that_holds_a_run_is_refused(run, few, dry):
+    text = sentence(call("train", "--data", few, "--out", run, *dry, *TINY, code=1))
     assert "--resume" in text and "--out" in text
 
 
 def test_dry_run_writes_nothing_and_says_what_would_be(few, tmp_path):
-    result = call("train", "--data", few, "--dry-run", "--steps", 50, *TINY)
+    result = call("train", "--data", few, "--dry-run", "--steps", 50, "--out", "new", *TINY)
     assert '"steps": 50' in result.stdout and "2 iterations went well" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -463,11 +467,16 @@ def test_missing_gpu_is_named_with_its_reason(few):
     assert cuda.unavailable_reason() in text and "leave --device out" in text
 
 
-def test_folder_that_cannot_be_made(few, tmp_path):
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_folder_that_cannot_be_made(few, tmp_path, monkeypatch, dry):
     (tmp_path / "file").write_text("")
-    assert "cannot be written to" in sentence(
-        call("train", "--data", few, "--out", tmp_path / "file" / "r", *TINY, code=1)
-    )
+    wanted = ["train", "--data", few, *dry, *TINY, "--out"]
+    said = sentence(call(*wanted, tmp_path / "file" / "r", code=1))
+    assert "cannot be written to" in said and f"{tmp_path / 'file'}: Not a directory; a file stands where" in said
+    monkeypatch.setattr(os, "access", lambda place, how: place != tmp_path)
+    said = sentence(call(*wanted, tmp_path / "new" / "r", code=1))
+    assert f"cannot be written to ({tmp_path}: Permission denied; get the right to it" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"\x00\x00\x08\x03\x7f\xff\xff\xff"])
@@ -612,6 +621,15 @@ def test_data_of_the_environment_is_found(few):
     assert (
         json.loads(call("data", "--json", "--data", "builtin", env={"MINIGAN_DATA": few}).stdout)["test images"] == 2000
     )
+
+
+def test_help_of_train_has_each_option_under_one_heading():
+    said = call("train", "-h").stdout
+    headings = [line[:-1] for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [*train.sections, "Options"]
+    options = [line.split()[0].rstrip(",") for line in said.splitlines() if line.startswith("  -")]
+    assert sorted(options) == sorted(["-h", *(p.opts[0] for p in train.params if isinstance(p, click.Option))])
+    assert "[default: 64; book, ring 128]" in " ".join(said.split())
 
 
 def test_help_of_everything():

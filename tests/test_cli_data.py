@@ -83,6 +83,35 @@ def test_a_file_of_images_trains(folder, tmp_path, monkeypatch, name, channels):
     assert config["settings"]["data"] == f"hdf5:{folder / 'a.h5'}"
 
 
+@pytest.mark.parametrize("data", ["hdf5:a.h5", "npz:a.npz"])
+def test_a_run_knows_the_labels_of_a_file_again(folder, tmp_path, data):
+    def written(labels):
+        if data.startswith("hdf5"):
+            with h5py.File("a.h5", "w") as file:
+                file["images"], file["labels"] = images, labels
+        else:
+            numpy.savez("a.npz", images=images, labels=labels)
+        return load_images({"data": data})[2]["crc32"]
+
+    with h5py.File(folder / "a.h5") as file:
+        images = file["images"][:, :16, :16]
+    first = written(numpy.arange(12) % 3)
+    assert written(numpy.arange(12, dtype=numpy.uint8) % 3) == first
+    call("train", "cgan", "--data", data, "--out", "run", *TINY)
+    assert written(numpy.arange(12) // 4) != first
+    said = call("train", "--resume", "run", "--steps", 3, code=1).stderr
+    assert "the data is not that with which run began" in said and not os.path.exists("run/.lock")
+
+
+def test_classes_without_an_image_are_refused_before_a_folder_is_made(folder, tmp_path):
+    numpy.savez("gaps.npz", images=numpy.zeros((12, 8, 8), numpy.uint8), labels=[0, 1, 2, 4, 5, 7] * 2)
+    for gan in ("cgan", "acgan"):
+        said = call("train", gan, "--data", "gaps.npz", *TINY, code=2).stderr
+        assert f"{gan} learns a class from its images; --data {tmp_path / 'gaps.npz'} has classes up to 7" in said
+        assert "and no image of class 3 and 1 more: number the classes from 0 without gaps" in said
+    call("train", "--data", "gaps.npz", "--dry-run", *TINY)  # a GAN that is told no class has no need of them
+
+
 def test_many_images_are_scaled_when_they_are_asked_for(folder, tmp_path, monkeypatch):
     wanted = ["train", "acgan", "--data", f"hdf5:{folder / 'a.h5'}", *TINY, "--out"]
     call(*wanted, "whole")

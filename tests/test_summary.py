@@ -82,6 +82,13 @@ def test_every_gan_is_counted_whole(gan):
     assert text.count("total") == 2 and "(not called)" not in text
 
 
+@pytest.mark.parametrize("wrong", [["--channels", 2], ["--channels", 5], ["--size", 4097]])
+def test_images_that_cannot_be_trained_on_are_none_here(wrong):
+    said = summary("dcgan", *wrong, code=2)
+    trained = CliRunner().invoke(main, ["train", *map(str, wrong)])
+    assert trained.exit_code == 2 and said.splitlines()[-1] == trained.output.splitlines()[-1]
+
+
 def test_a_pack_is_counted_whole():
     assert "FLOPs are for one image, drawn" in summary("dcgan", "--width", 4)
     text = summary("dcgan", "--width", 4, "--pack", 2)

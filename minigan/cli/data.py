@@ -24,6 +24,7 @@ from minigan.datasets.arrays import read_arrays
 from minigan.datasets.digits import data_files
 from minigan.datasets.image_sets import CHANNELS, ImageSet, ScaledImages, read_file, read_folder
 
+SIDE = click.IntRange(1, 4096)  # pixels
 RESIDENT = 1 << 31  # bytes of images that are made float32 at once
 BUILT_IN = Path(datasets.__file__).parent / "data"
 DOWNLOADS = {"mnist": "mnist", "fashion": "fashion-mnist", "kmnist": "kmnist"}
@@ -83,7 +84,8 @@ MADE: dict[str, Callable[[str], tuple[Any, numpy.ndarray | None, Any, str]]] = {
 any, the array that decides all, and what they are."""
 
 
-def _channels(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+def known_channels(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+    """Refuse a number of channels that no images have."""
     if value not in (None, *CHANNELS):
         raise click.BadParameter(f"{value} is none of 1 (grey), 3 (colours) and 4 (with opacity)")
     return value
@@ -96,9 +98,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      "cifar10, folder:DIR of pictures, hdf5:FILE or npz:FILE with an array of images, a folder or file "
                      "of MNIST, fashion:FOLDER, stacked-mnist or stacked-mnist:WHICH (three digits in the colours of "
                      "one image), or ring (points on 8 Gaussians).  [default: $MINIGAN_DATA, else builtin]"),
-        click.option("--size", type=click.IntRange(1, 4096), help="Cut the images in the middle and scale them to so "
+        click.option("--size", type=SIDE, help="Cut the images in the middle and scale them to so "
                      "many pixels to a side.  [default: 64 for folder:DIR, else their own]"),
-        click.option("--channels", type=click.IntRange(1, 4), callback=_channels, help="1 grey, 3 colours, 4 with "
+        click.option("--channels", type=click.IntRange(1, 4), callback=known_channels, help="1 grey, 3 colours, 4 with "
                      "opacity.  [default: what the images have]"),
         click.option("--labels", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="With "
                      "folder:DIR, a text file of lines NAME CLASS.  [default: its sub-folders are the classes]"),
@@ -172,10 +174,11 @@ def load_images(settings: dict[str, Any], quiet: bool = False) -> tuple[Any, num
     images = ScaledImages(found.x_train)
     if 4 * found.x_train.size <= RESIDENT:
         images = images.get_example(slice(None))
+    classes = None if found.y_train is None else found.y_train.astype(numpy.int32)
+    if classes is not None and settings["data"] not in NAMED:  # where they can change, and the images stay
+        crc32 = zlib.crc32(classes.data, crc32)
     noted = {"description": found.source, "images": len(images), "crc32": crc32}
-    if found.names:
-        noted |= {"classes": list(found.names), "crc32": zlib.crc32(found.y_train.data, crc32)}
-    return images, None if found.y_train is None else found.y_train.astype(numpy.int32), noted
+    return images, classes, noted | ({"classes": list(found.names)} if found.names else {})
 
 
 @click.command()

@@ -17,6 +17,22 @@ device_option = click.option(
 )
 
 
+class Sectioned(click.Command):
+    """A command whose help has its options under headings, each of which names some; the others come at the end."""
+
+    def __init__(self, *args: Any, sections: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list for each heading."""
+        records = {str(p.name): record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))}
+        parts = {heading: [records.pop(name) for name in names.split()] for heading, names in self.sections.items()}
+        for heading, part in {**parts, "Options": list(records.values())}.items():
+            with formatter.section(heading):
+                formatter.write_dl(part)
+
+
 class Number(click.FloatRange):
     """A finite number in a range; click itself lets inf through, and nan, which is outside of no range."""
 

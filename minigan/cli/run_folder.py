@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import platform
 import re
 from pathlib import Path
@@ -80,19 +81,29 @@ class RunFolder:
         self.animation = path / "progress.gif"
 
     @classmethod
-    def create(cls, path: Path, settings: dict[str, Any], data: dict[str, Any]) -> RunFolder:
-        """Make the folder and write down what was asked for; refuse a folder that already holds a run."""
+    def check_free(cls, path: Path) -> RunFolder:
+        """Return the run that a folder may become; refuse one that holds a run, or that could not be made."""
         run = cls(path)
         if run.config.exists() or run.snapshots():
             raise RunError(
                 f"{path} already holds a run: go on with it by --resume {path}, or choose another folder with --out"
             )
+        there = next(p for p in (path.absolute(), *path.absolute().parents) if os.path.exists(p))
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            why = errno.EACCES if there.is_dir() else errno.ENOTDIR
+            raise _cannot_be_written(path, OSError(why, os.strerror(why), str(there)))
+        return run
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any], data: dict[str, Any]) -> RunFolder:
+        """Make the folder and write down what was asked for; refuse it as `check_free` does."""
+        run = cls.check_free(path)
         versions = {"minigan": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
         try:
             run.samples.mkdir(parents=True, exist_ok=True)
             run.write_config({"settings": settings, "data": data, "versions": versions})
         except OSError as error:
-            raise RunError(f"--out {path} cannot be written to ({explained(error)})") from error
+            raise _cannot_be_written(path, error) from error
         return run
 
     @classmethod
@@ -172,6 +183,10 @@ class RunFolder:
             raise RunError(f"{self.path} has no snapshot yet, so there are no weights yet; let it train longer")
         load(self.weights, gen)
         return gen, self.weights
+
+
+def _cannot_be_written(path: Path, error: OSError) -> RunError:
+    return RunError(f"--out {path} cannot be written to ({explained(error)})")
 
 
 def _check_settings(settings: dict[str, Any]) -> None:

@@ -21,8 +21,13 @@ FREE_ON_RESUME = ("data", "labels", "skip_bad", "steps", "epochs", "device", "sn
 
 
 def described(name: str) -> str:
-    """Say what an option is when it is not given: one number per architecture."""
-    return "[default: " + ", ".join(f"{arch} {a.defaults[name]}" for arch, a in ARCHITECTURES.items()) + "]"
+    """Say what an option is when it is not given: a number of most architectures, and what others have instead."""
+    found: dict[Any, list[str]] = {}
+    for arch, nets in ARCHITECTURES.items():
+        found.setdefault(nets.defaults[name], []).append(arch)
+    most = max(found, key=lambda value: len(found[value]))
+    others = [f"{', '.join(archs)} {value}" for value, archs in found.items() if value != most]
+    return f"[default: {'; '.join([str(most), *others])}]"
 
 
 def effective_settings(given: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from minigan.cli.data import SIDE, known_channels
 from minigan.cli.gan_options import net_options
 from minigan.cli.run_folder import RunFolder, build
 from minigan.cli.settings import effective_settings
@@ -40,8 +41,11 @@ class Row(NamedTuple):
 @click.command()
 @click.argument("what", metavar="RUN|GAN")
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), help="Nets, as for `minigan train`.")
-@click.option("--size", type=click.IntRange(1), default=28, show_default=True, help="Side of the images.")
-@click.option("--channels", type=click.IntRange(1), default=1, show_default=True, help="Of the images.")
+@click.option("--size", type=SIDE, default=28, show_default=True, help="Side of the images.")
+@click.option(
+    "--channels", type=click.IntRange(1, 4), callback=known_channels, default=1, show_default=True,
+    help="Of the images.",
+)  # fmt: skip
 @click.option("--classes", type=click.IntRange(1), default=10, show_default=True, help="Of a conditional GAN.")
 @click.option("--z-dim", type=click.IntRange(1), help="Size of the noise.")
 @click.option("--width", type=click.IntRange(1), help="Width of the nets.")

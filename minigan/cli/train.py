@@ -22,7 +22,7 @@ from minigan.cli.course import go, restore
 from minigan.cli.data import data_options, load_images
 from minigan.cli.gan_options import knob_options
 from minigan.cli.metric import check_metric, metric_options
-from minigan.cli.options import Number, device_option, named_device, read_config_file
+from minigan.cli.options import Number, Sectioned, device_option, named_device, read_config_file
 from minigan.cli.presets import preset_option
 from minigan.cli.run_folder import RUNS, RunError, RunFolder, build
 from minigan.cli.settings import (
@@ -42,8 +42,20 @@ from minigan.gans import ARCHITECTURES, GANS
 from minigan.gans.nets import NORMS
 from minigan.utils.files import folder_lock
 
+SECTIONS = {
+    "Images": "data size channels labels skip_bad",
+    "Nets": "arch width z_dim doublings attention norm_dis minibatch_dis pack",
+    "Numbers of some GANs": "n_dis lam lam_codes n_classes n_codes gamma lam_k condition clip spread",
+    "Training": "steps epochs batch_size accumulate alpha alpha_dis schedule decay_every decay_factor beta1 beta2 "
+    "clip_gradient weight_decay ema seed device graph mixed",
+    "What D sees and is told": "augment ada instance_noise smooth smooth_fake label_noise r1",
+    "The run": "out resume snapshot_every sample_every log_every",
+    "Measuring": "metric metric_every metric_n patience",
+}  # fmt: skip
+"""The headings of the command's help, and what stands under them."""
 
-@click.command(epilog=f"GAN is one of {', '.join(GANS)}.")
+
+@click.command(cls=Sectioned, sections=SECTIONS, epilog=f"GAN is one of {', '.join(GANS)}.")
 @click.argument("gan", type=click.Choice(list(GANS)), required=False, metavar="[GAN]")
 @click.option(
     "--arch", type=click.Choice(list(ARCHITECTURES)),
@@ -122,9 +134,14 @@ def train(**given: Any) -> None:
                 f"{settings['gan']} wants images with classes; --data {settings['data']} has none: sort pictures into "
                 f"sub-folders, pass --labels FILE, or take another GAN"
             )
-        settings["n_classes"] = int(labels.max()) + 1
+        settings["n_classes"] = _check_classes(settings, labels)
         images = TupleDataset(images, labels)
     build(settings)  # nets that cannot make such images say so before a folder is made
+    if run is None:
+        path = out or RUNS / f"{settings['gan']}-{datetime.now():%Y%m%d-%H%M%S}"
+        RunFolder.check_free(path)
+    elif source["crc32"] != run.read_config()["data"]["crc32"]:
+        raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
     say(f"data: {source['description']}")
     say(f"{settings['gan']}, {settings['arch']} nets, {settings['steps']} steps of {settings['batch_size']} on {place}")
     stop = Stop(settings["steps"])
@@ -139,15 +156,12 @@ def train(**given: Any) -> None:
         if dry_run:
             return _dry_run(settings, images, place)
         if run is None:
-            name = f"{settings['gan']}-{datetime.now():%Y%m%d-%H%M%S}"
-            run = RunFolder.create(out or RUNS / name, settings, source)
+            run = RunFolder.create(path, settings, source)
             stack.enter_context(folder_lock(run.path))
             trainer = assemble(settings, images, place, run, stop, say)
         else:
             stack.enter_context(folder_lock(run.path))  # before anything of another process could be touched
             run.tidy()
-            if source["crc32"] != run.read_config()["data"]["crc32"]:
-                raise RunError(f"the data is not that with which {run.path} began; pass the old data with --data")
             trainer = assemble(settings, images, place, run, stop, say)
             restore(trainer, run, [snapshot] if snapshot else run.snapshots(), settings["steps"], say)
             run.write_config({**run.read_config(), "settings": settings})
@@ -162,6 +176,18 @@ def _check_graph(settings: dict[str, Any], place: Any, debug: bool) -> None:
         raise click.UsageError("--graph is for a GPU; pass --device cuda:0, too, or leave it out")
     if debug:
         raise click.UsageError("--debug looks at every result, which a --graph does not let; leave one of them out")
+
+
+def _check_classes(settings: dict[str, Any], labels: numpy.ndarray) -> int:
+    """Return how many classes there are; refuse one without any image, which a GAN would learn from nothing."""
+    missing = numpy.flatnonzero(numpy.bincount(labels) == 0)
+    if len(missing):
+        more = f" and {len(missing) - 1} more" * (len(missing) > 1)
+        raise click.UsageError(
+            f"{settings['gan']} learns a class from its images; --data {settings['data']} has classes up to "
+            f"{labels.max()}, and no image of class {missing[0]}{more}: number the classes from 0 without gaps"
+        )
+    return int(labels.max()) + 1
 
 
 def _dry_run(settings: dict[str, Any], images: Any, place: Any) -> None:
