@@ -71,7 +71,7 @@ def fit(image: Any, size: tuple[int, ...], channels: int, crop: str | None = "ce
     height, width = size
     scale = min(image.width / width, image.height / height)
     part = (width * scale, height * scale) if crop else image.size
-    left, top = ((whole - length) / 2 for whole, length in zip(image.size, part))
+    left, top = (max(whole - length, 0) / 2 for whole, length in zip(image.size, part))  # 30 / 29 * 29 is above 30
     if crop == "random":
         random = random or example_random()
         left, top = 2 * left * random.random_sample(), 2 * top * random.random_sample()

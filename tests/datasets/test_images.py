@@ -162,6 +162,13 @@ def test_crops(tmp_path):
     np.testing.assert_array_equal([(again[0][0, 0, 0] + 1) * 127.5 for _ in range(200)], tops)
 
 
+@pytest.mark.parametrize("crop", ["center", "random"])
+def test_a_part_that_rounding_makes_larger_than_the_image(crop):
+    """30 / 29 * 29 is above 30, so that the part would begin above the image."""
+    for side in range(1, 60):
+        assert images.fit(PIL.new("L", (40, 30)), (side, side), 1, crop).shape == (side, side)
+
+
 GRADIENT = np.tile(np.arange(0, 250, 10, dtype=np.uint8), (20, 1))  # darker on the left
 
 
