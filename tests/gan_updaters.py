@@ -18,11 +18,12 @@ def same(a, b):
     return a.keys() == b.keys() and all(numpy.array_equal(a[k], b[k]) for k in a)
 
 
-def updater(arch="small", seed=0, n=24, batch=8, optimizer=None, gan="dcgan", pack=1, **options):
+def updater(arch="small", seed=0, n=24, batch=8, optimizer=None, gan="dcgan", pack=1, norm_dis=None, **options):
     random.seed(seed)
     images = numpy.random.RandomState(1).uniform(-1, 1, (n, 1, 28, 28)).astype(numpy.float32)
     names = ("norm_dis", "condition", "n_codes", "answer")
     chosen = {name: value for name, value in GANS[gan].DEFAULTS.items() if name in names}
+    chosen |= {"norm_dis": norm_dis} if norm_dis else {}
     gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=28, width=4, n_classes=3, pack=pack, **chosen)
     data = [(x, numpy.int32(i % 3)) for i, x in enumerate(images)] if getattr(dis, "labelled", False) else images
     found = {}

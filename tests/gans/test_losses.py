@@ -5,13 +5,15 @@ import math
 
 import numpy
 import pytest
+from gan_updaters import seen, updater
 
 import minigan.functions as F
 import minigan.links as L
-from minigan import random
+from minigan import optimizers, random
 from minigan.core import Variable
 from minigan.gans import ARCHITECTURES, GANS
 from minigan.gans.penalties import gradient_penalty, slopes
+from minigan.gans.tricks import Tricks
 from minigan.gans.turn import Turn
 from minigan.gradient_check import check_backward
 from minigan.link import Chain, Sequential
@@ -163,6 +165,36 @@ def test_gradient_of_the_penalty_by_finite_differences(make, shape):
                 param.array[place] -= shift
             want = (sides[0] - sides[1]) / 2e-5
             assert abs(got[place] - want) <= 1e-6 * max(1e-2, abs(want)), (name, place)
+
+
+@pytest.mark.parametrize("arch", ["mlp", "small"])
+@pytest.mark.parametrize(("gan", "r1"), [("wgan-gp", 0.0), ("dragan", 0.0), ("dcgan", 5.0), ("cgan", 5.0)])
+def test_gradient_of_the_whole_loss_of_d_by_finite_differences(gan, r1, arch):
+    """What D's step descends, penalty and all, by the nets that are trained, MLP and convolutions, in float64."""
+    u = updater(arch, gan=gan, batch=4, optimizer=lambda: optimizers.SGD(0.0), tricks=Tricks(r1=r1), norm_dis="none")
+    for name, param in [*float64(u.gen).namedparams(), *float64(u.dis).namedparams()]:
+        if name.endswith("/b"):  # else a G whose units are all dead makes black images, at a corner of D's leaky ReLU
+            param.array[...] = numpy.random.uniform(-0.1, 0.1, param.shape)
+    batch = u.next_images()
+
+    def loss():
+        random.seed(5)
+        found = seen(u, batch)
+        assert found["r1" if r1 else "penalty"] > 0
+        return found["loss"]
+
+    loss()
+    grads = {name: param.grad.copy() for name, param in u.dis.namedparams()}
+    for name, param in u.dis.namedparams():
+        steepest = numpy.argsort(abs(grads[name]), axis=None)[-2:]
+        for place in zip(*numpy.unravel_index(steepest, param.shape)):
+            sides = []
+            for shift in (1e-7, -1e-7):  # few leaky ReLUs have their corner between
+                param.array[place] += shift
+                sides.append(loss())
+                param.array[place] -= shift
+            want = (sides[0] - sides[1]) / 2e-7
+            assert abs(grads[name][place] - want) <= 1e-5 * max(1e-2, abs(want)), (name, place)
 
 
 def test_a_d_that_says_the_same_everywhere_gives_no_nan():
