@@ -64,6 +64,7 @@ TRICKS: dict[str, tuple[Any, click.ParamType, str]] = {
     "ada": (0.0, Number(0, 1, max_open=True), "Do --augment to a share of the images that moves until D is so much "
             "oftener right than wrong of real ones; 0.6 in the paper; 0: to all"),
     "r1": (0.0, Number(0), "Penalty on D's slope at real images: gamma in gamma/2 E[|grad D(x)|^2]"),
+    "r1_every": (1, click.IntRange(1), "Iterations for one of which D pays --r1, so many times over"),
     "mixed": (False, click.BOOL, "Compute in float16, with weights in float32; for GPUs"),
 }  # fmt: skip
 """For each its default, its type, and its help."""
@@ -131,6 +132,10 @@ def check_tricks(settings: dict[str, Any]) -> None:
          f"--data ring: the D of {name} draws anew what it sees, and two numbers it can always; pass images"),
         (settings["augment"] and settings["data"] == "ring",
          "--augment is for images, and --data ring has points; leave one of them out"),
+        (settings["r1_every"] > 1 and not settings["r1"],
+         "--r1-every says how often --r1 counts; pass it, too, or leave --r1-every out"),
+        (settings["r1_every"] > 1 and settings["graph"],
+         "--r1-every makes steps differ, which a --graph cannot; leave one of them out"),
         (settings["augment"] and settings["graph"],
          "--augment draws on the host, which a --graph cannot repeat; leave one of them out"),
         (settings["ada"] and not settings["augment"],
@@ -152,7 +157,7 @@ def check_tricks(settings: dict[str, Any]) -> None:
 
 def tricks(settings: dict[str, Any]) -> Tricks:
     """What the updater is to do; a run that is from before these options has none."""
-    numbers = ("smooth", "smooth_fake", "label_noise", "instance_noise", "accumulate", "ada", "r1")
+    numbers = ("smooth", "smooth_fake", "label_noise", "instance_noise", "accumulate", "ada", "r1", "r1_every")
     augment = tuple(filter(None, settings.get("augment", "").split(",")))
     found = {name: settings.get(name, TRICKS[name][0]) for name in numbers}
     return Tricks(**found, augment=augment, steps=settings["steps"] or 1)

@@ -48,7 +48,7 @@ SECTIONS = {
     "Numbers of some GANs": "n_dis lam lam_codes n_classes n_codes gamma lam_k condition clip spread",
     "Training": "steps epochs batch_size accumulate alpha alpha_dis schedule decay_every decay_factor beta1 beta2 "
     "clip_gradient weight_decay ema seed device graph mixed",
-    "What D sees and is told": "augment ada instance_noise smooth smooth_fake label_noise r1",
+    "What D sees and is told": "augment ada instance_noise smooth smooth_fake label_noise r1 r1_every",
     "The run": "out resume snapshot_every sample_every log_every",
     "Measuring": "metric metric_every metric_n patience",
 }  # fmt: skip

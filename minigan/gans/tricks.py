@@ -39,6 +39,8 @@ class Tricks:
     """If positive, each change is made of a share p of images, which moves so that E[sign D(x)] becomes this."""
     r1: float = 0.0
     """gamma of gamma/2 E[|grad D(x)|^2] at real images (Mescheder et al. 2018, equation 9), a term of D's loss."""
+    r1_every: int = 1
+    """That term comes in every so many iterations only, and counts as many times (Karras et al. 2020, StyleGAN2, B)."""
     accumulate: int = 1
     """Batches whose mean gradient makes one step."""
     p: float = field(default=0.0, init=False)  #: with `ada`; part of the snapshot
@@ -51,17 +53,24 @@ class Tricks:
                     f"Tricks: {name} {getattr(self, name)} with label_noise {self.label_noise} takes targets to "
                     f"{most}; wanted numbers from 0 that are less than 0.5 together, else real and made are the same"
                 )
-        if self.accumulate < 1 or min(self.instance_noise, self.r1) < 0 or not set(self.augment) <= set(AUGMENTATIONS):
+        if (
+            min(self.accumulate, self.r1_every) < 1 or min(self.instance_noise, self.r1) < 0
+            or not set(self.augment) <= set(AUGMENTATIONS)
+        ):  # fmt: skip
             raise ValueError(
-                f"Tricks: accumulate is {self.accumulate}, instance_noise {self.instance_noise}, r1 {self.r1} and "
-                f"augment {self.augment}; wanted 1 or more, 0 or more, 0 or more, and some of "
-                f"{', '.join(AUGMENTATIONS)}"
+                f"Tricks: accumulate is {self.accumulate}, r1_every {self.r1_every}, instance_noise "
+                f"{self.instance_noise}, r1 {self.r1} and augment {self.augment}; wanted 1 or more, 1 or more, 0 or "
+                f"more, 0 or more, and some of {', '.join(AUGMENTATIONS)}"
             )
         if not 0 <= self.ada < 1 or (self.ada and not self.augment):
             raise ValueError(
                 f"Tricks: ada is {self.ada} and augment {self.augment}; wanted a target below 1, 0.6 for example, and "
                 f"something to do so often"
             )
+
+    def slope_weight(self, iteration: int) -> float:
+        """What the mean squared slope of D at real images counts in this iteration."""
+        return 0.0 if iteration % self.r1_every else self.r1_every * self.r1 / 2
 
     @property
     def softens(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 import minigan.functions as F
 from minigan import random
-from minigan.configuration import no_backprop_mode
+from minigan.configuration import no_backprop_mode, using_config
 from minigan.dataset.errors import DataError
 from minigan.gans import GANS, GANUpdater
 from minigan.gans.nets import (
@@ -19,6 +19,9 @@ from minigan.gans.nets import (
     ChainerGenerator,
     DeepDiscriminator,
     EncoderGenerator,
+    FineGenerator,
+    PlanesDiscriminator,
+    PlanesGenerator,
     PoolDiscriminator,
     PoolGenerator,
     SmallDiscriminator,
@@ -115,6 +118,46 @@ def test_deep_discriminator_has_one_layer_more():
 IMAGES = [name for name in ARCHITECTURES if name != "ring"]
 
 
+def test_fine_generator_goes_over_each_map_again():
+    found = shapes_inside(FineGenerator(z_dim=10, width=8), zeros(2, 10))
+    assert [*found.items()] == [
+        ("fc1", (2, 16 * 7 * 7)),
+        ("bn1", (2, 16, 7, 7)),
+        ("c1", (2, 16, 7, 7)),
+        ("bc1", (2, 16, 7, 7)),
+        ("dc2", (2, 8, 14, 14)),
+        ("bn2", (2, 8, 14, 14)),
+        ("c2", (2, 8, 14, 14)),
+        ("bc2", (2, 8, 14, 14)),
+        ("dc3", (2, 1, 28, 28)),
+        ("out", (2, 1, 28, 28)),
+    ]
+
+
+def test_planes_are_made_and_judged_alike(rng):
+    gen, dis = PlanesGenerator(z_dim=10, channels=3, width=8), PlanesDiscriminator(channels=3, width=8)
+    inside = shapes_inside(gen.copy("copy"), zeros(2, 10))
+    assert (inside["fc1"], inside["dc3"], inside["out"]) == ((2, 3 * 16 * 49), (6, 1, 28, 28), (2, 3, 28, 28))
+    inside = shapes_inside(dis.copy("copy"), zeros(2, 3, 28, 28))
+    assert (inside["c1"], inside["fc4"], inside["out"]) == ((6, 8, 14, 14), (2, 256), (2, 1))
+    assert dis.fc4.W.shape == (256, 3 * 32 * 9)
+    with using_config("train", False), no_backprop_mode():
+        weights = gen.fc1.W.array.reshape(3, -1, 10)
+        weights[1] = weights[0]  # the same map for two planes is the same plane
+        red, green, blue = gen(rng.randn(4, 10).astype("f")).array.transpose(1, 0, 2, 3)
+    assert numpy.array_equal(red, green) and not numpy.array_equal(red, blue)
+
+
+def test_what_planes_say_together_is_no_sum_of_what_each_says(rng):
+    """Were it one, D could not tell that two planes depend on each other: f(a, b) - f(a, d) = f(c, b) - f(c, d)."""
+    dis = PlanesDiscriminator(channels=2, width=8)
+    dis.fc4.W.array *= 20
+    a, b, c, d = rng.uniform(-1, 1, (4, 1, 28, 28)).astype("f")
+    with using_config("train", False), no_backprop_mode():
+        ab, ad, cb, cd = dis(numpy.stack([numpy.concatenate(pair) for pair in ((a, b), (a, d), (c, b), (c, d))])).array
+    assert abs((ab - ad) - (cb - cd)) > 1e-3 * abs(ab - ad)
+
+
 @pytest.mark.parametrize("arch", IMAGES)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [28, 32, 64])
@@ -198,7 +241,7 @@ def test_noise_and_classes_of_a_seed_are_always_the_same():
     numpy.testing.assert_array_equal(gen.labels_of(z), [2, 2])
 
 
-@pytest.mark.parametrize("arch", ["deep", "small", "book", "pool", "encoder"])
+@pytest.mark.parametrize("arch", ["deep", "small", "fine", "planes", "book", "pool", "encoder"])
 def test_image_side_must_be_a_multiple_of_four(arch):
     with pytest.raises(DataError, match="size is 30 but .* multiple of 4"):
         ARCHITECTURES[arch].build(z_dim=4, channels=1, size=30, width=4)

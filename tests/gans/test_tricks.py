@@ -138,6 +138,20 @@ def test_r1_of_a_linear_d_is_exact():
     numpy.testing.assert_allclose(with_penalty - w.grad, 3 * w.array, rtol=1e-3, atol=1e-5)
 
 
+def test_r1_now_and_then_counts_for_the_times_between():
+    often, seldom = (updater("mlp", tricks=Tricks(r1=3.0, r1_every=every)) for every in (1, 3))
+    x, found = often.next_images(), []
+    for u in (often, seldom):
+        random.seed(3)
+        found.append(seen(u, x))
+    assert found[1]["r1"] == pytest.approx(3 * found[0]["r1"], rel=1e-6)
+    paid = []
+    for _ in range(4):
+        paid.append("r1" in seen(seldom, x))
+        seldom.iteration += 1
+    assert paid == [True, False, False, True]
+
+
 class Flat(Sequential):
     def forward(self, x):
         return super().forward(F.reshape(x, (len(x), -1)))
@@ -204,7 +218,8 @@ def test_no_trick_changes_nothing():
     ("numbers", "says"),
     [({"smooth": 0.3, "label_noise": 0.2}, "targets to 0.5"), ({"smooth_fake": -0.1}, "smooth_fake -0.1"),
      ({"accumulate": 0}, "accumulate is 0"), ({"augment": ("twist",)}, "some of flip, shift, brightness"),
-     ({"ada": 0.6}, "something to do so often"), ({"r1": -1.0}, "r1 -1.0")],
+     ({"ada": 0.6}, "something to do so often"), ({"r1": -1.0}, "r1 -1.0"),
+     ({"r1": 1.0, "r1_every": 0}, "r1_every 0")],
 )  # fmt: skip
 def test_senseless_tricks(numbers, says):
     with pytest.raises(ValueError, match=says):

@@ -11,13 +11,14 @@ from minigan.gans.nets.chainer import ChainerDiscriminator, ChainerGenerator
 from minigan.gans.nets.encoder import EncoderGenerator
 from minigan.gans.nets.minibatch import MinibatchDiscrimination
 from minigan.gans.nets.mlp import MLPDiscriminator, MLPGenerator
+from minigan.gans.nets.planes import PlanesDiscriminator, PlanesGenerator
 from minigan.gans.nets.pool import PoolDiscriminator, PoolGenerator
 from minigan.gans.nets.ring import RingDiscriminator, RingGenerator
-from minigan.gans.nets.small import DeepDiscriminator, SmallDiscriminator, SmallGenerator
+from minigan.gans.nets.small import DeepDiscriminator, FineGenerator, SmallDiscriminator, SmallGenerator
 
 __all__ = [
-    "ARCHITECTURES", "Architecture", "BookDiscriminator", "BookGenerator", "ChainerDiscriminator", "ChainerGenerator",
-    "DeepDiscriminator", "Discriminator", "EncoderGenerator", "Generator", "MLPDiscriminator", "MLPGenerator",
-    "MinibatchDiscrimination", "NORMS", "OWN", "PoolDiscriminator", "PoolGenerator", "RingDiscriminator",
-    "RingGenerator", "SelfAttention", "SmallDiscriminator", "SmallGenerator",
+    "Architecture", "ARCHITECTURES", "BookDiscriminator", "BookGenerator", "ChainerDiscriminator", "ChainerGenerator",
+    "DeepDiscriminator", "Discriminator", "EncoderGenerator", "FineGenerator", "Generator", "MinibatchDiscrimination",
+    "MLPDiscriminator", "MLPGenerator", "NORMS", "OWN", "PlanesDiscriminator", "PlanesGenerator", "PoolDiscriminator",
+    "PoolGenerator", "RingDiscriminator", "RingGenerator", "SelfAttention", "SmallDiscriminator", "SmallGenerator",
 ]  # fmt: skip

@@ -14,9 +14,10 @@ from minigan.gans.nets.chainer import ChainerDiscriminator, ChainerGenerator
 from minigan.gans.nets.encoder import EncoderGenerator
 from minigan.gans.nets.minibatch import MinibatchDiscrimination
 from minigan.gans.nets.mlp import MLPDiscriminator, MLPGenerator
+from minigan.gans.nets.planes import PlanesDiscriminator, PlanesGenerator
 from minigan.gans.nets.pool import PoolDiscriminator, PoolGenerator
 from minigan.gans.nets.ring import RingDiscriminator, RingGenerator
-from minigan.gans.nets.small import DeepDiscriminator, SmallDiscriminator, SmallGenerator
+from minigan.gans.nets.small import DeepDiscriminator, FineGenerator, SmallDiscriminator, SmallGenerator
 from minigan.gans.packing import Packed
 from minigan.link import Chain
 from minigan.link_hooks import SpectralNormalization
@@ -82,6 +83,8 @@ _SMALL: dict[str, Any] = {
 ARCHITECTURES = {
     "deep": Architecture(SmallGenerator, DeepDiscriminator, _SMALL),
     "small": Architecture(SmallGenerator, SmallDiscriminator, _SMALL),
+    "fine": Architecture(FineGenerator, DeepDiscriminator, _SMALL),
+    "planes": Architecture(PlanesGenerator, PlanesDiscriminator, {**_SMALL, "z_dim": 300}),
     "book": Architecture(
         BookGenerator, BookDiscriminator,
         {"width": 64, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.9, "beta2": 0.999, "ema": 0.0,

@@ -35,6 +35,8 @@ class SmallGenerator(Generator):
     With another number of `doublings`, n, it begins with 2^(n-1) W channels. `attention` is that of its middle.
     """
 
+    finer = False  #: whether each of its maps is gone over once more
+
     def __init__(
         self, z_dim: int = 100, channels: int = 1, size: int = 28, width: int = 64, doublings: int = 2,
         attention: bool = False,
@@ -44,23 +46,38 @@ class SmallGenerator(Generator):
         self.n, self.first, self.attended = _sides(self, size, doublings, attention)
         w = initializers.Normal(0.02)
         wide = [width << i for i in reversed(range(self.n))]  # channels of each map
+        self.wide = wide[0]
         with self.init_scope():
             self.fc1 = L.Linear(z_dim, wide[0] * self.first**2, nobias=True, initialW=w)
             self.bn1 = L.BatchNormalization(wide[0])
             for i, c in enumerate(wide[1:], 2):
                 setattr(self, f"dc{i}", L.Deconvolution2D(2 * c, c, 4, stride=2, pad=1, nobias=True, initialW=w))
                 setattr(self, f"bn{i}", L.BatchNormalization(c))
+            for i, c in enumerate(wide if self.finer else [], 1):
+                setattr(self, f"c{i}", L.Convolution2D(c, c, 3, pad=1, nobias=True, initialW=w))
+                setattr(self, f"bc{i}", L.BatchNormalization(c))
             setattr(self, f"dc{self.n + 1}", L.Deconvolution2D(width, channels, 4, stride=2, pad=1, initialW=w))
             if attention:
                 self.attention = SelfAttention(width * size // (2 * self.attended))
 
     def forward(self, z: Any) -> Variable:
-        h = F.reshape(self.fc1(z), (len(z), -1, self.first, self.first))
+        h = F.reshape(self.fc1(z), (-1, self.wide, self.first, self.first))
         for i in range(1, self.n + 1):
             h = self[f"bn{i}"](h if i == 1 else self[f"dc{i}"](h), activation="relu")
+            if self.finer:
+                h = self[f"bc{i}"](self[f"c{i}"](h), activation="relu")
             if h.shape[2] == self.attended:
                 h = self.attention(h)
         return self[f"dc{self.n + 1}"](h, activation="tanh")
+
+
+class FineGenerator(SmallGenerator):
+    """The small one with a 3x3 convolution, batch normalized, after each of its maps but the image itself.
+
+    Otherwise two deconvolutions have to make a digit of one linear layer's strokes.
+    """
+
+    finer = True
 
 
 class SmallDiscriminator(Discriminator):
