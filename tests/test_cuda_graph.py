@@ -19,6 +19,7 @@ from minigan.cli import main
 from minigan.cuda_graph import CaptureError
 from minigan.gans import GANS, GANUpdater
 from minigan.gans.nets import ARCHITECTURES
+from minigan.gans.tricks import Tricks
 from minigan.iterators import SerialIterator
 from minigan.kernels.launch import emulation
 from minigan.links.gan import persistents
@@ -27,7 +28,7 @@ pytestmark = needs_compiler
 DEVICE = "@emulator"
 
 
-def updater(arch, n_dis=1, device=DEVICE, gan="gan", **adam):
+def updater(arch, n_dis=1, device=DEVICE, gan="gan", tricks=None, **adam):
     random.seed(1)
     chosen = {name: GANS[gan].DEFAULTS.get(name) for name in ("norm_dis", "condition")}
     gen, dis = ARCHITECTURES[arch].build(z_dim=5, channels=1, size=8, width=4, n_classes=3, **chosen)
@@ -36,7 +37,7 @@ def updater(arch, n_dis=1, device=DEVICE, gan="gan", **adam):
     if gen.n_classes:
         images = [(x, np.int32(i % 3)) for i, x in enumerate(images)]
     images = SerialIterator(images, 4, shuffle=False)
-    return GANUpdater(images, both, GANS[gan], n_dis=n_dis, ema_decay=0.9, device=device)
+    return GANUpdater(images, both, GANS[gan], n_dis=n_dis, tricks=tricks, ema_decay=0.9, device=device)
 
 
 def everything(updater):
@@ -91,6 +92,11 @@ def test_a_captured_gan_step_is_the_step(arch, n_dis):
 def test_steps_with_more_than_two_losses_can_be_captured(gan, arch):
     """A gradient of a gradient, clipped weights, spectral norms, a loss of G that sees real images, classes."""
     assert_the_same(arch, steps=4, gan=gan)
+
+
+def test_a_penalty_that_comes_now_and_then_can_be_captured():
+    _, reports = assert_the_same("mlp", steps=5, tricks=Tricks(r1=1.0, r1_every=2))
+    assert [row["dis/r1"] > 0 for row in reports] == [True, False, True, False, True]
 
 
 def assert_the_same(arch, **arguments):

@@ -134,8 +134,6 @@ def check_tricks(settings: dict[str, Any]) -> None:
          "--augment is for images, and --data ring has points; leave one of them out"),
         (settings["r1_every"] > 1 and not settings["r1"],
          "--r1-every says how often --r1 counts; pass it, too, or leave --r1-every out"),
-        (settings["r1_every"] > 1 and settings["graph"],
-         "--r1-every makes steps differ, which a --graph cannot; leave one of them out"),
         (settings["augment"] and settings["graph"],
          "--augment draws on the host, which a --graph cannot repeat; leave one of them out"),
         (settings["ada"] and not settings["augment"],

@@ -21,6 +21,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import minigan.functions as F
+from minigan import cuda_graph
 from minigan.configuration import config, no_backprop_mode
 from minigan.core import Variable, grad
 from minigan.functions.logits import opinions
@@ -53,7 +54,8 @@ class GANUpdater(StandardUpdater):
 
     Reports `gen/loss`, `dis/loss`, the GAN's further terms, `dis/accuracy` (share of right answers, half of them on
     fakes), `dis/real` and `dis/fake` (mean of D as a probability, before D's step) or the GAN's `opinion` instead,
-    `dis/p` of an adaptive augmentation; of accumulated batches the means. Its part of a snapshot also holds the averaged generator.
+    `dis/p` of an adaptive augmentation; of accumulated batches the means. Its part of a snapshot
+    also holds the averaged generator.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class GANUpdater(StandardUpdater):
 
     def update_dis(self, *batches: Any) -> None:
         """Move D: raise its logits on real images (N, C, H, W), lower them on N new fakes; one step on all batches."""
-        optimizer, found, r1 = self.get_optimizer("dis"), [], self.tricks.slope_weight(self.iteration)
+        optimizer, found = self.get_optimizer("dis"), []
+        r1 = cuda_graph.number(lambda: self.tricks.slope_weight(self.iteration), dtype_of(self.dis))
+        pays = bool(self.tricks.r1) if config.cuda_graph else r1 > 0  # a graph computes it every time, if for nothing
         self.dis.cleargrads()
         for batch in batches:
             x_real, labels_real = batch if isinstance(batch, tuple) else (batch, None)
@@ -131,7 +135,7 @@ class GANUpdater(StandardUpdater):
                 z = self.gen.latent(len(x_real))
                 x_fake, labels_fake = self.gen(z).array, self._labels_of(z)
             x_real, x_fake = self._shown(x_real), self._shown(x_fake)
-            seen = Variable(x_real) if r1 else x_real
+            seen = Variable(x_real) if pays else x_real
             (y_real, said_real), (y_fake, said_fake) = (
                 ask(self.dis, x, labels) for x, labels in ((seen, labels_real), (x_fake, labels_fake))
             )
@@ -142,8 +146,8 @@ class GANUpdater(StandardUpdater):
             terms = _terms(self.gan, "dis_terms", turn)
             if self.tricks.softens:
                 terms["softening"] = self.tricks.softening(self.dis, turn.y_real, turn.y_fake)
-            if r1:
-                terms["r1"] = r1 * F.average(squared_slopes(self.logit(y_real), seen))
+            if pays:
+                terms["r1"] = F.average(squared_slopes(self.logit(y_real), seen)) * r1
             loss = sum(terms.values(), self.gan.loss_dis(turn.y_real, turn.y_fake))
             _share(loss, batches).backward(loss_scale=optimizer._loss_scale)
             found.append({**_arrays(loss, terms), **self._opinion(turn)})
