@@ -57,6 +57,13 @@ def test_a_log_without_those_numbers_says_nothing():
     assert not list(diagnosed(made_up({"dis/accuracy": 0.999}, until=LONG, every=250), SETTINGS)), "of two entries"
 
 
+def test_the_penalty_of_the_ring_is_small_on_purpose():
+    """The slope of a healthy run of wgan-gp stays above 2 there, with its own --lam 0.01."""
+    log = made_up({"dis/penalty": 1.0})
+    assert not list(diagnosed(log, {"gan": "wgan-gp", "lam": 0.01, "data": "ring"}))
+    assert "penalty idle" in dict(diagnosed(log, {"gan": "wgan-gp", "lam": 0.01, "data": "mnist"}))
+
+
 def test_a_critic_is_not_asked_how_often_it_is_right():
     log = made_up({"dis/accuracy": 1.0, "dis/real": 0.0, "dis/fake": 0.0})
     assert not list(diagnosed(log, {"gan": "wgan-gp", "lam": 10.0}))

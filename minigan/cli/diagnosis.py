@@ -90,7 +90,7 @@ RULES = {
         "a larger --clip than {clip:g}, or try wgan-gp",
     ),
     "penalty idle": Rule(
-        lambda e, s: e.get("dis/penalty", 0) > s.get("lam", 0) > 0,
+        lambda e, s: e.get("dis/penalty", 0) > s.get("lam", 0) > 0 and s.get("data") != "ring",  # its lam is small
         "D's slope has been more than 1 away from 1 for {n} iterations, penalty or not; try a larger --lam than "
         "{lam:g}, or a smaller --alpha-dis",
     ),

@@ -21,8 +21,8 @@ from minigan.training.extensions.guards import FailOnNonNumber
 
 BAR = 24  # characters
 SHORT = {
-    "gen/loss": "G", "dis/loss": "D", "dis/real": "D(real)", "dis/fake": "D(fake)", "gen/modes": "modes",
-    "gen/good": "good",
+    "gen/loss": "G", "dis/loss": "D", "dis/real": "D(real)", "dis/fake": "D(fake)",
+    "dis/distance": "distance", "gen/modes": "modes", "gen/good": "good",
 }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import minigan.functions as F
 from minigan.core import Variable
-from minigan.functions.logits import softplus_means
+from minigan.functions.logits import opinions, softplus_means
+from minigan.gans.turn import Turn
 
 PAPER = "Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv:1807.00734"
 EQUATION = "min_D  -E[log s(y_r - E y_f)] - E[log(1 - s(y_f - E y_r))];  G: the same with y_r and y_f exchanged"
@@ -28,6 +29,12 @@ def loss_dis(y_real: Variable, y_fake: Variable) -> Variable:
     real = y_real - F.broadcast_to(F.average(y_fake), y_real.shape)
     fake = y_fake - F.broadcast_to(F.average(y_real), y_fake.shape)
     return softplus_means((real, fake), (-1, 1))
+
+
+def opinion(turn: Turn) -> dict[str, Any]:
+    """E[D~(x)] of real and of made images, and how often each is on its side of the average one of the others."""
+    real, fake = turn.y_real.array, turn.y_fake.array
+    return dict(zip(("real", "fake", "accuracy"), opinions(real - fake.mean(), fake - real.mean())))
 
 
 def loss_gen(y_fake: Variable, y_real: Variable) -> Variable:

@@ -36,6 +36,11 @@ def loss_gen(y_fake: Variable) -> Variable:
     return -F.average(y_fake)
 
 
+def opinion(turn: Turn) -> dict[str, Any]:
+    """E[f(x)] - E[f(G(z))], the estimate of K W, instead of probabilities: it falls as the images get better."""
+    return {"distance": turn.y_real.array.mean() - turn.y_fake.array.mean()}
+
+
 def constrain(turn: Turn) -> None:
     """Clip all weights of the critic to [-c, c] (algorithm 1, line 7)."""
     for param in turn.dis.params():

@@ -14,7 +14,7 @@ from typing import Any
 from minigan.core import Variable
 from minigan.gans.penalties import gradient_penalty
 from minigan.gans.turn import Turn, draw
-from minigan.gans.wgan import ZERO, loss_dis, loss_gen
+from minigan.gans.wgan import ZERO, loss_dis, loss_gen, opinion
 
 PAPER = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
 EQUATION = "min_G max_f  E[f(x)] - E[f(G(z))] - lambda E[(|grad f(x')|_2 - 1)^2]"
@@ -23,7 +23,7 @@ ON_ARCH: dict[str, dict[str, Any]] = {
     "ring": {"n_dis": 2, "alpha": 4e-3, "alpha_dis": 4e-3, "beta1": 0.5, "beta2": 0.999, "lam": 0.01},
 }
 
-__all__ = ["DEFAULTS", "EQUATION", "ON_ARCH", "PAPER", "ZERO", "dis_terms", "loss_dis", "loss_gen"]
+__all__ = ["DEFAULTS", "EQUATION", "ON_ARCH", "PAPER", "ZERO", "dis_terms", "loss_dis", "loss_gen", "opinion"]
 
 
 def dis_terms(turn: Turn) -> dict[str, Variable]:

@@ -51,16 +51,38 @@ def test_balance_is_part_of_a_snapshot():
     goes_on_bit_for_bit(lambda seed: updater(gan="began", options={"lam_k": 0.5}, seed=seed))
 
 
-def test_two_numbers_are_reported_as_their_difference():
-    """softmax(y)_0 is sigmoid(y_0 - y_1); the gradient of a two-way D is that of one with a logit."""
-    u = updater(gan="two-way", arch="mlp")
+def answered(u):
+    """What D says of real and of made images, and what its step reports of them."""
     x = u.next_images()
     random.seed(3)
     real, fake = (u.dis(v).array for v in (x, u.gen(u.gen.latent(8)).array))
+    random.seed(3)
+    return real, fake, seen(u, x)
+
+
+@pytest.mark.parametrize("gan", ["wgan", "wgan-gp"])
+def test_a_critic_reports_the_distance_that_it_sees(gan):
+    real, fake, found = answered(updater("mlp", gan=gan))
+    assert found["distance"] == pytest.approx(real.mean() - fake.mean(), rel=1e-4)
+    assert found["loss"] == pytest.approx(found.get("penalty", 0) - found["distance"], rel=1e-5)
+    assert not {"real", "fake", "accuracy"} & found.keys()
+
+
+def test_a_relativistic_d_is_asked_who_looks_more_real():
+    u = updater("mlp", gan="relativistic")
+    u.dis.last.b.array += 50  # of no meaning
+    real, fake, found = answered(u)
+    d_real, d_fake = (1 / (1 + numpy.exp(y.mean() - x)) for x, y in ((real, fake), (fake, real)))
+    assert found["real"] == pytest.approx(d_real.mean(), rel=1e-4)
+    assert found["fake"] == pytest.approx(d_fake.mean(), rel=1e-4)
+    assert found["accuracy"] == (d_real > 0.5).mean() / 2 + (d_fake < 0.5).mean() / 2
+
+
+def test_two_numbers_are_reported_as_their_difference():
+    """softmax(y)_0 is sigmoid(y_0 - y_1); the gradient of a two-way D is that of one with a logit."""
+    real, fake, found = answered(updater(gan="two-way", arch="mlp"))
     assert real.shape == (8, 2)
     p_real, p_fake = (numpy.exp(y) / numpy.exp(y).sum(1, keepdims=True) for y in (real, fake))
-    random.seed(3)
-    found = seen(u, x)
     assert found["real"] == pytest.approx(p_real[:, 0].mean(), rel=1e-5)
     assert found["fake"] == pytest.approx(p_fake[:, 0].mean(), rel=1e-5)
     assert found["accuracy"] == (numpy.argmax(p_real, 1) == 0).mean() / 2 + (numpy.argmax(p_fake, 1) == 1).mean() / 2
@@ -71,11 +93,7 @@ def test_answers_of_lsgan_are_right_on_their_side_of_one_half():
     """Its targets are 0 and 1: a made image of which D says 0.4 is seen through, a real one is not believed."""
     u = updater(gan="lsgan", arch="mlp")
     u.dis.last.b.array += 0.4  # all answers are more than 0
-    x = u.next_images()
-    random.seed(3)
-    real, fake = (u.dis(v).array for v in (x, u.gen(u.gen.latent(8)).array))
-    random.seed(3)
-    found = seen(u, x)
+    real, fake, found = answered(u)
     assert found["accuracy"] == (real > 0.5).mean() / 2 + (fake < 0.5).mean() / 2
     assert found["accuracy"] > 0.5
     assert found["real"] == pytest.approx((1 / (1 + numpy.exp(0.5 - real))).mean(), rel=1e-5)
