@@ -1,5 +1,6 @@
 """What all tests share: array modules, a seeded generator, and a configuration that no test leaves changed."""
 
+import functools
 import os
 import re
 import signal
@@ -9,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigan import pictures
 from minigan.backends import cuda
 from minigan.configuration import config, global_config
 from minigan.kernels import launch, source
+from minigan.utils.files import atomic_write
 
 sys.path.append(str(Path(__file__).parent))  # tests share helpers: from functions.table import ROWS
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose processes would ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a test compiles all of minigan once more
 
 
 @pytest.fixture(params=["numpy", pytest.param("cupy", marks=pytest.mark.gpu)])
@@ -56,9 +60,23 @@ def _same_start():
         vars(scope).update(values)
 
 
+@pytest.fixture(scope="module")
+def plain_charts():
+    """The charts of a run are texts of what they would show; drawing takes twice as long as a training of some steps."""
+
+    def written(name, path, *shown):
+        with atomic_write(path, "w") as file:
+            file.write(f"{name}: {shown}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("save_curves", "save_gradients", "save_answers"):
+            patch.setattr(pictures, name, functools.partial(written, name))
+        yield
+
+
 @pytest.fixture
-def own_place(monkeypatch, tmp_path):
-    """Nothing of the caller's environment, and a working folder of the test's own, where `runs/` may come."""
+def own_place(monkeypatch, tmp_path, plain_charts):
+    """Nothing of the caller's environment, a working folder of the test's own, where `runs/` may come, plain charts."""
     for name in [n for n in os.environ if n.startswith("MINIGAN")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -24,6 +24,7 @@ from minigan.cli.watch import Stop
 from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.kernels.gemm import CublasError
 from minigan.kernels.source import CompileError
+from minigan.pictures import read_png
 from minigan.reporter import report
 
 TINY = "--width 4 --z-dim 5 --batch-size 8 --sample-every 2 --snapshot-every 3 --log-every 2".split()
@@ -78,11 +79,11 @@ def arrays_of(file):
 
 
 @pytest.fixture(scope="module")
-def run(few, tmp_path_factory):
+def run(few, tmp_path_factory, plain_charts):
     """A finished run of 7 iterations."""
     out = tmp_path_factory.mktemp("runs") / "a"
     result = CliRunner().invoke(
-        main, ["train", "--data", few, "--steps", "7", "--out", str(out), "--ema", "0.9", *TINY]
+        main, ["train", "--data", few, "--steps", "7", "--out", str(out), "--arch", "small", "--ema", "0.9", *TINY]
     )
     assert result.exit_code == 0, result.output
     return out
@@ -101,7 +102,7 @@ def test_a_run_folder_holds_all_that_is_promised(run):
     settings = json.loads((run / "config.json").read_text())["settings"]
     expected = {
         "gan": "dcgan",
-        "arch": "deep",
+        "arch": "small",
         "steps": 7,
         "batch_size": 8,
         "width": 4,
@@ -110,6 +111,7 @@ def test_a_run_folder_holds_all_that_is_promised(run):
         "ema": 0.9,
     }
     assert {k: settings[k] for k in expected} == expected
+    assert "'gen/grad/fc1'" in (run / "gradients.png").read_text() and "'dis/real'" in (run / "loss.png").read_text()
 
 
 def test_the_log_says_what_d_thinks(run):
@@ -134,8 +136,10 @@ def test_quiet_prints_the_folder_alone(few, tmp_path):
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("options", [["--ema", "0.9"], ["--arch", "book"]])
+@pytest.mark.parametrize(
+    ("number", "code", "options"),
+    [(signal.SIGINT, 130, ["--ema", "0.9"]), (signal.SIGTERM, 143, ["--arch", "book"])],
+)
 def test_resuming_goes_on_bit_for_bit(few, tmp_path, monkeypatch, number, code, options):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     wanted = ["--data", few, "--steps", 9, *options, *TINY]
@@ -182,6 +186,9 @@ def test_a_real_process_is_stopped_by_a_real_signal(few, tmp_path):
     result = process("train", "--resume", "--out", out, "--steps", int(done) + 2)
     assert result.returncode == 0, result.stderr
     assert f"after iteration {done}" in result.stderr
+    for name in ("loss", "gradients", "answers"):
+        height, *width = read_png(out / f"{name}.png").shape
+        assert height >= 500 and width == [800, 4]
 
 
 def test_second_signal_ends_at_once():
@@ -334,8 +341,9 @@ def test_tricks_are_in_the_run_and_go_on_bit_for_bit(few, tmp_path):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--augment shift,brightness --ada 0.6 --r1 0.1 --schedule cosine", "--mixed", "began --lam-k 0.5", "two-way"],
-)
+    ["--augment shift,brightness --ada 0.6 --r1 0.1 --r1-every 3 --schedule cosine", "--mixed", "began --lam-k 0.5",
+     "two-way"],
+)  # fmt: skip
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:the gradient of")  # while the loss scale is found
 def test_more_runs_that_go_on_bit_for_bit(few, tmp_path, flags):
     call("train", *flags.split(), "--data", few, "--steps", 5, "--out", tmp_path / "whole", "--quiet", *TINY)

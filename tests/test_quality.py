@@ -38,7 +38,7 @@ def test_a_run_is_kept_and_not_done_again(tmp_path, report):
     assert kept["metrics"].keys() >= report.MEASURES.keys() and kept["metrics"]["frechet"] > first["floor"]["frechet"]
     assert sum(kept["metrics"]["histogram"]) == first["measured"] == 100
     weights = sum(a.size for a in np.load(next((tmp_path / "runs").glob("cgan-0-*")) / "gen.npz").values())
-    statistics = 2 * (128 + 64) + 2  # of two batch normalisations
+    statistics = 2 * (2 * (128 + 64) + 2)  # of four batch normalisations
     assert kept["parameters"]["gen"] == weights - statistics
     assert kept["machine"].keys() >= {"commit", "processor", "numpy", "date", "threads"}
     assert str(tmp_path) not in path.read_text() and path.with_suffix(".png").stat().st_size > 1000

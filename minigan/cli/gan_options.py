@@ -83,7 +83,8 @@ def knob_options(command: Callable[..., Any], names: Sequence[str] = (*KNOBS, *T
     """Give a command one option for each number that some GAN has, and one for each trick."""
     for name in reversed([name for name in TRICKS if name in names]):
         default, kind, text = TRICKS[name]
-        shown = f"  [default: {default}]" if default else ""
+        others = [f"{owner} {value}" for owner, value in _owners(name).items() if value != default]
+        shown = f"  [default: {', '.join([*([str(default)] if default else []), *others])}]" if default or others else ""
         command = _option(name, kind, f"{text}.{shown}")(command)
     for name in reversed([name for name in KNOBS if name in names]):
         kind, text = KNOBS[name]
@@ -132,8 +133,6 @@ def check_tricks(settings: dict[str, Any]) -> None:
          f"--data ring: the D of {name} draws anew what it sees, and two numbers it can always; pass images"),
         (settings["augment"] and settings["data"] == "ring",
          "--augment is for images, and --data ring has points; leave one of them out"),
-        (settings["r1_every"] > 1 and not settings["r1"],
-         "--r1-every says how often --r1 counts; pass it, too, or leave --r1-every out"),
         (settings["augment"] and settings["graph"],
          "--augment draws on the host, which a --graph cannot repeat; leave one of them out"),
         (settings["ada"] and not settings["augment"],
@@ -163,7 +162,7 @@ def tricks(settings: dict[str, Any]) -> Tricks:
 
 def _owners(name: str) -> dict[str, Any]:
     """The GANs, or the nets, that have this number, and what it is by default."""
-    choices = getattr(KNOBS[name][0], "choices", None)  # acgan's head is no matter of choice
+    choices = getattr(KNOBS[name][0] if name in KNOBS else None, "choices", None)  # acgan's head is no matter of choice
     own = {gan: module.DEFAULTS[name] for gan, module in GANS.items() if name in module.DEFAULTS}
     own |= {arch: nets.defaults[name] for arch, nets in ARCHITECTURES.items() if name in nets.defaults}
     return {owner: value for owner, value in own.items() if choices is None or value in choices}

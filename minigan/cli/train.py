@@ -59,7 +59,7 @@ SECTIONS = {
 @click.argument("gan", type=click.Choice(list(GANS)), required=False, metavar="[GAN]")
 @click.option(
     "--arch", type=click.Choice(list(ARCHITECTURES)),
-    help="Nets.  [default: mlp for gan, ring for --data ring, deep where D has batch normalization, else small]",
+    help="Nets.  [default: mlp for gan, ring for --data ring, fine where D has batch normalization, else small]",
 )  # fmt: skip
 @preset_option
 @data_options

@@ -19,7 +19,7 @@ from minigan.gans.turn import Turn
 
 PAPER = "Odena, Olah and Shlens 2016, Conditional Image Synthesis with Auxiliary Classifier GANs, arXiv:1610.09585"
 EQUATION = "max_D  L_S + lambda L_C,  max_G  lambda L_C - L_S,  L_C = E[log P(c | x)] + E[log P(c | G(z))]"
-DEFAULTS: dict[str, Any] = {"arch": "deep", "condition": "head", "lam": 1.0}
+DEFAULTS: dict[str, Any] = {"arch": "fine", "condition": "head", "lam": 1.0}
 
 __all__ = ["DEFAULTS", "EQUATION", "PAPER", "dis_terms", "gen_terms", "loss_dis", "loss_gen"]
 

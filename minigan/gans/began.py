@@ -26,7 +26,7 @@ from minigan.gans.wgan import ZERO, loss_dis, loss_gen
 PAPER = "Berthelot, Schumm and Metz 2017, BEGAN: Boundary Equilibrium GANs, arXiv:1703.10717"
 EQUATION = "min_D  L(x) - k_t L(G(z)),  min_G  L(G(z)),  k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))"
 DEFAULTS: dict[str, Any] = {
-    "arch": "small", "norm_dis": "none", "answer": "autoencoder", "gamma": 0.7, "lam_k": 0.1,
+    "arch": "small", "norm_dis": "none", "answer": "autoencoder", "gamma": 0.7, "lam_k": 0.1, "r1": 0.0,
 }  # fmt: skip
 
 __all__ = ["DEFAULTS", "EQUATION", "PAPER", "ZERO", "constrain", "dis_terms", "loss_dis", "loss_gen", "opinion"]

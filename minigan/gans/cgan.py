@@ -15,6 +15,6 @@ from minigan.gans.gan import loss_dis, loss_gen
 
 PAPER = "Mirza and Osindero 2014, Conditional Generative Adversarial Nets, arXiv:1411.1784"
 EQUATION = "min_G max_D  E[log D(x | c)] + E[log(1 - D(G(z | c)))]"
-DEFAULTS: dict[str, Any] = {"arch": "deep", "condition": "projection"}
+DEFAULTS: dict[str, Any] = {"arch": "fine", "condition": "projection"}
 
 __all__ = ["DEFAULTS", "EQUATION", "PAPER", "loss_dis", "loss_gen"]

@@ -15,6 +15,6 @@ PAPER = (
     "Radford, Metz and Chintala 2015, Unsupervised Representation Learning with Deep Convolutional Generative "
     "Adversarial Networks, arXiv:1511.06434"
 )
-DEFAULTS: dict[str, Any] = {"arch": "deep"}
+DEFAULTS: dict[str, Any] = {"arch": "fine"}
 
 __all__ = ["DEFAULTS", "EQUATION", "PAPER", "loss_dis", "loss_gen"]

@@ -18,7 +18,7 @@ from minigan.gans.turn import Turn, draw
 
 PAPER = "Kodali et al. 2017, On Convergence and Stability of GANs, arXiv:1705.07215"
 EQUATION = "min_G max_D  E[log D(x)] + E[log(1 - D(G(z)))] - lambda E[(|grad D(x + d)|_2 - 1)^2]"
-DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "lam": 10.0, "spread": 0.5}
+DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "lam": 10.0, "spread": 0.5, "r1": 0.0}
 ON_ARCH: dict[str, dict[str, Any]] = {"ring": {"lam": 0.1}}
 
 __all__ = ["DEFAULTS", "EQUATION", "ON_ARCH", "PAPER", "dis_terms", "loss_dis", "loss_gen"]

@@ -24,7 +24,7 @@ from minigan.gans.turn import Turn
 PAPER = "Chen et al. 2016, InfoGAN: Interpretable Representation Learning, arXiv:1606.03657"
 EQUATION = "min_{G,Q} max_D  E[log D(x)] + E[log(1 - D(G(z, c)))] - lambda (E[log Q(c | G(z, c))] + H(c))"
 DEFAULTS: dict[str, Any] = {
-    "arch": "deep", "condition": "codes", "n_classes": 10, "n_codes": 2, "lam": 1.0, "lam_codes": 0.1,
+    "arch": "fine", "condition": "codes", "n_classes": 10, "n_codes": 2, "lam": 1.0, "lam_codes": 0.1,
 }  # fmt: skip
 
 __all__ = ["DEFAULTS", "EQUATION", "PAPER", "dis_terms", "gen_terms", "loss_dis", "loss_gen"]

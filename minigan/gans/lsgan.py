@@ -17,7 +17,7 @@ from minigan.core import Variable
 
 PAPER = "Mao et al. 2016, Least Squares Generative Adversarial Networks, arXiv:1611.04076"
 EQUATION = "min_D  1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2],  min_G  1/2 E[(D(G(z)) - 1)^2]"
-DEFAULTS: dict[str, Any] = {"arch": "deep"}
+DEFAULTS: dict[str, Any] = {"arch": "fine"}
 
 
 def loss_dis(y_real: Variable, y_fake: Variable) -> Variable:

@@ -19,7 +19,7 @@ from minigan.gans.turn import Turn
 
 PAPER = "Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv:1807.00734"
 EQUATION = "min_D  -E[log s(y_r - E y_f)] - E[log(1 - s(y_f - E y_r))];  G: the same with y_r and y_f exchanged"
-DEFAULTS: dict[str, Any] = {"arch": "deep"}
+DEFAULTS: dict[str, Any] = {"arch": "fine"}
 PAIRED = True
 ZERO = False  # of D's answers differences alone mean anything
 

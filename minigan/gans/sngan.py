@@ -17,7 +17,7 @@ from minigan.core import Variable
 
 PAPER = "Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks, arXiv:1802.05957"
 EQUATION = "min_D  E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],  min_G  -E[D(G(z))],  W <- W / sigma(W)"
-DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "spectral"}
+DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "spectral", "r1": 0.0}
 ON_ARCH: dict[str, dict[str, Any]] = {"ring": {"alpha": 2e-3, "alpha_dis": 3e-2}}  # D's weights are long there
 
 

@@ -17,7 +17,7 @@ from minigan.core import Variable
 
 PAPER = "Salimans et al. 2016, Improved Techniques for Training GANs, arXiv:1606.03498"
 EQUATION = "min_G max_D  E[log p_0(x)] + E[log p_1(G(z))],  p = softmax(D)"
-DEFAULTS: dict[str, Any] = {"arch": "deep", "answer": "two numbers"}
+DEFAULTS: dict[str, Any] = {"arch": "fine", "answer": "two numbers"}
 ON_ARCH: dict[str, dict[str, Any]] = {"ring": {"alpha_dis": 5e-4}}  # y_0 - y_1 moves twice as far as one number
 
 

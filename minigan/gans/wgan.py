@@ -19,7 +19,7 @@ from minigan.gans.turn import Turn
 
 PAPER = "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875"
 EQUATION = "min_G max_{|w| <= c}  E[f_w(x)] - E[f_w(G(z))]"
-DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "clip": 0.01}
+DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "clip": 0.01, "r1": 0.0}
 ZERO = False  # of D's answers differences alone mean anything
 ON_ARCH: dict[str, dict[str, Any]] = {
     "ring": {"n_dis": 2, "alpha": 6e-3, "alpha_dis": 4e-3, "clip": 0.2},

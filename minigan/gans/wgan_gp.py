@@ -18,7 +18,9 @@ from minigan.gans.wgan import ZERO, loss_dis, loss_gen, opinion
 
 PAPER = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
 EQUATION = "min_G max_f  E[f(x)] - E[f(G(z))] - lambda E[(|grad f(x')|_2 - 1)^2]"
-DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "beta2": 0.9, "lam": 10.0}
+DEFAULTS: dict[str, Any] = {
+    "arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "beta2": 0.9, "lam": 10.0, "r1": 0.0,
+}  # fmt: skip
 ON_ARCH: dict[str, dict[str, Any]] = {
     "ring": {"n_dis": 2, "alpha": 4e-3, "alpha_dis": 4e-3, "beta1": 0.5, "beta2": 0.999, "lam": 0.01},
 }

@@ -135,8 +135,8 @@ def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "text"), [
     (["--attention", "--arch", "mlp"],
-     "--attention is of deep, small, fine, planes, encoder; mlp has no such choice: leave it out"),
-    (["--doublings", "3"], "SmallGenerator: size is 28 but the image side is made by doubling 3 times; pass --size"),
+     "--attention is of fine, deep, small, planes, encoder; mlp has no such choice: leave it out"),
+    (["--doublings", "3"], "FineGenerator: size is 28 but the image side is made by doubling 3 times; pass --size"),
     (["began", "--minibatch-dis"], "answers with an image, not with a last layer; leave it out"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_before_a_folder_is_made(arguments, text, tmp_path):

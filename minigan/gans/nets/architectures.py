@@ -80,11 +80,13 @@ _SMALL: dict[str, Any] = {
     "width": 32, "batch_size": 64, "alpha": 2e-3, "alpha_dis": 1e-3, "beta1": 0.5, "beta2": 0.99, "ema": 0.995,
     "steps": 2000, "doublings": 0, "attention": False,
 }  # fmt: skip
+# Without the penalty D is soon sure of itself, and G learns no more: bench/quality.md has what each of these gains.
+_FINE = {**_SMALL, "r1": 2.0, "r1_every": 4, "ema": 0.999, "schedule": "linear"}
 ARCHITECTURES = {
+    "fine": Architecture(FineGenerator, DeepDiscriminator, _FINE),
     "deep": Architecture(SmallGenerator, DeepDiscriminator, _SMALL),
     "small": Architecture(SmallGenerator, SmallDiscriminator, _SMALL),
-    "fine": Architecture(FineGenerator, DeepDiscriminator, _SMALL),
-    "planes": Architecture(PlanesGenerator, PlanesDiscriminator, {**_SMALL, "z_dim": 300}),
+    "planes": Architecture(PlanesGenerator, PlanesDiscriminator, {**_FINE, "z_dim": 300}),
     "book": Architecture(
         BookGenerator, BookDiscriminator,
         {"width": 64, "batch_size": 128, "alpha": 1e-3, "alpha_dis": 1e-3, "beta1": 0.9, "beta2": 0.999, "ema": 0.0,
