@@ -1,7 +1,8 @@
 """``PYTHON quality_torch.py SETTINGS IMAGES.npy SAMPLES.npz``: minigan's DCGAN in PyTorch, for so many seconds.
 
-Nets, first weights, Adam's numbers, batches and the averaged generator are those of `minigan train dcgan`. Its clock,
-the process's own, starts with the first batch and stops after the last; ``bench/quality.py`` asks and measures.
+Nets, first weights, Adam's numbers, batches, the penalty on D's slope and the averaged generator are those of
+`minigan train dcgan`. Its clock, the process's own, starts with the first batch and stops after the last; a step size
+that falls is told the time by it. ``bench/quality.py`` asks and measures.
 """
 
 import copy
@@ -21,16 +22,24 @@ from with_torch import setup, step_of  # noqa: E402
 
 ADAM = ("alpha", "alpha_dis", "beta1", "beta2")
 KNOWN = {"gan", "arch", "size", "channels", "width", "z_dim", "batch_size", "ema", "steps", "seed", "n", "parameters",
-         "seconds", *ADAM}  # fmt: skip
-EPS_BN, SLOPE, LAYERS = 2e-5, 0.2, {"small": 2, "deep": 3}
+         "seconds", "r1", "r1_every", "schedule", *ADAM}  # fmt: skip
+EPS_BN, SLOPE, LAYERS = 2e-5, 0.2, {"small": 2, "deep": 3, "fine": 3}
 
 
-def nets(width, z_dim, layers):
-    """`SmallGenerator`, and a `SmallDiscriminator` of 2 layers or a `DeepDiscriminator` of 3, for images of 28 x 28."""
+def nets(width, z_dim, layers, finer):
+    """`SmallGenerator` or `FineGenerator`; `SmallDiscriminator` (2 layers) or `DeepDiscriminator` (3); for 28 x 28."""
+
+    def normalized(c, *layer):
+        return [*layer, nn.BatchNorm2d(c, EPS_BN), nn.ReLU()]
+
+    def again(c):
+        return normalized(c, nn.Conv2d(c, c, 3, padding=1, bias=False)) if finer else []
+
     gen = nn.Sequential(
         nn.Linear(z_dim, 2 * width * 49, bias=False), nn.Unflatten(1, (2 * width, 7, 7)),
-        nn.BatchNorm2d(2 * width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(width, EPS_BN), nn.ReLU(), nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
+        *normalized(2 * width), *again(2 * width),
+        *normalized(width, nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False)), *again(width),
+        nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
     )  # fmt: skip
     dis = nn.Sequential(nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(SLOPE))
     for c in [width << i for i in range(layers - 1)]:
@@ -63,12 +72,14 @@ def batches(images, size):
 
 
 def main(settings, source, target):
-    if settings.keys() - KNOWN or settings["arch"] not in LAYERS:
-        sys.exit(f"this loop knows the nets {', '.join(LAYERS)} and {', '.join(sorted(KNOWN))}; got {settings}")
+    schedule = settings.get("schedule", "constant")
+    if settings.keys() - KNOWN or settings["arch"] not in LAYERS or schedule not in ("constant", "linear"):
+        sys.exit(f"this loop knows the nets {', '.join(LAYERS)}, step sizes that are constant or fall linearly, and "
+                 f"{', '.join(sorted(KNOWN))}; got {settings}")  # fmt: skip
     asked = SimpleNamespace(**settings)
     setup("cpu", False, False)
     torch.manual_seed(asked.seed)
-    gen, dis = nets(asked.width, asked.z_dim, LAYERS[asked.arch])
+    gen, dis = nets(asked.width, asked.z_dim, LAYERS[asked.arch], asked.arch == "fine")
     counts = [sum(p.numel() for p in net.parameters()) for net in (gen, dis)]
     if counts != asked.parameters:
         sys.exit(f"this net has {counts} weights, minigan's {asked.parameters}: they are not the same")
@@ -77,8 +88,13 @@ def main(settings, source, target):
     step, average, steps = step_of(case, gen, dis), copy.deepcopy(gen), 0
     feed = batches(images, asked.batch_size)
     started, clock = time.perf_counter(), time.process_time()
+    every, gamma, alphas = settings.get("r1_every", 1), settings.get("r1", 0.0), (asked.alpha, asked.alpha_dis)
     while (used := time.process_time() - clock) < asked.seconds:
-        step(next(feed), *(torch.randn(asked.batch_size, asked.z_dim) for _ in range(2)))
+        if schedule == "linear":  # to 0 in the second half
+            for optimizer, alpha in zip(step.optimizers, alphas):
+                optimizer.param_groups[0]["lr"] = alpha * min(1, 2 * (1 - used / asked.seconds))
+        noise = (torch.randn(asked.batch_size, asked.z_dim) for _ in range(2))
+        step(next(feed), *noise, r1=0.0 if steps % every else every * gamma / 2)
         steps += 1
         follow(average, gen, steps, settings.get("ema", 0.0))
     seconds = time.perf_counter() - started

@@ -179,7 +179,10 @@ def loaded(data, *nets):
 
 
 def step_of(case, gen, dis, compiled=False):
-    """A function of images and two batches of noise that does one training step and returns both losses."""
+    """A function of images and two batches of noise that does one training step and returns both losses.
+
+    D pays `r1` times its mean squared slope at the images. The function has its optimizers with it.
+    """
     on_gpu, beta2 = device.type == "cuda", getattr(case, "BETA2", 0.999)
     opt_gen, opt_dis = (
         torch.optim.Adam(net.parameters(), alpha, (case.BETA1, beta2), fused=on_gpu, capturable=on_gpu)
@@ -187,13 +190,17 @@ def step_of(case, gen, dis, compiled=False):
     )
     run_gen, run_dis = (torch.compile(net, mode="reduce-overhead") if compiled else net for net in (gen, dis))
 
-    def step(x, z_dis, z_gen):
+    def step(x, z_dis, z_gen, r1=0.0):
         if compiled:
             torch.compiler.cudagraph_mark_step_begin()
         with torch.no_grad():
             fake = run_gen(z_dis)
         fake = fake.clone() if compiled else fake  # whose memory the next replay takes
-        loss_dis = F.softplus(-run_dis(x)).mean() + F.softplus(run_dis(fake)).mean()
+        y_real = run_dis(x.requires_grad_() if r1 else x)
+        loss_dis = F.softplus(-y_real).mean() + F.softplus(run_dis(fake)).mean()
+        if r1:
+            (slopes,) = torch.autograd.grad(y_real.sum(), x, create_graph=True)
+            loss_dis = loss_dis + r1 * slopes.square().sum() / len(x)
         opt_dis.zero_grad()
         loss_dis.backward()
         opt_dis.step()
@@ -206,6 +213,7 @@ def step_of(case, gen, dis, compiled=False):
         losses = loss_dis.detach(), loss_gen.detach()
         return [loss.clone() for loss in losses] if compiled else losses
 
+    step.optimizers = opt_gen, opt_dis
     return step
 
 
