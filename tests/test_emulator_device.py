@@ -14,7 +14,7 @@ from minigan.gans.nets import ARCHITECTURES
 from minigan.kernels.launch import emulation, turned_off
 from minigan.links.gan import persistents
 
-pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [needs_compiler, pytest.mark.usefixtures("plain_charts"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 Z, IMAGES = floats(3, 5, seed=1), floats(3, 1, 16, 16, seed=2)
 
 
@@ -56,8 +56,11 @@ def test_special_functions_of_scipy():
 
 
 def trained(tmp_path, gan, device):
+    """Two steps on small images, few of which Vitals and the last pictures have to look at."""
+    np.savez(tmp_path / "few.npz", images=np.random.RandomState(0).randint(0, 256, (12, 16, 16)).astype(np.uint8))
     out = tmp_path / device
     arguments = f"train {gan} --device {device} --quiet --steps 2 --width 4 --batch-size 4".split()
+    arguments += ["--data", f"npz:{tmp_path / 'few.npz'}"]
     result = CliRunner().invoke(main, [*arguments, "--out", str(out)], prog_name="minigan")
     assert result.exit_code == 0, result.output
     with np.load(out / "snapshot_iter_2") as file:

@@ -116,14 +116,16 @@ def test_any_discriminator_can_look_at_the_others_of_a_batch(arch):
 
 
 @pytest.mark.parametrize("arguments", [["wgan-gp", "--minibatch-dis", "--attention"], ["cgan", "--arch", "encoder"]])
-def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path):
+def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path, rng, plain_charts):
     """Bit for bit, with the nets that its settings name."""
     def call(*args):
         result = CliRunner().invoke(main, [*map(str, args)])
         assert result.exit_code == 0, result.output
 
     with using_config("dtype", numpy.float32):
-        few = [*arguments, "--width", 2, "--batch-size", 4, "--quiet", "--n-dis", 1, "--snapshot-every", 2]
+        numpy.savez(tmp_path / "few.npz", images=rng.randint(0, 256, (20, 16, 16)), labels=numpy.arange(20) % 2)
+        few = [*arguments, "--data", f"npz:{tmp_path / 'few.npz'}", "--quiet"]
+        few += ["--width", 2, "--batch-size", 4, "--n-dis", 1, "--snapshot-every", 2]
         call("train", *few, "--steps", 4, "--out", tmp_path / "straight")
         call("train", *few, "--steps", 2, "--out", tmp_path / "halved")
         call("train", "--resume", tmp_path / "halved", "--steps", 4, "--quiet")
