@@ -62,7 +62,7 @@ def _same_start():
 
 @pytest.fixture(scope="module")
 def plain_charts():
-    """The charts of a run are texts of what they would show; drawing takes twice as long as a training of some steps."""
+    """The charts of a run are texts of what they would show; drawing takes longer than training for some steps."""
 
     def written(name, path, *shown):
         with atomic_write(path, "w") as file:

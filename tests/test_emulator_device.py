@@ -14,7 +14,9 @@ from minigan.gans.nets import ARCHITECTURES
 from minigan.kernels.launch import emulation, turned_off
 from minigan.links.gan import persistents
 
-pytestmark = [needs_compiler, pytest.mark.usefixtures("plain_charts"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [
+    needs_compiler, pytest.mark.usefixtures("plain_charts"), pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]  # fmt: skip
 Z, IMAGES = floats(3, 5, seed=1), floats(3, 1, 16, 16, seed=2)
 
 

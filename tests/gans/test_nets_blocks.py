@@ -129,8 +129,8 @@ def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path, rng, plain_cha
         call("train", *few, "--steps", 4, "--out", tmp_path / "straight")
         call("train", *few, "--steps", 2, "--out", tmp_path / "halved")
         call("train", "--resume", tmp_path / "halved", "--steps", 4, "--quiet")
-    straight, halved = (numpy.load(tmp_path / name / "gen.npz") for name in ("straight", "halved"))
-    assert straight.files == halved.files and all(numpy.array_equal(straight[k], halved[k]) for k in halved.files)
+    with numpy.load(tmp_path / "straight" / "gen.npz") as one, numpy.load(tmp_path / "halved" / "gen.npz") as other:
+        assert one.files == other.files and all(numpy.array_equal(one[k], other[k]) for k in one.files)
     kept = json.loads((tmp_path / "straight" / "config.json").read_text())["settings"]
     assert kept["minibatch_dis"] == ("--minibatch-dis" in arguments)
 
