@@ -22,7 +22,7 @@ EQUATION = "min_G max_{|w| <= c}  E[f_w(x)] - E[f_w(G(z))]"
 DEFAULTS: dict[str, Any] = {"arch": "small", "norm_dis": "none", "n_dis": 5, "beta1": 0.0, "clip": 0.01, "r1": 0.0}
 ZERO = False  # of D's answers differences alone mean anything
 ON_ARCH: dict[str, dict[str, Any]] = {
-    "ring": {"n_dis": 2, "alpha": 6e-3, "alpha_dis": 4e-3, "clip": 0.2},
+    "ring": {"n_dis": 2, "alpha": 6e-3, "alpha_dis": 4e-3, "clip": 0.2, "steps": 4500},
 }
 
 
