@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from minigan.cli import main as cli
+
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
@@ -28,17 +30,18 @@ def report(modules):
 
 def test_a_run_is_kept_and_not_done_again(tmp_path, report):
     path = tmp_path / "found.json"
-    arguments = "--gans", "cgan", "--full", "--json", path, "--out", tmp_path / "runs", "--seeds"
+    row = "small: cgan --arch deep --steps 2 --width 8"
+    arguments = "--row", row, "--json", path, "--out", tmp_path / "runs", "--seeds"
     done = run(*arguments, 1)
-    assert done.returncode == 0 and done.stderr == "1 runs to do, 2 at a time\n" and "cgan, seed 0: Fre" in done.stdout
+    assert done.returncode == 0 and done.stderr == "1 runs to do, 2 at a time\n" and "small, seed 0: Fre" in done.stdout
     first = json.loads(path.read_text())
     (kept,) = first["runs"]
-    assert (kept["label"], kept["seed"], kept["options"]) == ("cgan", 0, "cgan --steps 2 --width 64".split())
+    assert (kept["label"], kept["seed"], kept["options"]) == ("small", 0, row.split()[1:])
     assert kept["settings"]["condition"] == "projection" and kept["steps"] == 2 and kept["ms_per_step"] > 0
     assert kept["metrics"].keys() >= report.MEASURES.keys() and kept["metrics"]["frechet"] > first["floor"]["frechet"]
     assert sum(kept["metrics"]["histogram"]) == first["measured"] == 100
-    weights = sum(a.size for a in np.load(next((tmp_path / "runs").glob("cgan-0-*")) / "gen.npz").values())
-    statistics = 2 * (2 * (128 + 64) + 2)  # of four batch normalisations
+    weights = sum(a.size for a in np.load(next((tmp_path / "runs").glob("small-0-*")) / "gen.npz").values())
+    statistics = 2 * (16 + 8) + 2  # of two batch normalisations
     assert kept["parameters"]["gen"] == weights - statistics
     assert kept["machine"].keys() >= {"commit", "processor", "numpy", "date", "threads"}
     assert str(tmp_path) not in path.read_text() and path.with_suffix(".png").stat().st_size > 1000
@@ -47,6 +50,21 @@ def test_a_run_is_kept_and_not_done_again(tmp_path, report):
     second = json.loads(path.read_text())
     assert second["runs"][0] == kept and [each["seed"] for each in second["runs"]] == [0, 1]
     assert "| 2 | 2 |" in report.table(report.read(path))  # seeds and steps
+
+
+@pytest.mark.parametrize("full, options", [(True, "--steps 60000 --width 512"), (False, "--steps 6")])
+def test_a_gan_by_its_name_has_its_default_steps_scaled(full, options, tmp_path, modules, monkeypatch):
+    quality = modules("quality")
+
+    def minigan(self, *arguments):
+        return CliRunner().invoke(cli, [*arguments, "--batch-size", "4"], catch_exceptions=False).stdout, None
+
+    monkeypatch.setattr(quality.Bench, "minigan", minigan)
+    bench = quality.Bench({}, tmp_path / "found.json", tmp_path, "builtin", "cpu", 1)
+    row = bench.settled(quality.Row("gan", ("gan",)), quality.FULL if full else quality.QUICK, full)
+    assert row.options == ("gan", *options.split())
+    assert (row.settings["steps"], row.settings["width"]) == ((60_000, 512) if full else (6, 256))
+    assert bench.settled(quality.Row("own", ("gan", "--ema", "0")), 9.0, full).options == ("gan", "--ema", "0")
 
 
 @pytest.mark.parametrize(
@@ -85,16 +103,16 @@ def test_a_file_that_is_damaged_or_of_other_runs_is_left_alone(text, why, tmp_pa
     assert path.read_text() == text and [*tmp_path.iterdir()] == [path]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_the_trainings(sent, tmp_path):
+def test_ctrl_c_ends_the_trainings(tmp_path):
+    """SIGTERM does it by the same functions of `bench/run.py`, whose test sends both."""
     arguments = "--row", "long: gan --steps 1000000", "--json", tmp_path / "found.json", "--out", tmp_path / "runs"
     with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.readline() == "3 runs to do, 2 at a time\n"
         again = run(*arguments)
         assert again.returncode == 1 and "--out: process" in again.stderr and "training into" in again.stderr
-        process.send_signal(sent)
+        process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + sent
+    assert process.returncode == 130
     assert errors == "stopped; what is done is kept, and the same command goes on\n"
 
 
