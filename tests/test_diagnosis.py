@@ -39,6 +39,12 @@ def test_every_rule_is_tried():
     assert CASES.keys() == RULES.keys()
 
 
+@pytest.mark.parametrize(("given", "says"), [({}, "try --r1 2,"), ({"r1": 0.5}, "try a larger --r1 than 0.5,")])
+def test_what_keeps_d_from_winning_is_named(given, says):
+    ((_, text),) = diagnosed(made_up({"dis/accuracy": 0.999}), {**SETTINGS, **given})
+    assert says in text
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_lasts_is_told(name):
     changes, says = CASES[name]

@@ -51,8 +51,8 @@ class Rule(NamedTuple):
 RULES = {
     "D is perfect": Rule(
         lambda e, s: e.get("dis/accuracy", 0) >= 0.995,
-        "D's accuracy has been 1.00 for {n} iterations: G gets almost no gradient; try --n-dis 1, a smaller "
-        "--alpha-dis, --instance-noise 0.1{smooth}", True,
+        "D's accuracy has been 1.00 for {n} iterations: G gets almost no gradient; try {r1}, a smaller --alpha-dis, "
+        "--instance-noise 0.1{smooth}", True,
     ),
     "D knows nothing": Rule(
         lambda e, s: abs(e.get("dis/real", 1) - e.get("dis/fake", 0)) < 0.005,
@@ -126,9 +126,10 @@ def diagnosed(log: Log, settings: dict[str, Any], known: Collection[str] = ()) -
     gan = GANS[settings["gan"]]
     zero = getattr(gan, "ZERO", True)
     smooth = " or --smooth 0.1" if gan.loss_dis is GANS["gan"].loss_dis else ""
+    r1 = f"a larger --r1 than {settings['r1']:g}" if settings.get("r1") else "--r1 2"
     for name, (holds, text, of_zero) in RULES.items():
         if name not in known and (zero or not of_zero) and (n := lasting(log, holds, settings)):
-            yield name, text.format(n=n, smooth=smooth, **{k: settings.get(k) for k in ("clip", "lam")})
+            yield name, text.format(n=n, smooth=smooth, r1=r1, **{k: settings.get(k) for k in ("clip", "lam")})
     if "G falls behind" not in known and zero and (text := g_falls_behind(log)):
         yield "G falls behind", text
     if "nothing moves" not in known and (text := nothing_moves(log)):

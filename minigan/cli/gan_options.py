@@ -83,8 +83,9 @@ def knob_options(command: Callable[..., Any], names: Sequence[str] = (*KNOBS, *T
     """Give a command one option for each number that some GAN has, and one for each trick."""
     for name in reversed([name for name in TRICKS if name in names]):
         default, kind, text = TRICKS[name]
-        others = [f"{owner} {value}" for owner, value in _owners(name).items() if value != default]
-        shown = f"  [default: {', '.join([*([str(default)] if default else []), *others])}]" if default or others else ""
+        values = [str(default)] if default else []
+        values += [f"{owner} {value}" for owner, value in _owners(name).items() if value != default]
+        shown = f"  [default: {', '.join(values)}]" if values else ""
         command = _option(name, kind, f"{text}.{shown}")(command)
     for name in reversed([name for name in KNOBS if name in names]):
         kind, text = KNOBS[name]
