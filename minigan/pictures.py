@@ -133,6 +133,8 @@ def save_gradients(path: str | os.PathLike[str], log: Sequence[dict[str, Any]]) 
         layers = dict.fromkeys(key for entry in log for key in entry if key.startswith(prefix))
         _lines(ax, log, {key: key.removeprefix(prefix) for key in layers})
         ax.set(yscale="log", ylabel=f"gradient of each layer of {net[0].upper()}")
+        low, high = (math.log10(limit) for limit in ax.get_ylim())
+        ax.set_ylim(10 ** math.floor(low), 10 ** math.ceil(high))  # else there may be no power of 10 to write beside it
         ax.minorticks_off()
     axes[-1].set_xlabel("iteration")
     _save_figure(path, figure)

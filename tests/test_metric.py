@@ -1,6 +1,7 @@
 """`minigan train --metric`: what is measured and kept, when a run ends early, and that it goes on exactly."""
 
 import json
+import re
 import shutil
 
 import numpy
@@ -45,7 +46,7 @@ def same(one, other):
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("metric") / "r"
     result = call("train", "gan", *MEASURED, "--metric", "frechet", "--steps", 8, "--out", out)
-    assert "frechet was best after iteration" in result.stdout
+    (out.parent / "said").write_text(result.stdout)
     return out
 
 
@@ -58,8 +59,12 @@ def test_the_number_in_the_log_is_that_of_the_weights_kept(run):
     images = load_mnist("mnist", pictures.Path(lenet.__file__).parents[1] / "datasets" / "data").x_train
     with generators_of_its_own(0):
         made = render(gen, 60, [drawn(gen, 60)])
-    found = frechet_distance(lenet.see(net, some(images, 60))[0], lenet.see(net, made)[0])
+    real, other = (lenet.see(net, part)[0] for part in numpy.split(some(images, 120), 2))
+    found = frechet_distance(real, lenet.see(net, made)[0])
     assert found == pytest.approx(min(values.values()), rel=1e-5)
+    said = re.search(r"of 60 samples .* (\S+) \(other real images: (.*)\): ", (run.parent / "said").read_text())
+    floor = frechet_distance(real, other)
+    assert [float(number) for number in said.groups()] == pytest.approx([found, floor], rel=1e-3)
     call("sample", run / "best.npz", "--n", 4, "--out", run.parent / "a.png")
     assert "best.npz" in call("evaluate", run / "best.npz", "--against", "builtin", "--n", 60, "--quiet").output
 
@@ -83,11 +88,11 @@ def test_it_goes_on_bit_for_bit(run, tmp_path):
 @pytest.mark.parametrize(("metric", "values", "best"), [("frechet", [5, 4, 6, 7, 1], 4), ("recall", [0, 0, 0], 2)])
 def test_patience_ends_a_run_and_the_best_is_kept(tmp_path, monkeypatch, metric, values, best):
     given = iter(values)
-    monkeypatch.setattr(Metric, "measured", lambda self, made: float(next(given)))
+    monkeypatch.setattr(Metric, "measured", lambda self, made: 0.5 if made is self.other else float(next(given)))
     run, ended = tmp_path / "r", best + 4
     result = call("train", "gan", *MEASURED, "--metric", metric, "--patience", 2, "--steps", 20, "--out", run)
     assert f"ended early, after {ended} of 20 steps: none of 2 measurements was better" in result.stdout
-    assert f"{metric} was best after iteration {best}, " in result.stdout
+    assert f"{metric} of 60 samples was best after iteration {best}, {values[best // 2 - 1]} (other" in result.stdout
     assert RunFolder(run).snapshots()[0].name == f"snapshot_iter_{ended}"
     assert (run / "samples" / f"iter_{ended:07}.png").exists() and not same(run / "best.npz", run / "gen.npz")
     assert "ended early" in call("train", "--resume", run).stdout
@@ -102,12 +107,13 @@ def test_mixed_runs_are_measured_in_float32(tmp_path):
     call("train", "gan", *MEASURED, "--mixed", "--metric", "frechet", "--steps", 2, "--out", out)
     with using_config("dtype", mixed16):
         assert {param.dtype.char for param in lenet.load(lenet.SHIPPED["mnist"])[0].params()} == {"f"}
-    assert "frechet was best" in call("train", "--resume", out, "--steps", 3).stdout
+    assert "frechet of 60 samples was best" in call("train", "--resume", out, "--steps", 3).stdout
 
 
 def test_the_ring_is_measured_by_its_modes(tmp_path):
     ring = [*MEASURED, "--data", "ring", "--steps", 4]
-    assert "modes was best" in call("train", "gan", *ring, "--metric", "modes", "--out", tmp_path / "r").stdout
+    said = call("train", "gan", *ring, "--metric", "modes", "--out", tmp_path / "r").stdout
+    assert "modes of 60 samples was best" in said
     assert (tmp_path / "r" / "best.npz").exists()
 
 

@@ -115,3 +115,12 @@ def test_pictures_of_vitals(tmp_path):
         assert pictures.read_png(tmp_path / "a.png").shape == (500, 800, 4)
     pictures.save_curves(tmp_path / "c.png", log, ["a note that is long enough to be broken into lines " * 5] * 3)
     assert pictures.read_png(tmp_path / "c.png").shape[0] > 500
+
+
+def test_gradients_of_one_size_have_numbers_beside_them(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(pictures, "_save_figure", lambda path, figure: figures.append(figure))
+    pictures.save_gradients(tmp_path / "g.png", [{"iteration": i, "dis/grad/b": 2.0 + i / 9} for i in range(1, 9)])
+    ax = figures[0].axes[1]
+    low, high = ax.get_ylim()
+    assert (low, high) == (1, 10) and {1, 10} <= {*ax.get_yticks()}

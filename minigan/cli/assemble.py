@@ -71,7 +71,7 @@ def assemble(settings: dict[str, Any], images: Any, place: Any, run: RunFolder |
     if settings.get("metric"):
         n = settings["metric_n"]
         with generators_of_its_own(settings["seed"]):
-            stop.metric = Metric(run, settings, drawn(updater.sampler, n), some(images, n))
+            stop.metric = Metric(run, settings, drawn(updater.sampler, n), some(images, 2 * n))
         trainer.extend(stop.metric, trigger=(settings["metric_every"], "iteration"))
     trainer.extend(Diagnosis(run, settings, say), trigger=logged)
     trainer.extend(SampleGrid(run, noise), name="SampleGrid", trigger=(settings["sample_every"], "iteration"))

@@ -16,8 +16,8 @@ import numpy
 
 from minigan import pictures
 from minigan.cli.data import named_data, read_digits
+from minigan.cli.evaluate_modes import ALONE, measure_modes, table
 from minigan.cli.evaluate_modes import N as STACKS
-from minigan.cli.evaluate_modes import measure_modes, table
 from minigan.cli.options import check_file, device_option, named_device
 from minigan.cli.progress import bar
 from minigan.cli.sources import Against, real_images, samples_of, told
@@ -211,7 +211,7 @@ def _table(result: dict[str, Any]) -> list[str]:
         f"{result['against']}.",
         "`real` is the floor: other real images of the same source, measured in the same way.",
         f"Features: {facts['layer']}, {facts['dimension']} numbers, of {_eyes(facts)}.",
-        *([] if spread else ["One run shows no spread: train it with other --seed, and name all of the runs."]),
+        *([] if spread else [ALONE]),
     ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from minigan.metrics import class_histogram, frechet_distance, lenet, mode_cover
 N = 26_000  # samples in the papers that count these modes
 SHAPE = (28, 28, 3)  # of their bytes
 DIGITS = 10_000  # training digits for the Frechet distance
+ALONE = "One run shows no spread: train it with other --seed, and name all of the runs."
 ROWS = {
     "modes": "modes of 1,000",
     "kl_uniform": "KL to uniform",
@@ -84,4 +85,5 @@ def table(result: dict[str, Any]) -> list[str]:
         "128,000 training stacks.",
         f"Classifier: a LeNet trained on {facts['data']} (seed {facts['seed']}, accuracy "
         f"{facts['stored_accuracy']:.2%}).",
+        *([] if len(result["samples"]) > 1 else [ALONE]),
     ]  # fmt: skip

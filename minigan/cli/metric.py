@@ -68,7 +68,8 @@ class Metric(Extension):
 
     Args:
         z: The noise of all samples, on the generator's device.
-        real: As many real images (N, 1, 28, 28) in [-1, 1]; of points they are not looked at.
+        real: Twice as many real images (N, 1, 28, 28) in [-1, 1], or fewer: the samples are compared with the first
+            half, and so is the other half in the end, the floor. Of points they are not looked at.
     """
 
     priority = PRIORITY_WRITER
@@ -81,7 +82,9 @@ class Metric(Extension):
         if self.kind in OF_IMAGES:
             data = "fashion" if settings["data"].partition(":")[0] == "fashion" else "mnist"
             self.net, _ = lenet.load(lenet.SHIPPED[data])
-            self.real, _ = lenet.see(self.net, pictures.to_uint8(real))
+            real = pictures.to_uint8(real)
+            self.real, _ = lenet.see(self.net, real[: len(z)])
+            self.other = real[len(z) :]
 
     def __call__(self, trainer: Any) -> None:
         n = len(self.z)
@@ -114,8 +117,12 @@ class Metric(Extension):
         return self.waited >= self.patience
 
     def told(self) -> str:
-        """Say what was best."""
-        return f"{self.kind} was best after iteration {self.at}, {self.sign * self.best:.4g}: {self.run.best}"
+        """Say what was best, of how many samples, and what as many real images reach."""
+        n = len(self.z)
+        floor = self.kind in OF_IMAGES and len(self.other) == n
+        real = f" (other real images: {self.measured(self.other):.4g})" if floor else ""
+        return (f"{self.kind} of {n:,} samples was best after iteration {self.at}, {self.sign * self.best:.4g}{real}: "
+                f"{self.run.best}")  # fmt: skip
 
     def serialize(self, serializer: Any) -> None:
         """Write or read what was best, and how long ago."""

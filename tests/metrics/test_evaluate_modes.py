@@ -12,7 +12,7 @@ from minigan.cli.data import read
 from minigan.datasets import StackedDigits
 from minigan.metrics import lenet, mode_coverage, stacked_modes
 
-RUN = "--data stacked-mnist:builtin --width 4 --z-dim 5 --batch-size 8 --quiet".split()
+RUN = "--data stacked-mnist:builtin --schedule constant --width 4 --z-dim 5 --batch-size 8 --quiet".split()
 pytestmark = pytest.mark.usefixtures("own_place")
 
 
@@ -43,7 +43,8 @@ def test_a_packed_run_goes_on_bit_for_bit_and_is_measured():
     assert config["settings"]["pack"] == 2 and config["data"]["images"] == 128_000
     call("evaluate", "whole", "--against", "stacked-mnist:builtin", "--n", 50, "--json", "run.json", "--quiet")
     call("sample", "whole", "--n", 50, "--out", "samples.npz")
-    call("evaluate", "samples.npz", "--against", "stacked-mnist:builtin", "--json", "file.json", "--quiet")
+    alone = call("evaluate", "samples.npz", "--against", "stacked-mnist:builtin", "--json", "file.json", "--quiet")
+    assert "One run shows no spread" in alone.stdout
     (run,), (file,) = (json.loads(Path(f"{name}.json").read_text())["samples"].values() for name in ("run", "file"))
     assert run == file and run["modes"] <= 50
     assert "was trained with pack 2, not 4" in call("train", "--resume", "whole", "--pack", 4, code=2).output
