@@ -8,6 +8,7 @@ that Python code makes on a GPU; it says nothing about kernels or speed.
 import inspect
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -189,14 +190,16 @@ def test_gather_and_scatter(gpu, what):
         np.testing.assert_array_equal(cuda.to_cpu(a) + 1, cuda.to_cpu(b))
 
 
-def test_gpu_tests_pass_with_strict_stand_in_for_cupy():
+def test_gpu_tests_pass_with_strict_stand_in_for_cupy(request):
     if cuda.available:
         pytest.skip("there is CuPy here: the tests marked gpu run with it")
     environment = {  # without our kernels, which tests/kernels runs in the emulator
         **os.environ, "PYTHONPATH": str(TESTS / "doubles"), "OPENBLAS_NUM_THREADS": "1", "MINIGAN_KERNELS": "0",
     }  # fmt: skip
+    files = [path for path in TESTS.rglob("test_*.py") if re.search(r"\b(gpu|xp)\b", path.read_text())]
+    assert {item.path for item in request.session.items if item.get_closest_marker("gpu")} <= {*files}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", str(TESTS)],
+        [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *map(str, files)],
         cwd=TESTS.parent, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
