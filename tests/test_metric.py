@@ -20,6 +20,7 @@ from minigan.metrics import frechet_distance, lenet
 
 TINY = "--data builtin --width 4 --z-dim 5 --batch-size 8 --log-every 2 --snapshot-every 4".split()
 MEASURED = [*TINY, "--metric-every", "2", "--metric-n", "60"]
+pytestmark = pytest.mark.usefixtures("plain_charts")
 
 
 def call(*arguments, code=0):
@@ -43,7 +44,7 @@ def same(one, other):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, plain_charts):
     out = tmp_path_factory.mktemp("metric") / "r"
     result = call("train", "gan", *MEASURED, "--metric", "frechet", "--steps", 8, "--out", out)
     (out.parent / "said").write_text(result.stdout)

@@ -10,6 +10,7 @@ from minigan.cli import main
 from minigan.cli.presets import PRESETS
 
 TINY = ["--width", 4, "--z-dim", 5, "--batch-size", 8, "--quiet"]
+pytestmark = pytest.mark.usefixtures("plain_charts")
 
 
 @pytest.fixture(scope="module")

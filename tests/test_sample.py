@@ -10,7 +10,7 @@ from minigan.pictures import read_png
 
 
 @pytest.fixture(scope="module", params=["gan", "cgan", "infogan"])
-def run(request, tmp_path_factory):
+def run(request, tmp_path_factory, plain_charts):
     out = tmp_path_factory.mktemp("runs") / request.param
     tiny = "--arch mlp --data builtin --width 4 --z-dim 5 --steps 1 --quiet --out".split()
     assert CliRunner().invoke(main, ["train", request.param, *tiny, str(out)]).exit_code == 0

@@ -96,7 +96,7 @@ def test_a_pack_is_counted_whole():
     assert f"{2 * 196 * 2 * 16 * 4:,}" in next(line for line in text.splitlines() if line.startswith("body/c1"))
 
 
-def test_a_run_is_summed_up_by_its_own_settings(tmp_path):
+def test_a_run_is_summed_up_by_its_own_settings(tmp_path, plain_charts):
     given = ["--data", "builtin", "--steps", 1, "--width", 4, "--z-dim", 5, "--quiet", "--out", tmp_path / "r"]
     assert CliRunner().invoke(main, ["train", "gan", *map(str, given)]).exit_code == 0
     assert "fc3    Linear           784       7,056  12,544" in summary(tmp_path / "r")
