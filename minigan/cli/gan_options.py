@@ -130,6 +130,9 @@ def check_tricks(settings: dict[str, Any]) -> None:
          f"--pack {pack}: the D of {name} draws each image anew for itself; leave it out"),
         (settings["minibatch_dis"] and settings.get("answer") == "autoencoder",
          f"--minibatch-dis: the D of {name} answers with an image, not with a last layer; leave it out"),
+        (name == "wgan-gp" and (settings["norm_dis"] == "batch" or settings["minibatch_dis"]),
+         f"{'--minibatch-dis' if settings['minibatch_dis'] else '--norm-dis batch'}: wgan-gp holds the critic's slope "
+         f"at each image for itself, and so it must judge each for itself; leave it out"),
         (settings.get("answer") == "autoencoder" and settings["data"] == "ring",
          f"--data ring: the D of {name} draws anew what it sees, and two numbers it can always; pass images"),
         (settings["augment"] and settings["data"] == "ring",

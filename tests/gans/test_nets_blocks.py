@@ -140,6 +140,8 @@ def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path, rng, plain_cha
      "--attention is of fine, deep, small, planes, encoder; mlp has no such choice: leave it out"),
     (["--doublings", "3"], "FineGenerator: size is 28 but the image side is made by doubling 3 times; pass --size"),
     (["began", "--minibatch-dis"], "answers with an image, not with a last layer; leave it out"),
+    (["wgan-gp", "--minibatch-dis"], "--minibatch-dis: wgan-gp holds the critic's slope at each image for itself"),
+    (["wgan-gp", "--norm-dis", "batch"], "--norm-dis batch: wgan-gp holds the critic's slope at each image"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_before_a_folder_is_made(arguments, text, tmp_path):
     result = CliRunner().invoke(main, ["train", *arguments, "--steps", "2", "--out", str(tmp_path / "run")])
