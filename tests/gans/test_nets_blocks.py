@@ -115,7 +115,7 @@ def test_any_discriminator_can_look_at_the_others_of_a_batch(arch):
             assert len(dis.last.tensor.local_link_hooks) == len(dis.last.nearness.local_link_hooks) == 1
 
 
-@pytest.mark.parametrize("arguments", [["wgan-gp", "--minibatch-dis", "--attention"], ["cgan", "--arch", "encoder"]])
+@pytest.mark.parametrize("arguments", [["sngan", "--minibatch-dis", "--attention"], ["cgan", "--arch", "encoder"]])
 def test_a_run_with_them_can_be_gone_on_with(arguments, tmp_path, rng, plain_charts):
     """Bit for bit, with the nets that its settings name."""
     def call(*args):
