@@ -96,6 +96,13 @@ def test_a_pack_is_counted_whole():
     assert f"{2 * 196 * 2 * 16 * 4:,}" in next(line for line in text.splitlines() if line.startswith("body/c1"))
 
 
+def test_a_layer_that_sees_each_plane_costs_as_often():
+    text = summary("dcgan", "--arch", "planes", "--channels", 3, "--width", 8)
+    lines = {line.split()[0]: line.split("  ")[-1].strip() for line in text.splitlines() if line.startswith("c2")}
+    assert lines == {"c2": f"{3 * 2 * 7 * 7 * 8 * 16 * 16:,}"}  # of D, a 4x4 layer from 8 channels to 16 at 7 x 7
+    assert "3 x 16 x 7 x 7" in text
+
+
 def test_a_run_is_summed_up_by_its_own_settings(tmp_path, plain_charts):
     given = ["--data", "builtin", "--steps", 1, "--width", 4, "--z-dim", 5, "--quiet", "--out", tmp_path / "r"]
     assert CliRunner().invoke(main, ["train", "gan", *map(str, given)]).exit_code == 0

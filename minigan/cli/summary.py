@@ -113,16 +113,18 @@ class _Watch(LinkHook):
 
     def forward_postprocess(self, args: Any) -> None:
         out = args.out[0] if isinstance(args.out, tuple) else args.out
-        self.calls.append((args.link, out.shape[1:], self.flops.pop() // len(out)))
+        self.calls.append((args.link, out.shape, self.flops.pop()))
 
     def rows(self, net: Chain) -> list[Row]:
-        """Those that have parameters of their own, counted once, or cost something."""
+        """Those that have parameters of their own, counted once, or cost something; one may see parts of an image."""
+        n = self.calls[-1][1][0]  # answers of the net itself, which ends last
         paths = {id(link): path.lstrip("/") or "(itself)" for path, link in net.namedlinks()}
         own = {id(link): _size(link) - sum(map(_size, link.children())) for link in net.links()}
         rows = [
-            Row(paths[id(link)], type(link).__name__, shape, own.pop(id(link), 0), flops)
+            Row(paths[id(link)], type(link).__name__, shape[1:] if shape[0] == n else (shape[0] // n, *shape[1:]),
+                own.pop(id(link), 0), flops // n)
             for link, shape, flops in self.calls
-        ]
+        ]  # fmt: skip
         return [row for row in rows if row.params or row.flops]
 
 
