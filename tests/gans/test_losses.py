@@ -10,12 +10,14 @@ from gan_updaters import seen, updater
 import minigan.functions as F
 import minigan.links as L
 from minigan import optimizers, random
-from minigan.core import Variable
-from minigan.gans import ARCHITECTURES, GANS
+from minigan.core import Parameter, Variable
+from minigan.divergences import wasserstein_1d
+from minigan.gans import ARCHITECTURES, GANS, GANUpdater
 from minigan.gans.penalties import gradient_penalty, slopes
 from minigan.gans.tricks import Tricks
 from minigan.gans.turn import Turn
 from minigan.gradient_check import check_backward
+from minigan.iterators import SerialIterator
 from minigan.link import Chain, Sequential
 
 REAL, FAKE = numpy.array([[0.3], [-2.0], [4.0]]), numpy.array([[1.5], [-0.7], [0.0]])
@@ -251,6 +253,40 @@ def test_wgan_clips_every_weight_of_the_critic():
     GANS["wgan"].constrain(Turn(None, dis, options, None, None, None, None))
     assert all(abs(param.array).max() == numpy.float32(0.03) for param in dis.params())
     assert float(dis.fc3.W.array.ravel()[len(dis.fc3.W.array.ravel()) // 2]) <= 0.03
+
+
+class Shifted(Chain):
+    """Makes the numbers of a normal distribution, half a unit too large."""
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.shift = Parameter(numpy.full((1, 1), 0.5, numpy.float32))
+
+    def latent(self, n):
+        return numpy.random.normal(size=(n, 1)).astype(numpy.float32)
+
+    def forward(self, z):
+        return z + F.broadcast_to(self.shift, z.shape)
+
+
+@pytest.mark.parametrize(
+    ("gan", "layers", "options"),
+    [("wgan", [], {"clip": 1.0}), ("wgan-gp", [L.Linear, F.leaky_relu, L.Linear, F.leaky_relu], {})],
+)
+def test_a_trained_critic_finds_the_distance_of_two_clouds(gan, layers, options):
+    """Row 8, within 10 %: of weights clipped at 1 a linear critic's slope is 1 at most, by the penalty any other's."""
+    random.seed(0)
+    sizes = iter([(1, 16), (16, 16)])
+    dis = Sequential(*(layer(*next(sizes)) if layer is L.Linear else layer for layer in layers), L.Linear(None, 1))
+    points = numpy.random.normal(size=(2000, 1)).astype(numpy.float32)
+    optimizer = {"gen": optimizers.SGD().setup(Shifted()), "dis": optimizers.Adam(0.02, 0.5, 0.9).setup(dis)}
+    u = GANUpdater(SerialIterator(points, 200), optimizer, GANS[gan], options=options)
+    for _ in range(100):
+        u.update_dis(u.next_images())
+    distance = float((F.average(dis(points)) - F.average(dis(points + numpy.float32(0.5)))).array)
+    assert wasserstein_1d(points[:, 0], points[:, 0] + 0.5) == pytest.approx(0.5, rel=1e-5)
+    assert distance == pytest.approx(0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("arch", ["mlp", "small", "book"])
