@@ -165,17 +165,18 @@ class AliasModule(types.ModuleType):
             return VERSION
         if name == "__all__":
             return [n for n in SURFACE[path] if find(path, n) is not MISSING]
-        if not (name.startswith("__") and name.endswith("__")):
-            full = f"{path}.{name}"
-            if full in SURFACE and name not in SURFACE[path]:
-                if full in sys.modules or exists(full):
-                    return importlib.import_module(full)
-            elif (value := find(path, name)) is not MISSING:
-                return value
-            # what Chainer's files import is reached through them too: convolution_2d.cuda, chainer.array
-            other = _REACHED.get(full, "" if is_package(path) else name if name == "chainer" else f"chainer.{name}")
-            if other in SURFACE and exists(other):
-                return importlib.import_module(other)
+        if name.startswith("__") and name.endswith("__"):  # the import system asks; the nearest name takes long to find
+            raise AttributeError(f"module {path!r} has no attribute {name!r}")
+        full = f"{path}.{name}"
+        if full in SURFACE and name not in SURFACE[path]:
+            if full in sys.modules or exists(full):
+                return importlib.import_module(full)
+        elif (value := find(path, name)) is not MISSING:
+            return value
+        # what Chainer's files import is reached through them too: convolution_2d.cuda, chainer.array
+        other = _REACHED.get(full, "" if is_package(path) else name if name == "chainer" else f"chainer.{name}")
+        if other in SURFACE and exists(other):
+            return importlib.import_module(other)
         raise AttributeError(sentence(path, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
