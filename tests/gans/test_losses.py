@@ -281,8 +281,9 @@ def test_a_trained_critic_finds_the_distance_of_two_clouds(gan, layers, options)
     dis = Sequential(*(layer(*next(sizes)) if layer is L.Linear else layer for layer in layers), L.Linear(None, 1))
     points = numpy.random.normal(size=(2000, 1)).astype(numpy.float32)
     optimizer = {"gen": optimizers.SGD().setup(Shifted()), "dis": optimizers.Adam(0.02, 0.5, 0.9).setup(dis)}
-    u = GANUpdater(SerialIterator(points, 200), optimizer, GANS[gan], options=options)
-    for _ in range(100):
+    u = GANUpdater(SerialIterator(points, 500), optimizer, GANS[gan], options=options)
+    for step in range(150):
+        optimizer["dis"].alpha = 0.02 * (1 - step / 150)
         u.update_dis(u.next_images())
     distance = float((F.average(dis(points)) - F.average(dis(points + numpy.float32(0.5)))).array)
     assert wasserstein_1d(points[:, 0], points[:, 0] + 0.5) == pytest.approx(0.5, rel=1e-5)
