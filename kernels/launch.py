@@ -119,9 +119,11 @@ def available_for(*arrays: Any, halves: bool = False) -> bool:
 
     Or float16, for kernels that take ``halves``.
     """
+    if isinstance(arrays[0], np.ndarray):
+        return False
     dtype = arrays[0].dtype
     known = dtype in REAL or halves and dtype == np.float16
-    return _enabled and known and not isinstance(arrays[0], np.ndarray) and all(a.dtype == dtype for a in arrays)
+    return _enabled and known and all(a.dtype == dtype for a in arrays)
 
 
 def types(dtype: Any) -> dict[str, str]:

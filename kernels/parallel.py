@@ -11,8 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -113,42 +112,43 @@ def _help(jobs: SimpleQueue) -> None:
         pass
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS on one thread until the last of those who are inside leaves.
+class one_blas_thread:
+    """Inside the ``with`` block BLAS stays on one thread, until the last of those who are inside leaves.
 
     Also for products too small to share: after a threaded product OpenBLAS's threads wait busily for some
     milliseconds, and take the cores from ours. A step of a small DCGAN cost twice the processor time by that.
     """
-    global _inside
-    if _openblas is None or _threads < 2:
-        yield
-        return
-    with _lock:
-        _inside += 1
-        _openblas[1](1)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _openblas[1](_threads)
+
+    def __enter__(self) -> None:
+        global _inside
+        self.set_threads = _openblas[1] if _openblas is not None and _threads > 1 else None
+        if self.set_threads is not None:
+            with _lock:
+                _inside += 1
+                self.set_threads(1)
+
+    def __exit__(self, *error: Any) -> None:
+        global _inside
+        if self.set_threads is not None:
+            with _lock:
+                _inside -= 1
+                if _inside == 0:
+                    self.set_threads(_threads)
 
 
 def product(a: Any, b: Any) -> Any:
     """a @ b for matrices (M, K) and (K, N), on the CPU cut along the longer of M and N where that is worth while."""
-    if array_module(a) is not np:
+    if type(a) is not np.ndarray and array_module(a) is not np:
         return gemm.product(a, b)
     rows, columns = a.shape[0], b.shape[1]
-    count = min(MOST_PIECES, rows * columns * a.shape[1] // LEAST_PIECE)
-    y = np.empty((rows, columns), np.result_type(a, b))
-    if count < 3:
+    work = rows * columns * a.shape[1]
+    if work < 3 * LEAST_PIECE:
         if blas_threads:
-            return np.matmul(a, b, out=y)
+            return np.matmul(a, b)
         with one_blas_thread():
-            return _multiply(a, b, y)
-    share = -(-max(rows, columns) // count)
+            return _multiply(a, b)
+    y = np.empty((rows, columns), np.result_type(a, b))
+    share = -(-max(rows, columns) // min(MOST_PIECES, work // LEAST_PIECE))
 
     def fill(first: int) -> None:
         piece = slice(first, first + share)
@@ -161,17 +161,20 @@ def product(a: Any, b: Any) -> Any:
     return y
 
 
-def _multiply(a: Any, b: Any, out: Any) -> Any:
-    """np.matmul(a, b, out=out) for matrices, in narrow stripes where that is faster; return out.
+def _multiply(a: Any, b: Any, out: Any = None) -> Any:
+    """np.matmul(a, b, out=out) for matrices, in narrow stripes where that is faster.
 
     Copying a transposed factor is what costs most in a product of few rows. The stripes are products without copies:
     with 64 rows they took two thirds of the time for a transposed b, nine tenths for a transposed a.
     """
     (rows, depth), columns = a.shape, b.shape[1]
-    turned = a.strides[0] < a.strides[1] or (b.strides[0] < b.strides[1] and rows <= MOST_ROWS)
-    worth_while = rows >= LEAST_ROWS and columns >= 2 * COLUMNS and rows * depth * columns >= 1 << 18
-    if not (_cuts and turned and worth_while and out.dtype == np.float32 and rows * depth * COLUMNS <= SMALL_PRODUCT):
+    if rows * depth * columns < 1 << 18 or not _cuts or not a.dtype == b.dtype == np.float32:
         return np.matmul(a, b, out=out)
+    turned = a.strides[0] < a.strides[1] or (b.strides[0] < b.strides[1] and rows <= MOST_ROWS)
+    if not turned or rows < LEAST_ROWS or columns < 2 * COLUMNS or rows * depth * COLUMNS > SMALL_PRODUCT:
+        return np.matmul(a, b, out=out)
+    if out is None:
+        out = np.empty((rows, columns), np.float32)
     whole = columns // COLUMNS * COLUMNS
     b_stripes, stripes = (m[:, :whole].reshape(len(m), -1, COLUMNS).transpose(1, 0, 2) for m in (b, out))
     np.matmul(a, b_stripes, out=stripes)

@@ -35,7 +35,7 @@ def backward(side: np.ndarray, gy: np.ndarray, slope: float) -> np.ndarray:
 def rectify(x: np.ndarray, slope: float, y: np.ndarray) -> None:
     """y <- the rectified x; y must be another array than x."""
     if x.dtype.type(slope) == 0:  # as float16 has it
-        np.clip(x, 0, np.inf, out=y)
+        x.clip(0, np.inf, out=y)
     else:  # the line of slope 1 is above the other one where x > 0
         np.maximum(x, np.multiply(x, x.dtype.type(slope), out=y), out=y)
 
@@ -44,7 +44,7 @@ def choose(side: np.ndarray, gy: np.ndarray, slope: float, gx: np.ndarray) -> No
     """gx <- gy where ``side`` > 0, elsewhere slope gy; gx must be another array than the rest."""
     gx[...] = side > 0
     if slope:
-        np.clip(gx, gx.dtype.type(slope), gx.dtype.type(1), out=gx)
+        gx.clip(gx.dtype.type(slope), gx.dtype.type(1), out=gx)
     gx *= gy
 
 

@@ -19,13 +19,14 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy
 
 from minigan import initializers
 from minigan.backend import CpuDevice, Device, copyto, get_array_module, get_device, get_device_from_array, is_array
-from minigan.configuration import config, is_debug, is_recording, using_config
+from minigan.configuration import config, global_config, is_debug, is_recording, using_config
 from minigan.function_hook import FunctionHook, register, this_thread
 from minigan.kernels import gemm
 from minigan.kernels.launch import on_device_of
@@ -97,7 +98,7 @@ class VariableNode:
         """Return the Variable of this node, a new one around the retained array if the old one is gone."""
         variable = self._variable()
         if variable is None:
-            variable = Variable(self.data, name=self.name, requires_grad=self._requires_grad)
+            variable = Variable(self.data, requires_grad=self._requires_grad)
             variable._node = self
             self._variable = weakref.ref(variable)
         return variable
@@ -142,6 +143,7 @@ class Variable:
     __array_priority__ = 200  # ndarray + Variable asks the Variable
     _loss_scale: float | None = None  # the factor that is in the gradient; an optimizer takes it out
     _has_chainerx_array = False
+    _grad_var: Variable | None = None
 
     def __init__(self, data: Any = None, *, name: str | None = None, grad: Any = None, requires_grad: bool = True,
                  **old: Any) -> None:  # fmt: skip
@@ -149,14 +151,15 @@ class Variable:
             if "volatile" in old:
                 raise ValueError("Variable: volatile does not exist any more; use `with chainer.no_backprop_mode():`")
             raise TypeError(f"Variable: the argument {next(iter(old))!r} does not exist; remove it")
-        if data is not None and not is_array(data):
+        if type(data) is not numpy.ndarray and data is not None and not is_array(data):
             raise TypeError(
                 f"Variable: got {type(data).__name__}; wanted a numpy.ndarray or cupy.ndarray; "
                 "make one with numpy.array(x, 'float32')"
             )
         self._array = data
-        self._grad_var: Variable | None = None
-        self._node = VariableNode(self, name, requires_grad)
+        self._requires_grad = requires_grad
+        if name is not None:
+            self.name = name
         if grad is not None:
             self.grad = grad
 
@@ -167,15 +170,6 @@ class Variable:
 
     # -- what it holds
 
-    @property
-    def array(self) -> Any:
-        """The array; None for a parameter that has no shape yet."""
-        return self._array
-
-    @array.setter
-    def array(self, array: Any) -> None:
-        self._put(array)
-
     def _put(self, array: Any) -> None:
         self._array = array
         node = self._node
@@ -183,7 +177,10 @@ class Variable:
         if node.data is not None:
             node.data = array
 
-    data = raw_array = array
+    array = data = raw_array = property(
+        operator.attrgetter("_array"), lambda self, array: self._put(array), None,
+        "The array; None for a parameter that has no shape yet.",
+    )  # fmt: skip
 
     @property
     def layout(self) -> None:
@@ -217,6 +214,10 @@ class Variable:
         self._grad_var = None if gradient is None else Variable(gradient)
 
     def _check_gradient(self, gradient: Any) -> None:
+        own = self._array
+        if own is not None and type(gradient) is type(own):
+            if gradient.shape == own.shape and gradient.dtype == own.dtype:
+                return
         if not is_array(gradient):
             raise TypeError(f"{self!s:.40}.grad: got {type(gradient).__name__}; wanted an array or None")
         if self._array is None:
@@ -266,6 +267,10 @@ class Variable:
 
     # -- its place in the graph
 
+    @cached_property
+    def _node(self) -> VariableNode:  # made when it is asked for: most gradients have none
+        return VariableNode(self, None, self._requires_grad)
+
     node = shown("_node", "The place in the graph.")
 
     @property
@@ -287,7 +292,7 @@ class Variable:
         self._node.set_creator(creator)
 
     rank = shown("_node._rank", "Longest number of functions between a leaf and here.")
-    requires_grad = shown("_node._requires_grad", "Whether a gradient is wanted for it.")
+    requires_grad = shown("_requires_grad", "Whether a gradient is wanted for it.")
     label = shown("_node.label", "Shape and dtype in a few words.")
 
     def set_creator_node(self, fnode: FunctionNode | None) -> None:
@@ -538,8 +543,7 @@ def _statistics(array: Any) -> str:
 def _restore_variable(kind: type, state: dict, grad: Any, name: str | None, requires_grad: bool) -> Variable:
     variable: Variable = object.__new__(kind)
     variable.__dict__.update(state)
-    variable._grad_var = None
-    variable._node = VariableNode(variable, name, requires_grad)
+    variable._grad_var, variable._requires_grad, variable.name = None, requires_grad, name
     variable.grad = grad
     return variable
 
@@ -626,8 +630,7 @@ class Parameter(Variable):
 
     def cleargrad(self) -> None:
         """Forget the gradient: ``grad`` is None."""
-        super().cleargrad()
-        self._zerograd_later = False
+        self._grad_var, self._zerograd_later = None, False
 
     def _zerograd(self) -> None:
         super()._zerograd()  # now, or as soon as there is an array
@@ -665,6 +668,7 @@ def as_array(x: Any) -> Any:
 _array_of = operator.attrgetter("_array")
 _node_of = operator.attrgetter("_node")
 _rank_of = operator.attrgetter("_rank")
+_creator_of = operator.attrgetter("creator_node")
 _wants_gradient = operator.attrgetter("_requires_grad")
 
 
@@ -773,13 +777,15 @@ class FunctionNode:
         """
         variables = inputs = tuple(inputs)
         try:
-            nodes, arrays = tuple(map(_node_of, variables)), tuple(map(_array_of, variables))
+            wants = tuple(map(_wants_gradient, variables))
         except AttributeError:  # there are arrays among them
             variables = tuple([x if isinstance(x, Variable) else self._as_variable(i, x) for i, x in enumerate(inputs)])
-            nodes, arrays = tuple(map(_node_of, variables)), tuple(map(_array_of, variables))
+            wants = tuple(map(_wants_gradient, variables))
+        arrays = tuple(map(_array_of, variables))
         if arrays:
             self._check_inputs(arrays, inputs)
-        debug = is_debug()
+        modes = config.__dict__  # of this thread; four times as quick as config.debug
+        debug = modes.get("debug", global_config.debug)
         if debug:
             self.stack = traceback.extract_stack()
         hooks = self._hooks() if this_thread.hooks or self._local_function_hooks else ()
@@ -796,34 +802,42 @@ class FunctionNode:
             raise TypeError(f"{self._title()}: forward returned {type(outputs).__name__}; wanted a tuple of arrays")
         if debug:
             self._check_nan(outputs, "forward")
-        wanted = any(map(_wants_gradient, nodes))
-        results = tuple([
-            Variable(_without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y, requires_grad=wanted)
-            for y in outputs
-        ])  # fmt: skip
-        if is_recording():
-            self._connect(arrays, nodes, results)
-        return results
+        wanted = any(wants)
+        results = []
+        for y in outputs:
+            if type(y) is numpy.ndarray:  # the usual case, at a third of the price
+                result = object.__new__(Variable)
+                result._array, result._requires_grad = y, wanted
+            else:
+                y = _without_axes(y, arrays[0].dtype) if isinstance(y, numpy.generic) else y
+                result = Variable(y, requires_grad=wanted)
+            results.append(result)
+        if modes.get("enable_backprop", global_config.enable_backprop):
+            self._connect(arrays, variables, results)
+        return tuple(results)
 
-    def _connect(self, arrays: tuple, nodes: tuple[VariableNode, ...], results: tuple[Variable, ...]) -> None:
-        self.inputs = nodes
+    def _connect(self, arrays: tuple, variables: Sequence[Variable], results: Sequence[Variable]) -> None:
+        self.inputs = nodes = tuple(map(_node_of, variables))
         self.rank = max(map(_rank_of, nodes), default=0)
-        made = tuple(map(_node_of, results))
+        made = []
+        for y in results:
+            node = y._node = VariableNode(y, None, y._requires_grad)
+            node.creator_node, node._rank = self, self.rank + 1
+            made.append(node)
         self.outputs = tuple(map(weakref.ref, made))
-        for node in made:
-            node.set_creator_node(self)
         for i in self._retained_inputs:
             nodes[i].data = arrays[i]
         if self._retained_outputs:
-            self._output_arrays = {i: results[i]._array for i in self._retained_outputs}
+            self._output_arrays = {}
             for i in self._retained_outputs:
-                made[i].data = results[i]._array
+                self._output_arrays[i] = made[i].data = results[i]._array
 
     # -- backwards
 
     def get_retained_inputs(self) -> tuple[Variable, ...]:
         """Call in ``backward``: the inputs that ``forward`` retained."""
-        return tuple([self.inputs[i].get_variable() for i in self._retained_inputs])
+        inputs = self.inputs
+        return tuple([inputs[i].get_variable() for i in self._retained_inputs])
 
     def get_retained_outputs(self) -> tuple[Any, ...]:
         """Call in ``backward``: the outputs that ``forward`` retained; None for one that is None."""
@@ -900,39 +914,41 @@ class FunctionNode:
 
     def _check_inputs(self, arrays: tuple, inputs: Sequence[Any]) -> None:
         """Raise a sentence for uninitialised parameters, mixed devices and mixed or wrong dtypes."""
-        kind = type(arrays[0])
+        kind, dtype = type(arrays[0]), getattr(arrays[0], "dtype", None)
+        for x in arrays:
+            if type(x) is not kind or x is None or x.dtype != dtype or dtype.kind != "f":
+                self._check_one_by_one(arrays, inputs)
+                break
+        if getattr(self.check_type_forward, "__func__", None) is not _checks_nothing and config.type_check:
+            type_check.check(self, arrays)
+
+    def _check_one_by_one(self, arrays: tuple, inputs: Sequence[Any]) -> None:
         for i, x in enumerate(arrays):
-            if type(x) is kind and x is not None:
-                continue
-            if x is None and inputs[i] is None:
-                continue
-            if x is None:
+            if x is None and inputs[i] is not None:
                 raise ValueError(
                     f"{self._title()}: {self._argument(i)} is a parameter without a shape yet; "
                     "call its initialize(shape), or pass data through its link once"
                 )
-            if get_array_module(x) is not get_array_module(arrays[0]):
+            if x is not None and get_array_module(x) is not get_array_module(arrays[0]):
                 first, second = (get_device_from_array(a).name for a in (arrays[0], x))
                 raise TypeError(
                     f"{self._title()}: {self._argument(0)} is on {first} but {self._argument(i)} is on {second}; "
                     "move the array with backends.cuda.to_gpu(x) or to_cpu(x), or the link with link.to_device(device)"
                 )
-        if self.arguments:  # config is asked last: reading it takes longer than the rest
-            dtype = arrays[0].dtype
-            if self.floating and dtype.kind != "f" and config.type_check:
+        if not self.arguments or not config.type_check:
+            return
+        dtype = arrays[0].dtype
+        if self.floating and dtype.kind != "f":
+            raise InvalidType(
+                f"{self._title()}: {self._argument(0)} is {dtype}; wanted floating point; "
+                "cast it with x.astype('float32')"
+            )
+        for i, x in enumerate(arrays):
+            if x.dtype != dtype:
                 raise InvalidType(
-                    f"{self._title()}: {self._argument(0)} is {dtype}; wanted floating point; "
-                    "cast it with x.astype('float32')"
+                    f"{self._title()}: {self._argument(0)} is {dtype} but {self._argument(i)} is {x.dtype}; "
+                    f"cast one of them (x.astype({str(dtype)!r}), or F.cast for a Variable)"
                 )
-            for i, x in enumerate(arrays):
-                if x.dtype != dtype and config.type_check:
-                    raise InvalidType(
-                        f"{self._title()}: {self._argument(0)} is {dtype} but {self._argument(i)} is {x.dtype}; "
-                        f"cast one of them (x.astype({str(dtype)!r}), or F.cast for a Variable)"
-                    )
-        own = type(self).check_type_forward is not FunctionNode.check_type_forward
-        if (own or "check_type_forward" in self.__dict__) and config.type_check:
-            type_check.check(self, arrays)
 
     def _check_nan(self, arrays: Iterable[Any], way: str) -> None:
         for x in arrays:
@@ -953,8 +969,8 @@ class FunctionNode:
                 results = self.backward_accumulate(indexes, gradients, tuple(before))
             else:
                 results = self.backward(indexes, gradients)
-            if results is not None and len(results) == len(self.inputs or ()):  # those of all inputs are welcome too
-                results = tuple([results[i] for i in indexes])
+            if results is not None and len(results) == len(self.inputs or ()) > len(indexes):
+                results = tuple([results[i] for i in indexes])  # those of all inputs are welcome too
             self._check_gradients(results, indexes)
             if debug:
                 self._check_nan([None if g is None else g._array for g in results], "backward")
@@ -974,6 +990,7 @@ class FunctionNode:
                 f"{'None' if results is None else len(results)}; "
                 f"wanted a tuple of {len(indexes)}, one for each input in {indexes}"
             )
+        inputs = self.inputs
         for i, gradient in zip(indexes, results):
             if gradient is None:
                 continue
@@ -982,11 +999,14 @@ class FunctionNode:
                     f"{self._title()}: type of gradients returned from backward is incorrect: that of "
                     f"{self._argument(i)} is a {type(gradient).__name__}; wanted a Variable"
                 )
-            if gradient._array.shape != self.inputs[i].shape:
+            if gradient._array.shape != inputs[i].shape:
                 raise ValueError(
                     f"{self._title()}: shape of gradients returned from backward is incorrect: that of "
-                    f"{self._argument(i)} is {gradient.shape}, but the input's is {self.inputs[i].shape}"
+                    f"{self._argument(i)} is {gradient.shape}, but the input's is {inputs[i].shape}"
                 )
+
+
+_checks_nothing = FunctionNode.check_type_forward
 
 
 def _device_of(x: Any) -> AbstractContextManager[Any]:
@@ -1007,7 +1027,7 @@ def _without_axes(y: numpy.generic, dtype: numpy.dtype) -> numpy.ndarray:
 
 def _walk(
     start: dict[VariableNode, Variable],
-    wants: Callable[[FunctionNode, VariableNode], bool],
+    wants: Callable[[FunctionNode], tuple[int, ...]],
     visit: Callable[[VariableNode, Variable], None],
 ) -> None:
     """Send gradients from the nodes of ``start`` backwards through the graph.
@@ -1016,7 +1036,7 @@ def _walk(
     secret. Take ``b = a + a; c = b + b``: a walk by plain recursion would leave ``b`` twice, the first time with half
     of its gradient, and add the parts of ``a`` wrongly. Here ``b`` is left once, when its gradient is complete.
 
-    ``wants(function, node)`` says whether the function need compute the gradient of that input. ``visit(node,
+    ``wants(function)`` gives the numbers of the inputs whose gradient the function need compute. ``visit(node,
     gradient)`` is told the complete gradient of every node.
     """
     pending = dict(start)
@@ -1025,35 +1045,41 @@ def _walk(
     heap: list[tuple[int, int, FunctionNode]] = []
     seen: set[int] = set()
 
-    def push(node: VariableNode) -> None:
-        function = node.creator_node
-        if function is not None and id(function) not in seen:
+    def push(function: FunctionNode) -> None:
+        if id(function) not in seen:
             seen.add(id(function))
             heapq.heappush(heap, (-function.rank, next(order), function))
 
     for node in start:
-        push(node)
+        if node.creator_node is not None:
+            push(node.creator_node)
     while heap:
         function = heapq.heappop(heap)[2]
-        if function.inputs is None or function.outputs is None:
+        inputs = function.inputs
+        if inputs is None or function.outputs is None:
             continue
         # hold the output nodes: get_retained_outputs must find them alive
-        nodes = [reference() for reference in function.outputs]
-        gradients = tuple([None if node is None else pending.pop(node, None) for node in nodes])
-        for output, gradient in zip(nodes, gradients):
-            if output is not None and gradient is not None:
-                visit(output, gradient)
-        indexes = tuple([i for i, x in enumerate(function.inputs) if wants(function, x)])
+        nodes, gradients = [], []
+        for reference in function.outputs:
+            node = reference()
+            gradient = None if node is None else pending.pop(node, None)
+            if gradient is not None:
+                visit(node, gradient)
+            nodes.append(node)
+            gradients.append(gradient)
+        indexes = wants(function)
         if not indexes:
             continue
         before = []
         if type(function).backward_accumulate is not FunctionNode.backward_accumulate:
-            before = [pending.pop(function.inputs[i], None) for i in indexes]
-        for i, gradient in zip(indexes, function._send_back(indexes, gradients, before, debug)):
+            before = [pending.pop(inputs[i], None) for i in indexes]
+        for i, gradient in zip(indexes, function._send_back(indexes, tuple(gradients), before, debug)):
             if gradient is not None:
-                node = function.inputs[i]
-                pending[node] = _plus(pending.get(node), gradient)  # type: ignore[assignment]
-                push(node)
+                node = inputs[i]
+                other = pending.get(node)
+                pending[node] = gradient if other is None else other + gradient
+                if node.creator_node is not None:
+                    push(node.creator_node)
     for node, gradient in pending.items():
         if node.creator_node is not None and id(node.creator_node) in seen and node.creator_node.inputs is not None:
             raise RuntimeError(f"{node.creator_node._title()} was applied again after the output that has a gradient")
@@ -1105,8 +1131,8 @@ def backward(
 
 def _backward(start: dict[VariableNode, Variable], retain_grad: bool, enable_double_backprop: bool,
               loss_scale: float | None) -> None:  # fmt: skip
-    def wants(function: FunctionNode, node: VariableNode) -> bool:
-        return node._requires_grad
+    def wants(function: FunctionNode) -> tuple[int, ...]:
+        return tuple(itertools.compress(itertools.count(), map(_wants_gradient, function.inputs)))
 
     def visit(node: VariableNode, gradient: Variable) -> None:
         variable = node._variable()
@@ -1179,8 +1205,9 @@ def grad(
     on_path = _functions_between([y._node for y in outputs], targets)
     found: dict[VariableNode, Variable] = {}
 
-    def wants(function: FunctionNode, node: VariableNode) -> bool:
-        return id(function) in on_path and (node in targets or id(node.creator_node) in on_path)
+    def wants(function: FunctionNode) -> tuple[int, ...]:
+        inputs = function.inputs if id(function) in on_path else ()
+        return tuple([i for i, x in enumerate(inputs) if id(x.creator_node) in on_path or x in targets])
 
     def visit(node: VariableNode, gradient: Variable) -> None:
         if node in targets:
@@ -1220,11 +1247,12 @@ def _functions_between(ends: list[VariableNode], targets: set[VariableNode]) -> 
         function = stack.pop()
         if function is not None and id(function) not in functions and function.inputs is not None:
             functions[id(function)] = function
-            stack.extend(x.creator_node for x in function.inputs)
+            stack.extend(map(_creator_of, function.inputs))
     on_path: set[int] = set()
-    for key, function in sorted(functions.items(), key=lambda item: item[1].rank):
-        if any(x in targets or id(x.creator_node) in on_path for x in function.inputs):
-            on_path.add(key)
+    for function in sorted(functions.values(), key=operator.attrgetter("rank")):
+        creators = map(_creator_of, function.inputs)
+        if not targets.isdisjoint(function.inputs) or not on_path.isdisjoint(map(id, creators)):
+            on_path.add(id(function))
     return on_path
 
 
@@ -1256,9 +1284,10 @@ class _Binary(FunctionNode):
 
     def operands(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """Put inputs and constants in their places."""
-        remaining = iter(inputs)
-        left, right = (next(remaining) if c is None else c for c in self.constants)
-        return left, right
+        left, right = self.constants
+        if left is not None:
+            return left, inputs[0]
+        return inputs[0], inputs[1] if right is None else right
 
     def forward(self, inputs: tuple) -> tuple:
         left, right = self.operands(inputs)
@@ -1287,6 +1316,8 @@ def _binary(kind: type[_Binary], left: Any, right: Any) -> Variable:
 
     A constant takes the Variable's dtype: a NumPy float64 number does not turn float32 into float64.
     """
+    if isinstance(left, Variable) and isinstance(right, Variable) and left._array is not None:
+        return kind().apply((left, right))[0]
     numbers = [_number(left), _number(right)]
     variable = left if isinstance(left, Variable) else right
     inputs = [_operand(x, variable, kind.symbol) for x, number in zip((left, right), numbers) if number is None]
@@ -1705,9 +1736,11 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     x = as_variable(x)
     if axis is not None:
         axis = (axis,) if isinstance(axis, (int, numpy.integer)) else tuple(axis)
-        if any(not -x.ndim <= a < x.ndim for a in axis):
-            raise InvalidType(f"sum: axis {axis} does not exist in shape {x.shape}")
-        if len({a % x.ndim for a in axis}) != len(axis):
+        try:
+            different = {range(x.ndim)[a] for a in axis}
+        except IndexError:
+            raise InvalidType(f"sum: axis {axis} does not exist in shape {x.shape}") from None
+        if len(different) != len(axis):
             raise ValueError(f"sum: axis {axis} names an axis twice")
     return Sum(axis, keepdims).apply((x,))[0]
 

@@ -171,12 +171,16 @@ class Link(DeviceResident):
 
     def params(self, include_uninit: bool = True) -> Iterator[Parameter]:
         """Every parameter: this link's by name, then each child's; without the uninitialised ones if so asked."""
-        return (param for _, param in self.namedparams(include_uninit))
+        for _, param in self._own_params():
+            if include_uninit or param.is_initialized:
+                yield param
+        for _, child in self._named_children():
+            yield from child.params(include_uninit)
 
     def _own_params(self) -> list[tuple[str, Parameter]]:
         """Those of this link alone. A name whose parameter a hook has replaced, or a script by None, is left out."""
-        own = [(name, self.__dict__[name]) for name in sorted(self._params)]
-        return [(name, param) for name, param in own if isinstance(param, Parameter)]
+        own = self.__dict__
+        return [(name, own[name]) for name in sorted(self._params) if isinstance(own[name], Parameter)]
 
     def namedparams(self, include_uninit: bool = True) -> Iterator[tuple[str, Parameter]]:
         """`(path, parameter)` in the order of `params`; a path starts with a slash."""
@@ -409,8 +413,8 @@ class Chain(Link):
             setattr(self, name, link)
 
     def _named_children(self) -> Iterator[tuple[str, Link]]:
-        children = ((name, self.__dict__[name]) for name in sorted(self._children))
-        return ((name, child) for name, child in children if isinstance(child, Link))  # None may stand in its place
+        own = self.__dict__  # None may stand in the place of a link
+        return iter([(name, own[name]) for name in sorted(self._children) if isinstance(own[name], Link)])
 
     def _draw_again(self, params: Iterable[Parameter] | None = None) -> None:
         super()._draw_again(params)

@@ -145,11 +145,11 @@ class UpdateRule:
         if not self.enabled:
             return
         cuda_graph.host(self._count)
-        made_of = param.initializer if param.array is None else param.array
-        if self._use_fp32_update and getattr(made_of, "dtype", None) == np.float16:
-            self._update_in_float32(param)
-        else:
-            self._update(param)
+        if self._use_fp32_update:
+            made_of = param.initializer if param.array is None else param.array
+            if getattr(made_of, "dtype", None) == np.float16:
+                return self._update_in_float32(param)
+        self._update(param)
 
     def _count(self) -> None:
         self.t += 1
@@ -206,7 +206,7 @@ class UpdateRule:
             with param.device:
                 self.init_state(param)
             return
-        on_cpu = param.xp is np
+        on_cpu = type(param.array) is np.ndarray
         for key, value in self._state.items():  # the parameter may have moved, or the state may come from a file
             if not (on_cpu and isinstance(value, np.ndarray)) and is_array(value):
                 self._state[key] = param.device.send(value)
@@ -534,7 +534,7 @@ class GradientMethod(Optimizer):
             self._join_graph()
         params = list(self.target.params())  # once: the walk through a small net takes longer than its step
         with params[0].device if params else nullcontext():  # of several GPUs
-            if any(param.grad is None for param in params):
+            if any([param.grad is None for param in params]):
                 self.reallocate_cleared_grads()
             if self._loss_scale_interval is not None:
                 self.check_nan_in_grads()
@@ -542,7 +542,7 @@ class GradientMethod(Optimizer):
             cuda_graph.host(self._count)
             if self.is_safe_to_update():
                 self._move(params)
-            if any(param.grad is None for param in params):
+            if any([param.grad is None for param in params]):
                 self.reallocate_cleared_grads()
             self.call_hooks("post")
             self.update_loss_scale()

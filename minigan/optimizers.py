@@ -561,7 +561,7 @@ class AdamRule(_Rule):
         hp = self.hyperparam.get_dict()  # once: it takes a small layer as long to ask for each of them as to step
         towards_g, towards_square, eps = 1.0 - float(hp["beta1"]), 1.0 - float(hp["beta2"]), float(hp["eps"])
         eta, decay = float(hp["eta"]), float(hp["eta"] * hp["weight_decay_rate"])
-        xp, rate = param.xp, self.alpha_t
+        xp, rate = param.xp, _adam_rate(hp, self.t)
         p, g, s = param.array, param.grad, _scratch(param.array)
         m, v, *vhat = self.state.values()
         xp.subtract(g, m, out=s)

@@ -43,10 +43,10 @@ class LeakyReLU(FunctionNode):
             self.retain_inputs((0,))  # y would not tell the side any more
         else:
             self.retain_outputs((0,))
-        if (y := fused("leaky_relu", x, numbers=(self.slope,))) is not None:
-            return (y,)
         if xp is np and 0 <= self.slope <= 1:
             return (rectifier.forward(x, self.slope),)
+        if (y := fused("leaky_relu", x, numbers=(self.slope,))) is not None:
+            return (y,)
         if self.slope == 0:
             return (xp.maximum(x, 0),)
         y = xp.multiply(x, x.dtype.type(self.slope))  # NumPy 1 would widen arrays without axes
@@ -70,11 +70,11 @@ class LeakyReLUGrad(FunctionNode):
 
     def forward(self, inputs: tuple) -> tuple:
         (gy,) = inputs
-        if (gx := fused("leaky_relu_grad", self.side, gy, numbers=(self.slope,))) is not None:
-            return (gx,)
         xp = get_array_module(gy)
         if xp is np and 0 <= self.slope <= 1:
             return (rectifier.backward(self.side, gy, self.slope),)
+        if (gx := fused("leaky_relu_grad", self.side, gy, numbers=(self.slope,))) is not None:
+            return (gx,)
         return (xp.where(self.side > 0, gy, gy * gy.dtype.type(self.slope)),)
 
     def backward(self, indexes: tuple[int, ...], grad_outputs: tuple) -> tuple:

@@ -60,9 +60,8 @@ class _Weighted(FunctionNode):
 
     def _bias_of_product(self, x: Any, W: Any, b: list[Any]) -> Any:
         """The bias that is to be added to the product; None if there is none, or it comes with the activation."""
-        self.fused = (
-            self.activation is not None and self.slope >= 0 and len(b) == 1 and bias_activation.available_for(x, W, *b)
-        )
+        if self.activation is not None:
+            self.fused = self.slope >= 0 and len(b) == 1 and bias_activation.available_for(x, W, *b)
         return None if self.fused or not b else b[0]
 
     def _activated(self, y: Any, b: list[Any]) -> tuple:
@@ -92,7 +91,7 @@ class _Weighted(FunctionNode):
         for i, array in enumerate(inputs):
             if array.dtype.kind != "f":
                 raise InvalidType(f"{self._title()}: {self._argument(i)} is {array.dtype}; wanted floating point")
-        if self.one_type_with_bias and inputs[-1].dtype != inputs[0].dtype and len(inputs) == 3:
+        if len(inputs) == 3 and self.one_type_with_bias and inputs[2].dtype != inputs[0].dtype:
             raise InvalidType(f"{self._title()}: x is {inputs[0].dtype} but b is {inputs[2].dtype}; cast one of them")
 
     def check_bias(self, inputs: Sequence[Any], size: int) -> None:
@@ -167,12 +166,15 @@ class LinearFunction(_Weighted):
         """gx = gy W, gW = gy^T x, and gb = the sum of gy over the batch."""
         x, W = self.get_retained_inputs()
         gy, gb = self._in_front(grad_outputs[0], 2 in indexes)
-        gradients = (
-            lambda: LinearGradData(x.dtype).apply((W, gy))[0],
-            lambda: LinearGradWeight(W.dtype).apply((x, gy))[0],
-            lambda: sum(gy, axis=0) if gb is None else gb,
-        )
-        return tuple(gradients[i]() for i in indexes)
+        gradients: list[Variable] = []
+        for i in indexes:
+            if i == 0:
+                gradients += LinearGradData(x.dtype).apply((W, gy))
+            elif i == 1:
+                gradients += LinearGradWeight(W.dtype).apply((x, gy))
+            else:
+                gradients.append(sum(gy, axis=0) if gb is None else gb)
+        return tuple(gradients)
 
 
 class LinearGradData(FunctionNode):
@@ -240,11 +242,11 @@ def linear(
     if n_batch_axes < 1:
         raise ValueError(f"linear: n_batch_axes is {n_batch_axes}; wanted 1 or more, the number of leading batch axes")
     x = as_variable(x)
-    batch = x.shape[:n_batch_axes]
-    if x.ndim != 2 or n_batch_axes != 1:
-        x = reshape(x, (math.prod(batch), math.prod(x.shape[n_batch_axes:])))
+    shape = x.shape
+    if len(shape) != 2 or n_batch_axes != 1:
+        x = reshape(x, (math.prod(shape[:n_batch_axes]), math.prod(shape[n_batch_axes:])))
     y = LinearFunction().and_activation((x, W) if b is None else (x, W, b), activation, slope)
-    return y if n_batch_axes == 1 else reshape(y, (*batch, y.shape[1]))
+    return y if n_batch_axes == 1 else reshape(y, (*shape[:n_batch_axes], y.shape[1]))
 
 
 def bilinear(e1: Any, e2: Any, W: Any, V1: Any = None, V2: Any = None, b: Any = None) -> Variable:

@@ -98,7 +98,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
     wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
     z = core.cast(x, wide)
     if weights is None:
-        total = core.sum(z, axis=axes, keepdims=keepdims)
+        total = core.Sum(axes, keepdims).apply((z,))[0]
         return core.cast(total * (1.0 / math.prod([x.shape[a] for a in axes])), x.dtype)
     if isinstance(axis, tuple) and len(axis) != 1:
         raise ValueError(f"average: axis is {axis!r}; with weights it must be an int or None.")
