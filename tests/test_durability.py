@@ -98,7 +98,7 @@ def same_run(one, other):
 )  # fmt: skip
 def test_a_file_that_cannot_be_written_ends_a_run_in_one_sentence(run, few, tmp_path, monkeypatch, name, where):
     out, code = tmp_path / "r", FAULTS[where]
-    options = ["--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY]
+    options = ["--data", few, "--steps", 7, "--out", out, "--arch", "small", "--ema", "0.9", *TINY]
     disk = Disk(monkeypatch, name, where, code)
     said = sentence(call("train", *options, code=1))
     assert f"{out / name}: {os.strerror(code)}" in said and f"minigan train --resume {out}" in said
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_written_ends_a_run_in_one_sentence(run, few, tmp_
 def test_a_picture_that_cannot_be_written_does_not_end_a_run(run, few, tmp_path, monkeypatch):
     Disk(monkeypatch, "iter_0000004.png", "write")
     out = tmp_path / "r"
-    result = call("train", "--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY)
+    result = call("train", "--data", few, "--steps", 7, "--out", out, "--arch", "small", "--ema", "0.9", *TINY)
     assert "iter_0000004.png: No space left on device" in result.stderr and "without the picture" in result.stderr
     assert sorted({*names(run)} - {*names(out)}) == ["iter_0000004.png"]
     assert log_of(out) == log_of(run)
@@ -150,7 +150,7 @@ def test_a_samples_folder_that_vanishes_is_made_again(few, tmp_path, monkeypatch
 def test_a_folder_in_place_of_the_log_is_named(run, few, tmp_path):
     out = tmp_path / "r"
     (out / "log").mkdir(parents=True)
-    options = ["--data", few, "--steps", 7, "--out", out, "--ema", "0.9", *TINY]
+    options = ["--data", few, "--steps", 7, "--out", out, "--arch", "small", "--ema", "0.9", *TINY]
     said = sentence(call("train", *options, code=1))
     assert f"{out / 'log'}" in said and "is a folder" in said and "The newest snapshot is" in said
     (out / "log").rmdir()
