@@ -110,7 +110,8 @@ def save_curves(path: str | os.PathLike[str], log: Sequence[dict[str, Any]], not
     `notes` are written below.
     """
     seen = dict.fromkeys(key for entry in log for key in entry if key[:4] in ("gen/", "dis/") and "/grad/" not in key)
-    panels = {"loss": {"gen/loss": "loss of G", "dis/loss": "loss of D"}, "mean probability": dict(OPINIONS)}
+    panels = {"loss": {"gen/loss": "loss of G", "dis/loss": "loss of D"}, "mean probability": dict(OPINIONS),
+              "distance that D sees": {"dis/distance": ""}}  # fmt: skip
     others = [key for key in seen if not any(key in labels for labels in panels.values())]
     panels |= {key.replace("gen/variety", "gen/variety (real: 1)")[4:]: {key: ""} for key in others if key[:3] == "gen"}
     of_dis = {key: key[4:] for key in others if key[:3] == "dis"}

@@ -80,6 +80,13 @@ def test_curves_of_any_log(tmp_path, entries):
     assert pictures.read_png(tmp_path / "loss.png").shape == (600, 800, 4)
 
 
+def test_the_distance_of_a_critic_has_a_panel_of_its_own(monkeypatch):
+    figures = []
+    monkeypatch.setattr(pictures, "_save_figure", lambda path, figure: figures.append(figure))
+    pictures.save_curves("x", [{"iteration": 1, "dis/loss": -9.0, "dis/distance": 9.0, "dis/clipped": 0.5}])
+    assert [ax.get_ylabel() for ax in figures[0].axes] == ["loss", "distance that D sees", "clipped of D"]
+
+
 def test_a_term_of_both_nets_has_a_curve_for_each(monkeypatch):
     figures = []
     monkeypatch.setattr(pictures, "_save_figure", lambda path, figure: figures.append(figure))
