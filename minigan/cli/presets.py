@@ -25,13 +25,13 @@ PRESETS = {
         {"gan": "cgan", "steps": 6000},
     ),
     "digits-plain": Preset(
-        "MNIST (60,000), 15 minutes of one core, told of no classes: Frechet distance 4.9, precision 0.76, recall 0.82, "
-        "coverage 0.87",
+        "MNIST (60,000), 15 minutes of one core, told of no classes: Frechet distance 4.9, precision 0.76, recall "
+        "0.82, coverage 0.87",
         {"gan": "dcgan", "steps": 6000},
     ),
     "stacked": Preset(
-        "--data stacked-mnist (128,000 images), 50 minutes of a shared core: 1,000 of 1,000 modes, KL to equal modes 0.040 "
-        "(of real stacks 0.024), Frechet distance of the digits 2.6",
+        "--data stacked-mnist (128,000 images), 50 minutes of a shared core: 1,000 of 1,000 modes, KL to equal modes "
+        "0.040 (of real stacks 0.024), Frechet distance of the digits 2.6",
         {"gan": "dcgan", "arch": "planes", "pack": 2, "r1": 1.0, "steps": 6000},
     ),
 }  # fmt: skip
