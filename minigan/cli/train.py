@@ -108,7 +108,7 @@ SECTIONS = {
 def train(**given: Any) -> None:
     """Train a GAN: `dcgan` is the default. All are named at the end.
 
-    With no option: a small DCGAN learns the built-in handwritten digits, in less than 4 minutes on two CPU cores.
+    With no option: a small DCGAN learns the built-in handwritten digits, in less than 5 minutes on two CPU cores.
 
     Ctrl-C or SIGTERM end the iteration, save a snapshot and say how to go on (exit status 130 or 143).
     """
