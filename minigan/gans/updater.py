@@ -54,8 +54,8 @@ class GANUpdater(StandardUpdater):
 
     Reports `gen/loss`, `dis/loss`, the GAN's further terms, `dis/accuracy` (share of right answers, half of them on
     fakes), `dis/real` and `dis/fake` (mean of D as a probability, before D's step) or the GAN's `opinion` instead,
-    `dis/p` of an adaptive augmentation; of accumulated batches the means. Its part of a snapshot
-    also holds the averaged generator.
+    `dis/p` of an adaptive augmentation; of accumulated batches the means. Its part of a snapshot also holds the
+    averaged generator.
     """
 
     def __init__(
