@@ -2,10 +2,12 @@
 
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from minigan.kernels import blas as openblas
 from minigan.kernels import parallel
 from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 from minigan.kernels.parallel import product, spread
@@ -15,12 +17,14 @@ from minigan.kernels.parallel import product, spread
 def blas(request, monkeypatch):
     """A stand-in for OpenBLAS, so that every machine tests this: the numbers of threads that it was told."""
     told = []
-    monkeypatch.setattr(parallel, "_openblas", (lambda: request.param, told.append, "some core"))
-    monkeypatch.setattr(parallel, "_threads", request.param)
+    monkeypatch.setattr(openblas, "library", openblas.OpenBLAS(lambda: request.param, told.append, "some core"))
+    monkeypatch.setattr(openblas, "avx_512", False)
+    monkeypatch.setattr(openblas, "threads", request.param)
+    monkeypatch.setattr(openblas, "_account", openblas.Account())
     monkeypatch.setattr(parallel, "_jobs", None)  # threads of its own
     yield told
     if parallel._jobs is not None:
-        for _ in range(parallel._threads - 1):
+        for _ in range(openblas.threads - 1):
             parallel._jobs.put(bool)  # an answer ends a thread
 
 
@@ -33,13 +37,20 @@ def test_order_and_threads(blas):
         return i
 
     assert spread(task, range(20)) == list(range(20))
-    assert blas == [1, parallel._threads]
+    assert blas == [1, openblas.threads]
 
 
 def test_one_piece_stays_here(blas):
     assert spread(lambda i: threading.current_thread() is threading.main_thread(), [0]) == [True]
     assert spread(str, []) == []
-    assert blas == [1, parallel._threads] * 2  # BLAS on one thread there, too, and put back
+    assert blas == [1, openblas.threads] * 2  # BLAS on one thread there, too, and put back
+    assert openblas._account.resumes == 0
+
+
+def test_blas_leaves_the_cores_to_our_threads(blas):
+    before = time.perf_counter()
+    spread(str, [1, 2])
+    assert openblas._account.resumes >= before + openblas.TO_OTHERS
 
 
 @pytest.mark.parametrize("shape", [(300, 200, 5000), (5000, 200, 300), (7, 3, 5), (0, 3, 5), (1, 1, 1)])
@@ -50,25 +61,8 @@ def test_product_is_the_matrix_product_whatever_the_threads(shape, transposed, b
     y = product(a, b)
     assert y.flags.c_contiguous
     np.testing.assert_allclose(y, a @ b, rtol=1e-10, atol=1e-10)
-    monkeypatch.setattr(parallel, "_threads", 1)
+    monkeypatch.setattr(openblas, "threads", 1)
     np.testing.assert_array_equal(product(a, b), y)
-
-
-@pytest.mark.parametrize("shape", [(64, 300, 250), (8, 1024, 32), (300, 64, 70), (65, 300, 250), (64, 300, 16)])
-@pytest.mark.parametrize("turned", ["a", "b", "ab", ""])
-def test_product_in_stripes_is_the_product(shape, turned, rng, monkeypatch):
-    monkeypatch.setattr(parallel, "_cuts", True)
-    m, k, n = shape
-    a = rng.randn(*(k, m) if "a" in turned else (m, k)).astype(np.float32)
-    b = rng.randn(*(n, k) if "b" in turned else (k, n)).astype(np.float32)
-    a, b = a.T if "a" in turned else a, b.T if "b" in turned else b
-    y = product(a, b)
-    assert y.flags.c_contiguous
-    np.testing.assert_allclose(y, a.astype(float) @ b.astype(float), rtol=1e-4, atol=1e-4)
-    out = np.full((m, n + 6), 7, np.float32)  # part of a larger array
-    parallel._multiply(a, b, out[:, 3:-3])
-    np.testing.assert_array_equal(out[:, 3:-3], y)
-    assert (out[:, :3] == 7).all() and (out[:, -3:] == 7).all()
 
 
 def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
@@ -77,7 +71,7 @@ def test_an_error_comes_through_and_blas_gets_its_threads_back(blas):
 
     with pytest.raises(KeyError):
         spread(task, [1, 2])
-    assert blas == [1, parallel._threads]
+    assert blas == [1, openblas.threads]
 
 
 def test_all_threads_are_done_when_an_error_leaves(blas):
@@ -100,10 +94,10 @@ def test_a_task_may_spread_its_own_work(blas):
 
 
 def test_blas_gets_its_threads_back_when_the_last_one_leaves(blas):
-    with parallel.one_blas_thread():
+    with openblas.one_blas_thread():
         spread(str, [1, 2])
         assert blas == [1, 1]
-    assert blas == [1, 1, parallel._threads]
+    assert blas == [1, 1, openblas.threads]
 
 
 def test_errstate_of_the_caller_holds(blas):
@@ -119,14 +113,14 @@ def test_a_child_process_starts_anew(blas):
     before = parallel._jobs
     parallel._start_anew()
     assert parallel._jobs is None and spread(str, [1, 2]) == ["1", "2"]
-    for _ in range(parallel._threads - 1):
+    for _ in range(openblas.threads - 1):
         before.put(bool)
 
 
 def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
     x, W = rng.randn(32, 16, 14, 14).astype(np.float32), rng.randn(32, 16, 3, 3).astype(np.float32)
     geometry = ((2, 2), (1, 1), (1, 1), 1)
-    with parallel.one_blas_thread():
+    with openblas.one_blas_thread():
         y = convolve(x, W, *geometry, (7, 7))
         calls = (
             lambda: convolve(x, W, *geometry, (7, 7)),
@@ -136,27 +130,17 @@ def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypa
         blas.clear()
         parallel_results = [call() for call in calls]
         assert len(blas) >= 3  # the arrays are large enough to be shared
-        monkeypatch.setattr(parallel, "_threads", 1)
+        monkeypatch.setattr(openblas, "threads", 1)
         for call, result in zip(calls, parallel_results):
             assert np.array_equal(call(), result)
-
-
-def test_the_setting_of_numpys_own_openblas():
-    if parallel._openblas is None:
-        pytest.skip("NumPy is not built on its own OpenBLAS here")
-    get, *_ = parallel._openblas
-    before = get()
-    with parallel.one_blas_thread():
-        assert get() == 1
-    assert get() == before
 
 
 @pytest.mark.parametrize("cuts", [False, True])
 @pytest.mark.parametrize("rows, most", [(24, 12), (23, 9), (23, 5), (5, 8), (0, 8)])
 def test_small_products_are_the_product(rows, most, cuts, rng, monkeypatch):
     """Cut evenly, with a rest, not at all; stacks, shared matrices and transposed ones."""
-    monkeypatch.setattr(parallel, "_cuts", cuts)
-    monkeypatch.setattr(parallel, "SMALL_PRODUCT", most * 6 * 7)
+    monkeypatch.setattr(openblas, "avx_512", cuts)
+    monkeypatch.setattr(openblas, "SMALL_PRODUCT", most * 6 * 7)
     for a, b in (
         (rng.randn(2, 3, rows, 6), rng.randn(2, 3, 6, 7)),
         (rng.randn(1, 3, rows, 6), rng.randn(1, 3, 7, 6).swapaxes(-1, -2)),
@@ -166,12 +150,3 @@ def test_small_products_are_the_product(rows, most, cuts, rng, monkeypatch):
         for out in (np.empty((*a.shape[:-1], 7)), turned):
             assert parallel.small_products(a, b, out) is out
             np.testing.assert_allclose(out, a @ b, atol=1e-12)
-
-
-def test_small_products_may_be_left_to_blas_and_its_threads(blas, rng, monkeypatch):
-    monkeypatch.setattr(parallel, "blas_threads", True)
-    a, b = rng.randn(64, 256), rng.randn(256, 784)
-    np.testing.assert_array_equal(product(a, b), a @ b)
-    assert blas == []  # nobody told BLAS to use one
-    product(a, np.repeat(b, 5, axis=1))  # large enough to be cut
-    assert blas == [1, parallel._threads]
