@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-PAUSE = 0.05  # seconds before each measurement: a threaded BLAS keeps its cores busy for some time after it is done
-LEAST = 10.0  # milliseconds: what is quicker is called several times in one measurement
+PAUSE = 0.12  # seconds before each measurement: OpenBLAS's threads wait busily for 0.1 s after a product
+LEAST = 25.0  # milliseconds: what is quicker is called several times in one measurement
+WARM_UP_SECONDS = 0.2  # calls before the first measurement, at least
+WARM = 100.0  # milliseconds: before a measurement of something quicker it is called once, for threads sleep in a pause
 
 
 def clock(call: Callable[[], Any], loops: int) -> float:
@@ -31,12 +33,12 @@ def events(xp: Any, call: Callable[[], Any], loops: int) -> float:
     return float(xp.cuda.get_elapsed_time(start, stop)) / loops
 
 
-def loops_for(stopwatch: Callable[[Any, int], float], call: Callable[[], Any]) -> int:
-    """How many calls fill a measurement."""
+def loops_for(stopwatch: Callable[[Any, int], float], call: Callable[[], Any]) -> tuple[int, bool]:
+    """How many calls fill a measurement, and whether one should come before it."""
     loops = 1
-    while loops * stopwatch(call, loops) < LEAST and loops < 10_000:
+    while (ms := loops * min(stopwatch(call, loops) for _ in range(3))) < LEAST and loops < 10_000:
         loops *= 2
-    return loops
+    return loops, ms < WARM
 
 
 def summary(times: list[float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -23,7 +24,7 @@ warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cases import find  # noqa: E402
-from timing import clock, loops_for  # noqa: E402
+from timing import WARM_UP_SECONDS, clock, loops_for  # noqa: E402
 
 
 class Server:
@@ -34,7 +35,7 @@ class Server:
         self.peer = importlib.import_module(f"with_{library}")
         self.peer.setup(**options)
         self.calls: dict[str, tuple[Any, Any]] = {}
-        self.loops: dict[str, int] = {}
+        self.loops: dict[str, tuple[int, bool]] = {}
 
     def hello(self) -> dict:
         return {"version": self.peer.VERSION, "python": sys.version.split()[0], "numpy": np.__version__,
@@ -64,14 +65,17 @@ class Server:
     def warm(self, variant: str, quick: bool) -> dict:
         """Call until all that is done once is done, and find how many calls make one measurement."""
         call, stopwatch = self.calls[variant][0], self.stopwatch()
-        for _ in range(1 if quick else getattr(self.peer, "WARM_UP", 2)):
+        once = quick or hasattr(self.case, "stopwatch")
+        least, begin = 1 if quick else getattr(self.peer, "WARM_UP", 2), time.perf_counter()
+        while least > 0 or not once and time.perf_counter() - begin < WARM_UP_SECONDS:
             call()
-        self.loops[variant] = 1 if quick or hasattr(self.case, "stopwatch") else loops_for(stopwatch, call)
+            least -= 1
+        self.loops[variant] = (1, False) if once else loops_for(stopwatch, call)
         return {}
 
     def time(self, variant: str) -> dict:
-        call, loops = self.calls[variant][0], self.loops[variant]
-        if loops > 1:
+        call, (loops, warm) = self.calls[variant][0], self.loops[variant]
+        if warm:
             call()  # whose arrays are in the cache is then no matter of who came before
         return {"ms": self.stopwatch()(call, loops)}
 
