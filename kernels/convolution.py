@@ -76,7 +76,7 @@ def convolve(
         return _channels_second(y)
     kernel = W.reshape(groups, W.shape[0] // groups, *W.shape[1:])
     kernel = kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
-    _correlate(_channels_last(x), kernel, b, y, tuple(-p for p in pad), stride, dilate)
+    _correlate(_channels_last(x), b, [(kernel, y, tuple(-p for p in pad))], stride, dilate)
     return _channels_second(y)
 
 
@@ -181,16 +181,32 @@ def _columns(
     return im2col(part, ksize, size, stride, dilate, groups)
 
 
-def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Lengths, stride: Lengths, dilate: Lengths) -> None:
-    """Fill y (N, oh, ow, O) with the correlation of x (N, H, W, C) and kernel (groups, kh, kw, C / groups, o)."""
+def _correlate(x: Any, b: Any, parts: Sequence[tuple[Any, Any, Lengths]], stride: Lengths, dilate: Lengths) -> None:
+    """Fill the y (N, oh, ow, O) of each (kernel, y, start) with the correlation of x (N, H, W, C) and that kernel.
+
+    kernel: (groups, kh, kw, C / groups, o). A thread does all parts for its images, so that threads meet once.
+    """
+    images: list[slice] = []
+    fills = []
+    for kernel, y, start in parts:
+        n, height, *width, _ = y.shape
+        row_bytes = math.prod((*width, *kernel.shape[1:-2], x.shape[-1])) * x.itemsize
+        some, strips = chunks(n, height, row_bytes)
+        images = max(images, some, key=len)
+        fills.append(_correlation(x, kernel, b, y, start, stride, dilate, strips))
+    spread(lambda some: [fill(some) for fill in fills], images)
+
+
+def _correlation(
+    x: Any, kernel: Any, b: Any, y: Any, start: Lengths, stride: Lengths, dilate: Lengths, strips: list[slice]
+) -> Callable[[slice], None]:
+    """What fills y for some of the images, strip by strip."""
     groups, *ksize, c, o = kernel.shape
-    n, height, *width, _ = y.shape
     matrix = np.ascontiguousarray(kernel).reshape(groups, math.prod(ksize) * c, o)
-    images, strips = chunks(n, height, math.prod((*width, *ksize, x.shape[-1])) * x.itemsize)
 
     def fill(some: slice) -> None:
         for strip in strips:
-            col = _columns(x[some], strip, width, ksize, start, stride, dilate, groups)
+            col = _columns(x[some], strip, y.shape[2:-1], ksize, start, stride, dilate, groups)
             target = y[some, strip]
             product = target if target.flags.c_contiguous else borrow(np, "product", target.shape, y.dtype)
             small_products(col, matrix, product.reshape(col.shape[1], groups, o).transpose(1, 0, 2))
@@ -199,7 +215,7 @@ def _correlate(x: Any, kernel: Any, b: Any, y: Any, start: Lengths, stride: Leng
             if product is not target:
                 target[...] = product
 
-    spread(fill, images)
+    return fill
 
 
 def _gathering_is_cheaper(x_shape: Any, y_shape: Any, stride: Lengths, dilate: Lengths, groups: int) -> bool:
@@ -222,6 +238,7 @@ def _gather(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths, 
     around. kernel: (groups, C / groups, O / groups, kh, kw).
     """
     turned = (slice(None),) * 3 + (slice(None, None, -1),) * len(stride)
+    phases = []
     for offset in itertools.product(*map(range, stride)):
         first = [(u - p) % s for u, p, s in zip(offset, pad, stride)]  # the first row and column of this phase
         phase = y[(slice(None), *(slice(i, None, s) for i, s in zip(first, stride)))]
@@ -233,7 +250,9 @@ def _gather(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths, 
             phase[...] = 0 if b is None else b
             continue
         start = tuple((i + p) // s - (k - 1) * d for i, p, s, k, d in zip(first, pad, stride, taps.shape[1:], dilate))
-        _correlate(x, taps, b, phase, start, (1,) * len(stride), dilate)
+        phases.append((taps, phase, start))
+    if phases:
+        _correlate(x, b, phases, (1,) * len(stride), dilate)
 
 
 def _scatter(x: Any, kernel: Any, b: Any, y: Any, stride: Lengths, pad: Lengths, dilate: Lengths) -> None:

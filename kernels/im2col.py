@@ -73,7 +73,7 @@ def chunks(images: int, rows: int, row_bytes: int) -> tuple[list[slice], list[sl
     total = images * rows * row_bytes
     if total < CHUNK_BYTES // 8:
         return [slice(0, images)], [slice(0, rows)]
-    pieces = -(-total // CHUNK_BYTES) + 3 & ~3
+    pieces = 2 if total < CHUNK_BYTES else -(-total // CHUNK_BYTES) + 3 & ~3
     per_image = -(-pieces // images) if pieces > 2 * images else 1
     return _slices(images, -(-images // pieces)), _slices(rows, -(-rows // per_image))
 

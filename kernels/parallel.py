@@ -22,6 +22,9 @@ from minigan.kernels.workspace import array_module
 # A product is cut into at most so many pieces of at least so many multiply-adds, if that makes three: a piece takes 160
 # microseconds or so; waking a thread takes 40, and as much again when two threads want Python's lock at once.
 MOST_PIECES, LEAST_PIECE = 16, 1 << 23
+# Arrays of this size and more are cut into pieces of at most this size. In much smaller ones two threads spend the gain
+# on Python's lock.
+PIECE_BYTES = 2 << 20
 
 _lock = threading.Lock()
 _jobs: SimpleQueue | None = None  # what the other threads wait for
@@ -78,6 +81,16 @@ def _started() -> SimpleQueue:
 def _help(jobs: SimpleQueue) -> None:
     while jobs.get()() is None:  # nothing of a job is kept while the thread waits for the next
         pass
+
+
+def piecewise(task: Callable[..., Any], *arrays: Any) -> None:
+    """task(*arrays), which are of one shape; large NumPy arrays in slices of their first axis, on several cores."""
+    size, length = arrays[0].nbytes, len(arrays[0]) if arrays[0].ndim else 1
+    if size < PIECE_BYTES or length < 2 or type(arrays[0]) is not np.ndarray:
+        task(*arrays)
+        return
+    step = -(-length // (-(-size // (2 * PIECE_BYTES)) * 2))  # as many slices for either of two threads
+    spread(lambda i: task(*(a[i : i + step] for a in arrays)), range(0, length, step))
 
 
 def product(a: Any, b: Any) -> Any:

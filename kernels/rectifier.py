@@ -6,29 +6,22 @@ third, ``numpy.where``, takes as long as thirty additions, and a maximum with a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from minigan.kernels.parallel import spread
-
-# Arrays of this size and more are cut into pieces of at most this size. In much smaller ones two threads spend the gain
-# on Python's lock.
-PIECE_BYTES = 2 << 20
+from minigan.kernels.parallel import piecewise
 
 
 def forward(x: np.ndarray, slope: float) -> np.ndarray:
     """The rectified x, which lies in memory as x does."""
     y = np.empty_like(x)
-    _piecewise(lambda x, y: rectify(x, slope, y), x, y)
+    piecewise(lambda x, y: rectify(x, slope, y), x, y)
     return y
 
 
 def backward(side: np.ndarray, gy: np.ndarray, slope: float) -> np.ndarray:
     """gy where ``side`` > 0, elsewhere slope gy; it lies in memory as ``side`` does."""
     gx = np.empty_like(side, gy.dtype)
-    _piecewise(lambda gx, side, gy: choose(side, gy, slope, gx), gx, side, gy)
+    piecewise(lambda gx, side, gy: choose(side, gy, slope, gx), gx, side, gy)
     return gx
 
 
@@ -46,13 +39,3 @@ def choose(side: np.ndarray, gy: np.ndarray, slope: float, gx: np.ndarray) -> No
     if slope:
         gx.clip(gx.dtype.type(slope), gx.dtype.type(1), out=gx)
     gx *= gy
-
-
-def _piecewise(task: Callable[..., Any], *arrays: np.ndarray) -> None:
-    """task(*arrays), for large arrays in slices of their first axis, on several cores."""
-    size, length = arrays[0].nbytes, len(arrays[0]) if arrays[0].ndim else 1
-    if size < PIECE_BYTES or length < 2:
-        task(*arrays)
-        return
-    step = -(-length // (-(-size // (2 * PIECE_BYTES)) * 2))  # as many slices for either of two threads
-    spread(lambda i: task(*(a[i : i + step] for a in arrays)), range(0, length, step))

@@ -24,6 +24,7 @@ from minigan.backend import get_array_module
 from minigan.core import Parameter
 from minigan.kernels.launch import available_for, contiguous
 from minigan.kernels.optimizers import Step, movable
+from minigan.kernels.parallel import piecewise
 from minigan.kernels.workspace import borrow
 from minigan.optimizer import GradientMethod, Hyperparameter, HyperparameterProxy, UpdateRule
 from minigan.optimizer_hooks import move_together
@@ -562,30 +563,34 @@ class AdamRule(_Rule):
         towards_g, towards_square, eps = 1.0 - float(hp["beta1"]), 1.0 - float(hp["beta2"]), float(hp["eps"])
         eta, decay = float(hp["eta"]), float(hp["eta"] * hp["weight_decay_rate"])
         xp, rate = param.xp, _adam_rate(hp, self.t)
-        p, g, s = param.array, param.grad, _scratch(param.array)
-        m, v, *vhat = self.state.values()
-        xp.subtract(g, m, out=s)
-        s *= towards_g
-        m += s
-        xp.multiply(g, g, out=s)
-        s -= v
-        s *= towards_square
-        v += s
-        for largest in vhat:
-            xp.maximum(largest, v, out=largest)
-        xp.sqrt(vhat[0] if vhat else v, out=s)
-        s += eps
-        if hp["adabound"]:
-            xp.divide(rate, s, out=s)
-            xp.clip(s, *self.bounds, out=s)
-            s *= m
-            s *= eta
-        else:
-            xp.divide(m, s, out=s)
-            s *= eta * rate
-        if decay:
-            p *= 1.0 - decay
-        p -= s
+        bounds = self.bounds if hp["adabound"] else None
+
+        def move(p: Any, g: Any, m: Any, v: Any, *vhat: Any) -> None:
+            s = _scratch(p)
+            xp.subtract(g, m, out=s)
+            s *= towards_g
+            m += s
+            xp.multiply(g, g, out=s)
+            s -= v
+            s *= towards_square
+            v += s
+            for largest in vhat:
+                xp.maximum(largest, v, out=largest)
+            xp.sqrt(vhat[0] if vhat else v, out=s)
+            s += eps
+            if bounds:
+                xp.divide(rate, s, out=s)
+                xp.clip(s, *bounds, out=s)
+                s *= m
+                s *= eta
+            else:
+                xp.divide(m, s, out=s)
+                s *= eta * rate
+            if decay:
+                p *= 1.0 - decay
+            p -= s
+
+        piecewise(move, param.array, param.grad, *self.state.values())
 
 
 class Adam(_Method):

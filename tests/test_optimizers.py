@@ -13,6 +13,7 @@ from minigan.backend import CpuDevice
 from minigan.configuration import using_config
 from minigan.core import Parameter, sum
 from minigan.iterators import SerialIterator
+from minigan.kernels import parallel
 from minigan.link import Chain, Link
 from minigan.links import Linear
 from minigan.optimizer import GradientMethod, Hyperparameter, Optimizer, UpdateRule
@@ -1046,3 +1047,22 @@ def test_a_step_is_made_on_the_device_of_the_parameters(monkeypatch):
     monkeypatch.setattr(Parameter, "device", property(lambda self: Elsewhere()))
     optimizer.update()
     assert inside[:2] == ["in", "hook"] and inside[-1] == "out"
+
+
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.AdamW, optimizers.AMSGrad, optimizers.AdaBound])
+def test_adam_in_slices_takes_the_same_steps(make, rng, monkeypatch):
+    """Large parameters are shared by the cores; nothing of that can be seen in the numbers."""
+    W, gradients = rng.randn(37, 20).astype("f"), rng.randn(3, 37, 20).astype("f")
+    found = []
+    for piece in (parallel.PIECE_BYTES, 400):
+        monkeypatch.setattr(parallel, "PIECE_BYTES", piece)
+        link = Link()
+        with link.init_scope():
+            link.p = Parameter(W.copy())
+        optimizer = make().setup(link)
+        for g in gradients:
+            link.p.grad = g
+            optimizer.update()
+        found.append([link.p.array, *link.p.update_rule.state.values()])
+    for whole, sliced in zip(*found):
+        np.testing.assert_array_equal(whole, sliced)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minigan.kernels import rectifier
+from minigan.kernels import parallel, rectifier
 
 SPECIAL = np.array([-np.inf, -1.5, -1e-44, -0.0, 0.0, 1e-44, 2.5, np.inf])
 
@@ -36,7 +36,7 @@ def test_a_slope_too_small_for_the_dtype_is_0():
 @pytest.mark.parametrize("layout", ["nchw", "channels_last", "strided"])
 @pytest.mark.parametrize("other", ["nchw", "channels_last", "strided"])
 def test_every_layout(layout, other, size, monkeypatch):
-    monkeypatch.setattr(rectifier, "PIECE_BYTES", 4000)
+    monkeypatch.setattr(parallel, "PIECE_BYTES", 4000)
     rng = np.random.default_rng(0)
     x, gy = (rng.standard_normal((9, 4, 2, size), np.float32) for _ in range(2))
     x, gy = lay_out(x, layout), lay_out(gy, other)
