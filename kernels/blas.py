@@ -150,13 +150,13 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         and min(rows, columns) >= LEAST_ROWS
         and a.dtype == b.dtype == np.float32
     )
-    own = time_of_one_thread() if exact and not mode else None
+    alone = time_of_one_thread() if exact and not mode else None
     begin = perf_counter()
-    if mode == "1" or (own and begin >= _account.resumes):
+    if mode == "1" or (alone and begin >= _account.resumes):
         y = _in_parts(a, b) if exact else np.matmul(a, b)
-        if own:
+        if alone:
             end = perf_counter()
-            _account.book(rows * depth * columns * own - (end - begin), end)
+            _account.book(rows * depth * columns * alone - (end - begin), end)
         return y
     with one_blas_thread():
         return _in_parts(a, b) if exact else np.matmul(a, b)

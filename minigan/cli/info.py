@@ -15,9 +15,10 @@ from minigan._version import __version__
 from minigan.backends import cuda
 from minigan.cli.data import read
 from minigan.dataset.errors import DataError
+from minigan.kernels import blas
 
 PACKAGES = ("numpy", "scipy", "h5py", "click", "matplotlib", "pillow", "cupy", "cupy-cuda12x", "cupy-cuda13x")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_BLAS_THREADS")
 
 
 def facts() -> dict[str, Any]:
@@ -44,7 +45,8 @@ def _version(name: str) -> str | None:
 
 def _blas() -> str:
     found = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[union-attr]
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    core = f", {blas.library.core}" if blas.library else ""  # it decides about the last digits
+    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip() + core
 
 
 def _gpu() -> str:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minigan.kernels import batch_norm, parallel
+from minigan.kernels import batch_norm, blas
 
 LAYOUTS = ["nchw", "channels_last", "channels_first_batch_second", "strided", "reversed"]
 
@@ -96,7 +96,7 @@ def test_same_bits_on_one_thread_as_on_all(monkeypatch):
         return y, *batch_norm.backward(x, gamma, mean, inv_std, gy_behind, y=y, slope=0.1)
 
     first = run()
-    monkeypatch.setattr(parallel, "_threads", 1)
+    monkeypatch.setattr(blas, "threads", 1)
     for a, b in zip(first, run()):
         np.testing.assert_array_equal(a, b)
 
