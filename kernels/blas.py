@@ -28,8 +28,9 @@ SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 8
 #: Sums of more terms are added up in parts, which loses fewer digits. Up to 320 terms (NumPy 1.26) or 448 (2.4) are
 #: added up in the same order however many threads there are; `time_of_one_thread` looks whether that is so.
 LONGEST_SUM = 300
-#: Products of fewer multiply-adds do not go to BLAS's threads: 1.6 million take 27 microseconds there, 35 on one.
-LEAST_SHARED = 1 << 20
+#: Products of fewer multiply-adds do not go to BLAS's threads: 1.6 million take 27 microseconds there, 35 on one. More
+#: threads than MOST_THREADS would wait for each other longer than they compute.
+LEAST_SHARED, MOST_THREADS = 1 << 20, 4
 #: Seconds: what BLAS's threads may lose before they rest, and have saved up at most; their shortest and longest rest;
 #: how long they leave the cores to threads of our own.
 CREDIT, SHORTEST_REST, LONGEST_REST, TO_OTHERS = 2e-3, 0.05, 2.0, 0.25
@@ -65,31 +66,31 @@ library = _find_openblas()
 avx_512 = library is not None and library.core in AVX_512
 threads = library.get() if library else 1  #: what OPENBLAS_NUM_THREADS and the process's share of cores say
 _lock = threading.Lock()
-_inside = 0
+_limits: list[int] = []  # of those who are inside `at_most`
 
 
-class one_blas_thread:
-    """Inside the ``with`` block BLAS stays on one thread, until the last of those who are inside leaves.
+class at_most:
+    """Inside the ``with`` block BLAS has so many threads at most; the least of all that are inside counts.
 
-    After a threaded product OpenBLAS's threads wait busily for some milliseconds, and take the cores from ours: a step
-    of a small DCGAN cost twice the processor time by that.
+    After a threaded product OpenBLAS's threads wait busily for 0.1 s, and take the cores from ours: a step of a small
+    DCGAN cost twice the processor time by that.
     """
 
+    def __init__(self, count: int) -> None:
+        self.count = count
+
     def __enter__(self) -> None:
-        global _inside
-        self.set_threads = library.set if library is not None and threads > 1 else None
+        self.set_threads = library.set if library is not None and threads > self.count else None
         if self.set_threads is not None:
             with _lock:
-                _inside += 1
-                self.set_threads(1)
+                _limits.append(self.count)
+                self.set_threads(min(_limits))
 
     def __exit__(self, *error: Any) -> None:
-        global _inside
         if self.set_threads is not None:
             with _lock:
-                _inside -= 1
-                if _inside == 0:
-                    self.set_threads(threads)
+                _limits.remove(self.count)
+                self.set_threads(min(_limits, default=threads))
 
 
 class Account:
@@ -128,15 +129,15 @@ def time_of_one_thread() -> float | None:
     a, b = (random.standard_normal(shape, np.float32) for shape in ((64, LONGEST_SUM), (LONGEST_SUM, 256)))
     layouts = (a, b), (a, np.asfortranarray(b)), (np.asfortranarray(a), b)
     times = []
-    with one_blas_thread():
+    with at_most(1):
         expected = [np.matmul(*factors) for factors in layouts]
         for _ in range(5):
             begin = perf_counter()
             np.matmul(a, b)
             times.append(perf_counter() - begin)
-    if not all(np.array_equal(np.matmul(*factors), y) for factors, y in zip(layouts, expected)):
-        return None
-    return min(times) / (a.size * 256)
+    with at_most(MOST_THREADS):
+        same = all(np.array_equal(np.matmul(*factors), y) for factors, y in zip(layouts, expected))
+    return min(times) / (a.size * 256) if same else None
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -153,12 +154,13 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     alone = time_of_one_thread() if exact and not mode else None
     begin = perf_counter()
     if mode == "1" or (alone and begin >= _account.resumes):
-        y = _in_parts(a, b) if exact else np.matmul(a, b)
+        with at_most(MOST_THREADS):
+            y = _in_parts(a, b) if exact else np.matmul(a, b)
         if alone:
             end = perf_counter()
             _account.book(rows * depth * columns * alone - (end - begin), end)
         return y
-    with one_blas_thread():
+    with at_most(1):
         return _in_parts(a, b) if exact else np.matmul(a, b)
 
 
@@ -180,8 +182,9 @@ def _in_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _start_anew() -> None:
     """In a child process made by fork nobody is inside."""
-    global _inside, _lock
-    _inside, _lock = 0, threading.Lock()
+    global _lock
+    _lock = threading.Lock()
+    _limits.clear()
 
 
 if hasattr(os, "register_at_fork"):

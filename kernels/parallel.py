@@ -35,7 +35,7 @@ def spread(task: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
 
     The pieces must be independent. Where there is one piece or one thread this is a plain loop.
     """
-    with blas.one_blas_thread():
+    with blas.at_most(1):
         if len(pieces) < 2 or blas.threads < 2:
             return [task(piece) for piece in pieces]
         floating_errors = np.geterr()  # what the caller wants holds in the threads, too

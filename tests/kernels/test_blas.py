@@ -148,15 +148,31 @@ def test_the_setting_of_numpys_own_openblas():
     if blas.library is None:
         pytest.skip("NumPy is not built on its own OpenBLAS here")
     before = blas.library.get()
-    with blas.one_blas_thread():
+    with blas.at_most(1):
         assert blas.library.get() == 1
     assert blas.library.get() == before
 
 
 def test_a_child_process_starts_with_nobody_inside(told):
-    with blas.one_blas_thread():
-        blas._start_anew()
-        with blas.one_blas_thread():
-            assert told == [1, 1]
-        assert told == [1, 1, 2]
+    outer = blas.at_most(1)
+    outer.__enter__()
     blas._start_anew()
+    with blas.at_most(1):
+        assert told == [1, 1]
+    assert told == [1, 1, 2]
+
+
+def test_the_least_limit_counts(told, monkeypatch):
+    monkeypatch.setattr(blas, "threads", 16)
+    with blas.at_most(4):
+        with blas.at_most(1), blas.at_most(8):
+            pass
+        assert told == [4, 1, 1, 1, 4]
+    assert told[-1] == 16
+
+
+def test_more_threads_than_pay_are_not_asked(told, rng, monkeypatch):
+    monkeypatch.setattr(blas, "threads", 64)
+    monkeypatch.setattr(blas, "time_of_one_thread", lambda: 1.0)
+    blas.multiply(*factors(rng, (64, 784, 256)))
+    assert told == [blas.MOST_THREADS, 64]

@@ -94,10 +94,10 @@ def test_a_task_may_spread_its_own_work(blas):
 
 
 def test_blas_gets_its_threads_back_when_the_last_one_leaves(blas):
-    with openblas.one_blas_thread():
+    with openblas.at_most(1):
         spread(str, [1, 2])
-        assert blas == [1, 1]
-    assert blas == [1, 1, openblas.threads]
+        assert blas == [1, 1, 1]
+    assert blas == [1, 1, 1, openblas.threads]
 
 
 def test_errstate_of_the_caller_holds(blas):
@@ -120,7 +120,7 @@ def test_a_child_process_starts_anew(blas):
 def test_convolutions_do_not_depend_on_the_number_of_threads(rng, blas, monkeypatch):
     x, W = rng.randn(32, 16, 14, 14).astype(np.float32), rng.randn(32, 16, 3, 3).astype(np.float32)
     geometry = ((2, 2), (1, 1), (1, 1), 1)
-    with openblas.one_blas_thread():
+    with openblas.at_most(1):
         y = convolve(x, W, *geometry, (7, 7))
         calls = (
             lambda: convolve(x, W, *geometry, (7, 7)),
