@@ -68,7 +68,8 @@ def chunks(images: int, rows: int, row_bytes: int) -> tuple[list[slice], list[sl
     """Cut `images` of `rows` output rows into pieces of about `CHUNK_BYTES`: slices of images, slices of rows.
 
     A piece is several whole images or, where one image alone is too large, some of its rows. There are a multiple of
-    four slices of images, so that two or four threads have equal shares, unless all is too small to share.
+    four slices of images, so that two or four threads have equal shares, or two if all is one piece; one if that is too
+    small to share.
     """
     total = images * rows * row_bytes
     if total < CHUNK_BYTES // 8:
