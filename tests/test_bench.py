@@ -338,3 +338,25 @@ def test_the_fastest_of_a_row_is_bold_and_losses_stay_in(modules):
         "Not to be trusted: it was loud." in brief
         and "as a multiple of PyTorch's time: convolution 1.20 to 1.20." in brief
     )
+
+
+@pytest.mark.parametrize(
+    "case, kinds",
+    [("mlp_step", {"linear layers"}), ("gan_step", {"linear layers", "convolutions", "normalisation"})],
+)  # fmt: skip
+def test_the_profile_of_a_step_adds_up(case, kinds):
+    program = [sys.executable, str(BENCH / "step_profile.py"), case, "--batch", "2", "--steps", "2"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *rows = done.stdout.splitlines()
+    found = {row[:20].strip(): row[20:].split() for row in rows}
+    assert first.startswith(f"{case}, batch 2: ")
+    assert found.keys() == kinds | {"activations", "Adam", "bookkeeping", "other arithmetic"}
+    total = float(first.split()[-2])
+    assert sum(float(ms) for ms, *_ in found.values()) == pytest.approx(total, rel=0.02)
+    assert sum(float(share) for *_, share, _ in found.values()) == pytest.approx(100, abs=0.5)
+
+
+def test_the_profile_of_another_case_is_refused():
+    done = subprocess.run([sys.executable, str(BENCH / "step_profile.py"), "im2col"], capture_output=True, text=True)
+    assert done.returncode == 2 and "gan_step" in done.stderr and "Traceback" not in done.stderr
