@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +23,7 @@ import chainer_like as like  # noqa: E402
 from cases import gan_step, mlp_step  # noqa: E402
 
 import minigan  # noqa: E402
-from minigan.function_hook import FunctionHook  # noqa: E402
+from minigan.function_hooks import TimerHook  # noqa: E402
 from minigan.optimizers import AdamRule  # noqa: E402
 
 KINDS = {
@@ -31,27 +32,14 @@ KINDS = {
 }  # fmt: skip
 
 
-class Clock(FunctionHook):
-    """Seconds of what the nodes compute, by kind; of Adam, too."""
+class OfNodes(TimerHook):
+    """Times what nodes compute. The way back is not timed by itself: it consists of nodes, too."""
 
-    name = "clock"
+    def backward_preprocess(self, *_: Any) -> None:
+        pass
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def forward_preprocess(self, function: Any, inputs: Any) -> None:
-        self.start = perf_counter()
-
-    def forward_postprocess(self, function: Any, inputs: Any) -> None:
-        name = type(function).__name__
-        kind = next((kind for start, kind in KINDS.items() if name.startswith(start)), "other arithmetic")
-        self.seconds[kind] += perf_counter() - self.start
-
-    def adam(self, rule: AdamRule, param: Any) -> None:
-        """Move the parameter, with a look at the clock."""
-        start = perf_counter()
-        AdamRule.update_core_cpu(rule, param)
-        self.seconds["Adam"] += perf_counter() - start
+    def backward_postprocess(self, *_: Any) -> None:
+        pass
 
 
 def step_of(case: str, batch: int) -> Any:
@@ -84,15 +72,23 @@ def main(case: str, batch: int | None, steps: int | None) -> None:
     step, rules = step_of(case, batch)
     seconds_of(step, 5)
     median = 1e3 * float(np.median(seconds_of(step, steps)))
-    clock = Clock()
+    seconds: dict[str, float] = defaultdict(float)
+
+    def timed(rule: AdamRule, param: Any) -> None:
+        start = perf_counter()
+        AdamRule.update_core_cpu(rule, param)
+        seconds["Adam"] += perf_counter() - start
+
     for rule in rules:
-        rule.update_core_cpu = lambda param, rule=rule: clock.adam(rule, param)
-    with clock:
+        rule.update_core_cpu = partial(timed, rule)
+    with OfNodes() as timer:
         total = sum(seconds_of(step, steps))
-    clock.seconds["bookkeeping"] = total - sum(clock.seconds.values())
+    for name, elapsed in timer.call_history:
+        seconds[next((kind for start, kind in KINDS.items() if name.startswith(start)), "other arithmetic")] += elapsed
+    seconds["bookkeeping"] = total - sum(seconds.values())
     click.echo(f"{case}, batch {batch}: {median:.3g} ms")
-    for kind, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
-        click.echo(f"  {kind:<18}{median * seconds / total:8.3g} ms{100 * seconds / total:7.1f} %")
+    for kind, elapsed in sorted(seconds.items(), key=lambda item: -item[1]):
+        click.echo(f"  {kind:<18}{median * elapsed / total:8.3g} ms{100 * elapsed / total:7.1f} %")
 
 
 if __name__ == "__main__":

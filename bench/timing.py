@@ -10,7 +10,7 @@ import numpy as np
 
 PAUSE = 0.12  # seconds before each measurement: OpenBLAS's threads wait busily for 0.1 s after a product
 LEAST = 25.0  # milliseconds: what is quicker is called several times in one measurement
-WARM_UP_SECONDS = 0.2  # calls before the first measurement, at least
+WARM_UP_SECONDS = 0.2  # on the CPU: of calls before the first measurement, until threads and memory are what they stay
 WARM = 100.0  # milliseconds: before a measurement of something quicker it is called once, for threads sleep in a pause
 
 
@@ -36,7 +36,7 @@ def events(xp: Any, call: Callable[[], Any], loops: int) -> float:
 def loops_for(stopwatch: Callable[[Any, int], float], call: Callable[[], Any]) -> tuple[int, bool]:
     """How many calls fill a measurement, and whether one should come before it."""
     loops = 1
-    while (ms := loops * min(stopwatch(call, loops) for _ in range(3))) < LEAST and loops < 10_000:
+    while (ms := loops * stopwatch(call, loops)) < LEAST and loops < 10_000:
         loops *= 2
     return loops, ms < WARM
 

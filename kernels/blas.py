@@ -25,11 +25,12 @@ import numpy as np
 #: What OpenBLAS multiplies without copying it first with AVX-512, in multiply-adds: at 112 to 115 instead of 80 to 95
 #: GFLOP/s on the core measured. Fewer rows than LEAST_ROWS gain nothing.
 SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 8
-#: Sums of more terms are added up in parts, which loses fewer digits. Up to 320 terms (NumPy 1.26) or 448 (2.4) are
-#: added up in the same order however many threads there are; `time_of_one_thread` looks whether that is so.
+#: Sums of more terms are added up in parts here; `parallel.small_products` leaves them to BLAS's other kernels, which do
+#: that, too: fewer digits are lost. Up to 320 terms (NumPy 1.26) or 448 (2.4) are added up in the same order however many
+#: threads there are; `time_of_one_thread` looks whether that is so.
 LONGEST_SUM = 300
-#: Products of fewer multiply-adds do not go to BLAS's threads: 1.6 million take 27 microseconds there, 35 on one. More
-#: threads than MOST_THREADS would wait for each other longer than they compute.
+#: Products of fewer multiply-adds do not go to BLAS's threads: 1.6 million take 27 microseconds there, 35 on one. Few
+#: threads at most, which bounds what they burn while they wait; on more than two cores nothing was timed.
 LEAST_SHARED, MOST_THREADS = 1 << 20, 4
 #: Seconds: what BLAS's threads may lose before they rest, and have saved up at most; their shortest and longest rest;
 #: how long they leave the cores to threads of our own.
@@ -143,7 +144,7 @@ def time_of_one_thread() -> float | None:
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b for matrices (M, K) and (K, N) too small to be cut for threads of our own."""
     (rows, depth), columns = a.shape, b.shape[1]
-    if depth == 1:  # BLAS takes eight times as long
+    if depth == 1:  # BLAS takes more than twice as long
         return np.multiply(a, b, order="C")
     exact = (
         avx_512
@@ -167,8 +168,8 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _in_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b, long sums in parts; with a transposed b and fewer rows than columns as the transpose of b^T a^T.
 
-    BLAS copies what is transposed more quickly as the first factor: 64 rows, 784 terms, 256 columns in 290 instead of
-    334 microseconds, on two threads in 168 instead of 180.
+    BLAS copies what is transposed more quickly as the first factor: 64 rows, 784 terms, 256 columns in 301 instead of
+    347 microseconds, on two threads in 178 instead of 198.
     """
     if len(a) < b.shape[1] and b.strides[0] < b.strides[1]:
         return np.ascontiguousarray(_in_parts(b.T, a.T).T)

@@ -34,6 +34,7 @@ class Server:
         self.library, self.cases = library, find()
         self.peer = importlib.import_module(f"with_{library}")
         self.peer.setup(**options)
+        self.on_cpu = options["device"] == "cpu"
         self.calls: dict[str, tuple[Any, Any]] = {}
         self.loops: dict[str, tuple[int, bool]] = {}
 
@@ -65,11 +66,11 @@ class Server:
     def warm(self, variant: str, quick: bool) -> dict:
         """Call until all that is done once is done, and find how many calls make one measurement."""
         call, stopwatch = self.calls[variant][0], self.stopwatch()
-        once = quick or hasattr(self.case, "stopwatch")
-        least, begin = 1 if quick else getattr(self.peer, "WARM_UP", 2), time.perf_counter()
-        while least > 0 or not once and time.perf_counter() - begin < WARM_UP_SECONDS:
+        once, begin = quick or hasattr(self.case, "stopwatch"), time.perf_counter()
+        for _ in range(1 if quick else getattr(self.peer, "WARM_UP", 2)):
             call()
-            least -= 1
+        while self.on_cpu and not once and time.perf_counter() - begin < WARM_UP_SECONDS:
+            call()
         self.loops[variant] = (1, False) if once else loops_for(stopwatch, call)
         return {}
 
