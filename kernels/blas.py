@@ -25,9 +25,9 @@ import numpy as np
 #: What OpenBLAS multiplies without copying it first with AVX-512, in multiply-adds: at 112 to 115 instead of 80 to 95
 #: GFLOP/s on the core measured. Fewer rows than LEAST_ROWS gain nothing.
 SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 8
-#: Sums of more terms are added up in parts here; `parallel.small_products` leaves them to BLAS's other kernels, which do
-#: that, too: fewer digits are lost. Up to 320 terms (NumPy 1.26) or 448 (2.4) are added up in the same order however many
-#: threads there are; `time_of_one_thread` looks whether that is so.
+#: Sums of more terms are added up in parts here; `parallel.small_products` leaves them to BLAS's other kernels, which
+#: do that, too: fewer digits are lost. Up to 320 terms (NumPy 1.26) or 448 (2.4) are added up in the same order on any
+#: number of threads; `time_of_one_thread` looks whether that is so.
 LONGEST_SUM = 300
 #: Products of fewer multiply-adds do not go to BLAS's threads: 1.6 million take 27 microseconds there, 35 on one. Few
 #: threads at most, which bounds what they burn while they wait; on more than two cores nothing was timed.
