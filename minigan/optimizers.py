@@ -578,14 +578,12 @@ class AdamRule(_Rule):
                 xp.maximum(largest, v, out=largest)
             xp.sqrt(vhat[0] if vhat else v, out=s)
             s += eps
+            xp.divide(rate, s, out=s)
             if bounds:
-                xp.divide(rate, s, out=s)
                 xp.clip(s, *bounds, out=s)
-                s *= m
+            s *= m
+            if eta != 1:
                 s *= eta
-            else:
-                xp.divide(m, s, out=s)
-                s *= eta * rate
             if decay:
                 p *= 1.0 - decay
             p -= s
