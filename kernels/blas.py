@@ -35,6 +35,8 @@ LEAST_SHARED, MOST_THREADS = 1 << 20, 4
 #: Seconds: what BLAS's threads may lose before they rest, and have saved up at most; their shortest and longest rest;
 #: how long they leave the cores to threads of our own.
 CREDIT, SHORTEST_REST, LONGEST_REST, TO_OTHERS = 2e-3, 0.05, 2.0, 0.25
+#: One thread takes every so many products, and then counts as so much against all its products before.
+SAMPLED, LEARNED = 256, 0.1
 AVX_512 = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 mode = os.environ.get("MINIGAN_BLAS_THREADS", "")
@@ -95,10 +97,20 @@ class at_most:
 
 
 class Account:
-    """What BLAS's threads have saved; when it is lost they rest, each time longer if that happens soon again."""
+    """What BLAS's threads have saved; when it is lost they rest, each time longer if that happens soon again.
+
+    What one thread takes is looked at again while they rest, and else now and then: caches are colder than they were
+    when it was first measured, and a machine is not always as quick.
+    """
 
     def __init__(self) -> None:
-        self.saved, self.rest, self.resumes = 0.0, SHORTEST_REST, 0.0
+        self.saved, self.rest, self.resumes, self.asked = 0.0, SHORTEST_REST, 0.0, 0
+        self.slower = 1.0  #: how many times as long as `time_of_one_thread` says one thread took lately
+
+    def pays(self, now: float) -> bool:
+        """Whether the next product goes to BLAS's threads."""
+        self.asked += 1
+        return now >= self.resumes and self.asked % SAMPLED != 0
 
     def book(self, saved: float, now: float) -> None:
         """Enter the seconds by which a product was quicker than on one thread, below 0 if it was slower."""
@@ -107,6 +119,10 @@ class Account:
             worked = now - self.resumes
             self.rest = SHORTEST_REST if worked > 10 * self.rest else min(2 * self.rest, LONGEST_REST)
             self.saved, self.resumes = 0.0, now + self.rest
+
+    def learn(self, slower: float) -> None:
+        """Enter how many times as long as it should one thread took for a product."""
+        self.slower += LEARNED * (slower - self.slower)
 
     def rest_for(self, others: float, now: float) -> None:
         """Leave the cores to others for so many seconds from now."""
@@ -154,15 +170,16 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
     alone = time_of_one_thread() if exact and not mode else None
     begin = perf_counter()
-    if mode == "1" or (alone and begin >= _account.resumes):
-        with at_most(MOST_THREADS):
-            y = _in_parts(a, b) if exact else np.matmul(a, b)
-        if alone:
-            end = perf_counter()
-            _account.book(rows * depth * columns * alone - (end - begin), end)
-        return y
-    with at_most(1):
-        return _in_parts(a, b) if exact else np.matmul(a, b)
+    shared = mode == "1" or (alone is not None and _account.pays(begin))
+    with at_most(MOST_THREADS if shared else 1):
+        y = _in_parts(a, b) if exact else np.matmul(a, b)
+    if alone:
+        end, expected = perf_counter(), rows * depth * columns * alone
+        if shared:
+            _account.book(_account.slower * expected - (end - begin), end)
+        else:
+            _account.learn((end - begin) / expected)
+    return y
 
 
 def _in_parts(a: np.ndarray, b: np.ndarray) -> np.ndarray:

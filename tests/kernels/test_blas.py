@@ -137,6 +137,21 @@ def test_losses_end_in_a_rest_that_doubles():
     assert account.rest == blas.SHORTEST_REST and account.resumes == now + blas.SHORTEST_REST
 
 
+def test_what_one_thread_takes_is_learned_while_threads_rest_and_now_and_then(told, rng, monkeypatch):
+    a, b = factors(rng, (64, 784, 256))
+    monkeypatch.setattr(blas, "time_of_one_thread", lambda: 1.0)  # everything saves time: they never rest
+    for _ in range(blas.SAMPLED):
+        assert blas._account.slower == 1 and told == []
+        blas.multiply(a, b)
+    assert told == [1, 2] and blas._account.slower == pytest.approx(0.9)  # one product, in next to no time
+    account = blas.Account()
+    for _ in range(100):
+        account.learn(2.0)
+    assert abs(account.slower - 2) < 1e-3
+    account.rest_for(1.0, 0.0)
+    assert not account.pays(0.5) and account.pays(1.5)
+
+
 def test_others_get_the_cores_for_a_while():
     account = blas.Account()
     account.rest_for(2.0, 10.0)
