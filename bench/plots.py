@@ -14,7 +14,10 @@ from minigan.utils.files import atomic_path
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-COLOURS = {"minigan": "#1f77b4", "torch": "#e8743b", "chainer": "#2ca02c", "dezero": "#9467bd", "plain": "#8c8c8c"}
+COLOURS = {
+    "minigan": "#1f77b4", "numba": "#7fb6dd", "torch": "#e8743b", "chainer": "#2ca02c", "dezero": "#9467bd",
+    "plain": "#8c8c8c",
+}  # fmt: skip
 MARKERS = {"im2col": "s", "batch_norm": "o", "convolution": "^", "deconvolution": "v", "elementwise": "D"}
 FIRST = ("gan_step", "mlp_step", "training", "import")
 WIDEST = 5.0  # times minigan's time; longer bars are cut, and say so

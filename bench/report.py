@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from timing import ratio
+
 INFINITE = float("inf")
 HEAD = f"  {'':<34}{'ms':>10}{'spread':>8}{'GB/s':>8}{'GFLOP/s':>9}{'of roof':>9}{'peak MB':>9}  minigan takes"
 
@@ -22,7 +24,8 @@ def rated(figures: dict[str, dict], row: dict[str, Any], roofs: dict[str, float]
         if bound:
             found["of_roof"] = bound / ms
         if (mine := counterpart(variant, figures)) and mine != variant:
-            found["minigan_takes"] = figures[mine]["median_ms"] / ms
+            ratios = ratio(figures[mine]["times_ms"], found["times_ms"])
+            found["minigan_takes"], *found["minigan_takes_between"] = ratios
 
 
 def counterpart(variant: str, figures: dict[str, dict]) -> str | None:
@@ -66,6 +69,12 @@ def table(name: str, row: dict[str, Any]) -> str:
     lines = [f"  {name}   {row['shapes']}"]
     for variant, found in row["variants"].items():
         cells = [f"{text.format(found[key]) if key in found else '':>{width}}" for key, text, width in CELLS]
-        ratio = f"  {found['minigan_takes']:.2f} x as long" if "minigan_takes" in found else ""
-        lines.append(f"    {variant:<32}{''.join(cells)}{ratio}".rstrip())
+        taken = f"  {takes(found)} x as long" if "minigan_takes" in found else ""
+        lines.append(f"    {variant:<32}{''.join(cells)}{taken}".rstrip())
     return "\n".join(lines)
+
+
+def takes(found: dict[str, Any]) -> str:
+    """minigan's time as a multiple of a variant's, and between what it lies."""
+    low, high = found["minigan_takes_between"]
+    return f"{found['minigan_takes']:.2f} ({low:.2f} to {high:.2f})"

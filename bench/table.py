@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import quality_report
-from report import fastest, short
+from report import fastest, short, takes
 
 from minigan.utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "cpu.json"
-NAMES = {"minigan": "minigan", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero", "plain": "plain NumPy"}
+NAMES = {
+    "minigan": "minigan", "numba": "minigan with numba", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero",
+    "plain": "plain NumPy",
+}  # fmt: skip
 BRIEF = ("gan_step", "mlp_step", "training", "import")  # what README.md shows row by row
 BEGIN, END = "<!-- written by python bench/table.py -->", "<!-- to here -->"
 QUALITY = "<!-- quality, written by python bench/table.py -->"
@@ -40,16 +43,20 @@ def milliseconds(ms: float) -> str:
 
 
 def lines_of(found: list[tuple[str, Row]], results: dict[str, Any], key: str = "median_ms") -> list[str]:
-    """A table: one line for each row, one column for each library, the best of a line in bold."""
+    """A table: one line for each row, one column for each library, the best of a line in bold; last, a comparison."""
     libraries = list(dict.fromkeys(name for _, row in found for name in row if name != "plain"))
     libraries += ["plain"] * any("plain" in row for _, row in found)
     versions = {name: said["version"].split("+")[0] for name, said in results["versions"].items()}
     heads = [f"{NAMES.get(name, name)} {versions.get(name, '')}".strip() for name in libraries]
-    lines = ["| | " + " | ".join(heads) + " |", "| --- " * (1 + len(libraries)) + "|"]
+    peer = next((name for name in libraries if name != "minigan"), "nobody")
+    heads.append(f"minigan takes, of {NAMES.get(peer, peer)}'s time")
+    lines = ["| | " + " | ".join(heads) + " |", "| --- " * (1 + len(heads)) + "|"]
     for what, row in found:
         best = min(figures[key] for figures in row.values())
         cells = [milliseconds(row[name][key]) if name in row else "" for name in libraries]
         cells = [f"**{cell}**" if cell and row[name][key] == best else cell for name, cell in zip(libraries, cells)]
+        compared = row.get(peer, {})
+        cells.append(takes(compared) if key == "median_ms" and "minigan_takes" in compared else "")
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return lines
 

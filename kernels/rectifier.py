@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.kernels import compiled
 from minigan.kernels.parallel import piecewise
 
 
@@ -27,7 +28,9 @@ def backward(side: np.ndarray, gy: np.ndarray, slope: float) -> np.ndarray:
 
 def rectify(x: np.ndarray, slope: float, y: np.ndarray) -> None:
     """y <- the rectified x; y must be another array than x."""
-    if x.dtype.type(slope) == 0:  # as float16 has it
+    if runs := compiled.flat(x, y):
+        compiled.rectify(runs[0], x.dtype.type(slope), runs[1])
+    elif x.dtype.type(slope) == 0:  # as float16 has it
         x.clip(0, np.inf, out=y)
     else:  # the line of slope 1 is above the other one where x > 0
         np.maximum(x, np.multiply(x, x.dtype.type(slope), out=y), out=y)
@@ -35,7 +38,11 @@ def rectify(x: np.ndarray, slope: float, y: np.ndarray) -> None:
 
 def choose(side: np.ndarray, gy: np.ndarray, slope: float, gx: np.ndarray) -> None:
     """gx <- gy where ``side`` > 0, elsewhere slope gy; gx must be another array than the rest."""
+    one = gx.dtype.type(1)
+    if runs := compiled.flat(side, gy, gx):
+        compiled.choose(*runs[:2], one.dtype.type(slope), one, runs[2])
+        return
     gx[...] = side > 0
     if slope:
-        gx.clip(gx.dtype.type(slope), gx.dtype.type(1), out=gx)
+        gx.clip(gx.dtype.type(slope), one, out=gx)
     gx *= gy

@@ -22,6 +22,7 @@ import numpy as np
 from minigan import cuda_graph
 from minigan.backend import get_array_module
 from minigan.core import Parameter
+from minigan.kernels import compiled
 from minigan.kernels.launch import available_for, contiguous
 from minigan.kernels.optimizers import Step, movable
 from minigan.kernels.parallel import piecewise
@@ -566,6 +567,9 @@ class AdamRule(_Rule):
         bounds = self.bounds if hp["adabound"] else None
 
         def move(p: Any, g: Any, m: Any, v: Any, *vhat: Any) -> None:
+            if not vhat and not bounds and (runs := compiled.flat(p, g, m, v)):
+                compiled.adam(*runs, *map(p.dtype.type, (towards_g, towards_square, eps, rate, eta, 1.0 - decay)))
+                return
             s = _scratch(p)
             xp.subtract(g, m, out=s)
             s *= towards_g

@@ -27,7 +27,8 @@ FLOORS = [
     ["minigan.legacy", "minigan.cli", "minigan.__main__"],
 ]  # fmt: skip
 OPTIONAL = {
-    "cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "tomllib", "tomli", "click", "pytest", "IPython",
+    "cupy", "cupyx", "matplotlib", "PIL", "h5py", "scipy", "mpi4py", "numba", "tomllib", "tomli", "click", "pytest",
+    "IPython",
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_the_gpus_way_is_verified_and_timed(device, case, variants, monkeypatch,
     "arguments, sentence",
     [
         (["--case", "im2col,im2row"], "there is no 'im2row'; there are agreement, batch_norm, convolution"),
-        (["--peers", "theano"], "--peers: there is no 'theano'; there are chainer, dezero, torch"),
+        (["--peers", "theano"], "--peers: there is no 'theano'; there are chainer, dezero, numba, torch"),
         (["--peers", "minigan"], "there is no 'minigan'"),
         (["--case", ","], "',' names no case; there are agreement"),
         (["--case", "roofs", "--quick", "--peers", "torch,torch=x"], "--peers: torch is there twice"),
@@ -315,6 +315,15 @@ def test_goals_are_met_missed_or_unmeasured(modules, tmp_path):
     ]  # fmt: skip
 
 
+def test_libraries_are_compared_measurement_by_measurement(modules):
+    ratio = modules("timing").ratio
+    host = [1.0, 2.0, 2.0, 1.0, 1.0]  # quick at first, then slow, then quick
+    assert ratio([0.5 * t for t in host], host) == (0.5, 0.5, 0.5)
+    assert ratio([2.0, 1.0], [1.0, 1.0]) == (1.5, 1.0, 2.0)
+    # Conover's table A3: of 20 values, the 6th and the 15th lie about the median with a probability of 95.9 %
+    assert ratio([float(n) for n in range(20, 0, -1)], [1.0] * 20) == (10.5, 6.0, 15.0)
+
+
 @pytest.mark.parametrize("file, made", [("README.md", "brief"), ("bench/README.md", "whole")])
 def test_the_tables_are_what_the_command_writes(modules, file, made):
     table = modules("table")
@@ -329,10 +338,12 @@ def test_the_fastest_of_a_row_is_bold_and_losses_stay_in(modules):
     results |= {"machine": machine, "command": "run", "quiet": {"reasons": ["it was loud"]}}
     results["versions"] = {"minigan": {"version": "1"}, "torch": {"version": "2+cpu"}}
     row = results["cases"]["convolution"]["rows"]["forward"]["variants"]
-    row |= {"torch": {"median_ms": 10.0}, "torch channels last": {"median_ms": 11.0}, "chainer": {"median_ms": 1234.5}}
+    pair = {"minigan_takes": 1.21, "minigan_takes_between": [1.1, 1.3]}
+    row |= {"torch": {"median_ms": 10.0} | pair, "torch channels last": {"median_ms": 11.0}}
+    row["chainer"] = {"median_ms": 1234.5}
     row["minigan"]["GB/s"] = 1.0
     table = modules("table")
-    assert "| convolution: forward | 12 | **10** | 1234 |" in table.whole(results)
+    assert "| convolution: forward | 12 | **10** | 1234 | 1.21 (1.10 to 1.30) |" in table.whole(results)
     brief = table.brief(results)
     assert (
         "Not to be trusted: it was loud." in brief

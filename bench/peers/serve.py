@@ -47,7 +47,9 @@ class Server:
         self.case, self.calls, self.loops = self.cases[case], {}, {}
         gc.collect()
         name = getattr(self.case, "NAME", case)
-        if hasattr(self.case, "in_a_new_process"):
+        if case not in getattr(self.peer, "CASES", self.cases):
+            found = {}
+        elif hasattr(self.case, "in_a_new_process"):
             found = {self.library: self.case.in_a_new_process(self.library)}
         elif hasattr(self.peer, name):
             found = getattr(self.peer, name)(self.cases[name], self.case.data(**arguments), **arguments)

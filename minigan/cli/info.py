@@ -15,9 +15,9 @@ from minigan._version import __version__
 from minigan.backends import cuda
 from minigan.cli.data import read
 from minigan.dataset.errors import DataError
-from minigan.kernels import blas
+from minigan.kernels import blas, compiled
 
-PACKAGES = ("numpy", "scipy", "h5py", "click", "matplotlib", "pillow", "cupy", "cupy-cuda12x", "cupy-cuda13x")
+PACKAGES = ("numpy", "scipy", "h5py", "click", "matplotlib", "pillow", "cupy", "cupy-cuda12x", "cupy-cuda13x", "numba")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_BLAS_THREADS")
 
 
@@ -32,6 +32,7 @@ def facts() -> dict[str, Any]:
         "threads set by": {name: os.environ[name] for name in THREADS if name in os.environ} or "nothing: all CPUs",
         "gpu": _gpu(),
         "data": {name: _data(name) for name in ("builtin", "mnist", "fashion")},
+        "loops": "compiled by numba" if compiled.on else "NumPy's",
         "MINIGAN_DATA": os.environ.get("MINIGAN_DATA", "not set"),
     }
 
