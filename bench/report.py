@@ -69,12 +69,8 @@ def table(name: str, row: dict[str, Any]) -> str:
     lines = [f"  {name}   {row['shapes']}"]
     for variant, found in row["variants"].items():
         cells = [f"{text.format(found[key]) if key in found else '':>{width}}" for key, text, width in CELLS]
-        taken = f"  {takes(found)} x as long" if "minigan_takes" in found else ""
-        lines.append(f"    {variant:<32}{''.join(cells)}{taken}".rstrip())
+        if "minigan_takes" in found:
+            low, high = found["minigan_takes_between"]
+            cells.append(f"  {found['minigan_takes']:.2f} ({low:.2f} to {high:.2f}) x as long")
+        lines.append(f"    {variant:<32}{''.join(cells)}".rstrip())
     return "\n".join(lines)
-
-
-def takes(found: dict[str, Any]) -> str:
-    """minigan's time as a multiple of a variant's, and between what it lies."""
-    low, high = found["minigan_takes_between"]
-    return f"{found['minigan_takes']:.2f} ({low:.2f} to {high:.2f})"

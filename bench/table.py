@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import quality_report
-from report import fastest, short, takes
+from report import fastest, short
+from timing import ratio
 
 from minigan.utils.files import atomic_write
 
@@ -23,10 +24,11 @@ NAMES = {
     "minigan": "minigan", "numba": "minigan with numba", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero",
     "plain": "plain NumPy",
 }  # fmt: skip
+OWN = ("minigan", "numba")
 BRIEF = ("gan_step", "mlp_step", "training", "import")  # what README.md shows row by row
 BEGIN, END = "<!-- written by python bench/table.py -->", "<!-- to here -->"
 QUALITY = "<!-- quality, written by python bench/table.py -->"
-Row = dict[str, dict[str, float]]
+Row = dict[str, dict[str, Any]]
 
 
 def rows(results: dict[str, Any]) -> Iterator[tuple[str, str, Row]]:
@@ -43,22 +45,29 @@ def milliseconds(ms: float) -> str:
 
 
 def lines_of(found: list[tuple[str, Row]], results: dict[str, Any], key: str = "median_ms") -> list[str]:
-    """A table: one line for each row, one column for each library, the best of a line in bold; last, a comparison."""
-    libraries = list(dict.fromkeys(name for _, row in found for name in row if name != "plain"))
-    libraries += ["plain"] * any("plain" in row for _, row in found)
+    """A table: one line for each row, one column for each library, the best of a line in bold; last, comparisons."""
+    present = dict.fromkeys(name for _, row in found for name in row)
+    own, peers = [name for name in OWN if name in present], [n for n in present if n not in (*OWN, "plain")]
+    libraries = [*own, *peers, *(["plain"] if "plain" in present else [])]
     versions = {name: said["version"].split("+")[0] for name, said in results["versions"].items()}
     heads = [f"{NAMES.get(name, name)} {versions.get(name, '')}".strip() for name in libraries]
-    peer = next((name for name in libraries if name != "minigan"), "nobody")
-    heads.append(f"minigan takes, of {NAMES.get(peer, peer)}'s time")
+    peer = peers[0] if peers else "plain"
+    heads += [f"{NAMES[name]} takes, of {NAMES.get(peer, peer)}'s time" for name in own]
     lines = ["| | " + " | ".join(heads) + " |", "| --- " * (1 + len(heads)) + "|"]
     for what, row in found:
         best = min(figures[key] for figures in row.values())
         cells = [milliseconds(row[name][key]) if name in row else "" for name in libraries]
         cells = [f"**{cell}**" if cell and row[name][key] == best else cell for name, cell in zip(libraries, cells)]
-        compared = row.get(peer, {})
-        cells.append(takes(compared) if key == "median_ms" and "minigan_takes" in compared else "")
+        for name in own:
+            compared = key == "median_ms" and name in row and peer in row
+            cells.append("{:.2f} ({:.2f} to {:.2f})".format(*pairwise(row, name, peer)) if compared else "")
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return lines
+
+
+def pairwise(row: Row, own: str, peer: str) -> tuple[float, float, float]:
+    """How many times as long one of minigan's takes, measurement by measurement."""
+    return ratio(row[own]["times_ms"], row[peer]["times_ms"])
 
 
 def ranges(found: list[tuple[str, str, Row]], peer: str) -> list[str]:
@@ -66,7 +75,7 @@ def ranges(found: list[tuple[str, str, Row]], peer: str) -> list[str]:
     cases: dict[str, list[float]] = {}
     for case, _, row in found:
         if case not in BRIEF and peer in row and row["minigan"].get("GB/s") and row["minigan"]["median_ms"] > 0.5:
-            cases.setdefault(case, []).append(row["minigan"]["median_ms"] / row[peer]["median_ms"])
+            cases.setdefault(case, []).append(pairwise(row, "minigan", peer)[0])
     return [f"{case} {min(times):.2f} to {max(times):.2f}" for case, times in cases.items()]
 
 
@@ -88,7 +97,7 @@ def brief(results: dict[str, Any]) -> str:
         if case.endswith("_step")
     ]
     lines = [*lines_of(times, results), *lines_of(memory, results, "peak_mb")[2:], "", origin(results)]
-    for peer in [name for name in results["versions"] if name != "minigan" and ranges(found, name)]:
+    for peer in [name for name in results["versions"] if name not in OWN and ranges(found, name)]:
         of = NAMES.get(peer, peer)
         lines.append(f"The layers take, as a multiple of {of}'s time: {'; '.join(ranges(found, peer))}.")
     return "\n".join(lines)

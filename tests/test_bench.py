@@ -338,12 +338,13 @@ def test_the_fastest_of_a_row_is_bold_and_losses_stay_in(modules):
     results |= {"machine": machine, "command": "run", "quiet": {"reasons": ["it was loud"]}}
     results["versions"] = {"minigan": {"version": "1"}, "torch": {"version": "2+cpu"}}
     row = results["cases"]["convolution"]["rows"]["forward"]["variants"]
-    pair = {"minigan_takes": 1.21, "minigan_takes_between": [1.1, 1.3]}
-    row |= {"torch": {"median_ms": 10.0} | pair, "torch channels last": {"median_ms": 11.0}}
-    row["chainer"] = {"median_ms": 1234.5}
-    row["minigan"]["GB/s"] = 1.0
+    row |= {"torch": {"median_ms": 10.0, "times_ms": [9, 10]}, "torch channels last": {"median_ms": 11.0}}
+    row |= {"numba": {"median_ms": 11.0, "times_ms": [9, 12]}}
+    row |= {"chainer": {"median_ms": 1234.5, "times_ms": [1230, 1239]}}
+    row["minigan"] |= {"GB/s": 1.0, "times_ms": [11.7, 11]}
     table = modules("table")
-    assert "| convolution: forward | 12 | **10** | 1234 | 1.21 (1.10 to 1.30) |" in table.whole(results)
+    line = "| convolution: forward | 12 | 11 | **10** | 1234 | 1.20 (1.10 to 1.30) | 1.10 (1.00 to 1.20) |"
+    assert line in table.whole(results)
     brief = table.brief(results)
     assert (
         "Not to be trusted: it was loud." in brief
