@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+#: Additions along an axis, (moves, 9) integers and (moves, 3) signs: a number, the first place in the image, the first
+#: tile, the tile behind the last, the step from tile to tile, how many terms there are, and which, three at most.
+Moves = tuple[np.ndarray, np.ndarray]
 
 
 def _numba() -> Any:
@@ -73,6 +78,58 @@ def choose(side: np.ndarray, gy: np.ndarray, slope: Any, one: Any, gx: np.ndarra
     """The twin of `rectifier.choose`."""
     for i in range(side.size):
         gx[i] = (one if side[i] > 0 else slope) * gy[i]
+
+
+def moves(found: Sequence[tuple[int, slice, slice, list[tuple[bool, int]]]], step: int) -> Moves:
+    """(a number, places in the image, tiles, terms: whether added, and which) as arrays."""
+    table, signs = np.zeros((len(found), 9), np.int64), np.zeros((len(found), 3), np.float32)
+    for row, sign, (number, places, tiles, terms) in zip(table, signs, found):
+        row[:6] = number, places.start, tiles.start, tiles.stop, step, len(terms)
+        row[6 : 6 + len(terms)] = [which for _, which in terms]
+        sign[: len(terms)] = [1 if plus else -1 for plus, _ in terms]
+    return table, signs
+
+
+@loop
+def analyse(x: Any, table: Any, signs: Any, sums: Any) -> None:
+    """The twin of `winograd._analyse`: x (A, length, B), sums (products, A, tiles, B)."""
+    for a in range(x.shape[0]):
+        for m in range(len(table)):
+            number, _, first, last, step, terms, i, j, k = table[m]
+            p, q, r = signs[m]
+            if not terms:
+                sums[number, a, first:last] = 0
+                continue
+            j, k = (j if terms > 1 else i), (k if terms > 2 else i)  # nothing is read outside
+            for t in range(first, last):
+                target, at = sums[number, a, t], (t - first) * step
+                one, two, three = x[a, i + at], x[a, j + at], x[a, k + at]
+                for b in range(len(target)):
+                    total = p * one[b]
+                    if terms > 1:
+                        total += q * two[b]
+                    if terms > 2:
+                        total += r * three[b]
+                    target[b] = total
+
+
+@loop
+def synthesise(products: Any, table: Any, signs: Any, y: Any) -> None:
+    """The twin of `winograd._synthesise`: products (products, A, tiles, B), y (A, length, B)."""
+    for a in range(y.shape[0]):
+        for m in range(len(table)):
+            fresh, start, first, last, step, terms, i, j, k = table[m]
+            p, q, r = signs[m]
+            for t in range(first, last):
+                target = y[a, start + (t - first) * step]
+                one, two, three = products[i, a, t], products[j, a, t], products[k, a, t]
+                for b in range(len(target)):
+                    total = p * one[b]
+                    if terms > 1:
+                        total += q * two[b]
+                    if terms > 2:
+                        total += r * three[b]
+                    target[b] = total if fresh else target[b] + total
 
 
 @loop

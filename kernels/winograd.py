@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from minigan.kernels import compiled
 from minigan.kernels.im2col import CHUNK_BYTES, Lengths, chunks
 from minigan.kernels.parallel import product, small_products, spread
 from minigan.kernels.workspace import borrow
@@ -69,6 +70,8 @@ class Side(NamedTuple):
 
     analysis: list[tuple[int, Any, Terms]]  # number of the product, index of tiles, places in the image
     synthesis: list[tuple[bool, Any, Any, Terms]]  # whether written first here, places, index of tiles, products
+    analysis_moves: compiled.Moves  # the same for `compiled`
+    synthesis_moves: compiled.Moves
 
 
 class Segment(NamedTuple):
@@ -168,7 +171,9 @@ def _side(position: int, matrix: Any, starts: list[int], step: int, tiles: int, 
             seen[where] = True
             begin[where] |= fresh
             synthesis.append((fresh, _at(position, where), _at(position, slice(first, last)), _signed(row)))
-    return Side(analysis, synthesis)
+    there = [(k, tiles[1], tiles[1], [(plus, at[1].start) for plus, at in terms]) for k, tiles, terms in analysis]
+    back = [(fresh, at[1], tiles[1], list(terms)) for fresh, at, tiles, terms in synthesis]
+    return Side(analysis, synthesis, compiled.moves(there, step), compiled.moves(back, step))
 
 
 def _signed(numbers: Any) -> Terms:
@@ -230,8 +235,7 @@ def _fill(
             part = _part(kernel, axis, segment)
             products = borrow(np, f"products {depth}", _shape(y, axis, segment), y.dtype)
             descend(_analyse(x, axis, segment, of_x), products, depth + 1, part)
-            for fresh, where, tiles, terms in getattr(segment, of_y).synthesis:
-                _sum(y[where], [(plus, products[k][tiles]) for plus, k in terms], fresh)
+            _synthesise(products, axis, segment, of_y, y)
 
     def fill(some: slice) -> None:
         descend(_contiguous(x[some], "x"), y[some], 0, sums)
@@ -319,9 +323,28 @@ def _analyse(x: Any, axis: Axis, segment: Segment, side: Literal["x", "y"]) -> A
         ((_, _, ((_, where),)),) = moves
         return x[where][None]
     sums = borrow(np, f"sums of {side} {axis.position}", _shape(x, axis, segment), x.dtype)
+    if compiled.on and x.flags.c_contiguous:
+        compiled.analyse(_split(x, axis), *getattr(segment, side).analysis_moves, _split(sums, axis, 1))
+        return sums
     for number, tiles, terms in moves:
         _sum(sums[number][tiles], [(plus, x[where]) for plus, where in terms], True)
     return sums
+
+
+def _synthesise(products: Any, axis: Axis, segment: Segment, side: Literal["x", "y"], y: Any) -> None:
+    """Spread the products out over y."""
+    if compiled.on and y.flags.c_contiguous:
+        compiled.synthesise(_split(products, axis, 1), *getattr(segment, side).synthesis_moves, _split(y, axis))
+        return
+    for fresh, where, tiles, terms in getattr(segment, side).synthesis:
+        _sum(y[where], [(plus, products[k][tiles]) for plus, k in terms], fresh)
+
+
+def _split(x: Any, axis: Axis, first: int = 0) -> Any:
+    """x as (axes before the axis, axis, axes behind it), after the ``first`` ones, which stay."""
+    middle = x.ndim + axis.position
+    shape = x.shape
+    return x.reshape(*shape[:first], math.prod(shape[first:middle]), shape[middle], math.prod(shape[middle + 1 :]))
 
 
 def _sum(target: Any, terms: list[tuple[bool, Any]], fresh: bool) -> None:

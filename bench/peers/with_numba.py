@@ -9,7 +9,7 @@ os.environ["MINIGAN_NUMBA"] = "1"
 
 import with_minigan  # noqa: E402
 
-CASES = "elementwise", "mlp_step", "training"
+CASES = "convolution", "deconvolution", "elementwise", "gan_step", "mlp_step", "training"
 VERSION = f"{with_minigan.VERSION}, {numba.__version__}"
 
 

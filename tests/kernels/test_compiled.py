@@ -10,7 +10,8 @@ import pytest
 
 from minigan import optimizers
 from minigan.core import Parameter
-from minigan.kernels import compiled, rectifier
+from minigan.kernels import compiled, rectifier, winograd
+from minigan.kernels.convolution import convolution_weight_gradient, convolve, deconvolve
 from minigan.link import Link
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-45, -1e-45, 3e38, -3e38]
@@ -25,10 +26,10 @@ def loops(monkeypatch):
     spec = importlib.util.spec_from_file_location("compiled_loops", compiled.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for twin in (rectifier, optimizers):
+    for twin in (rectifier, winograd, optimizers):
         monkeypatch.setattr(twin, "compiled", module)
     calls = []
-    for name in ("rectify", "choose", "adam"):
+    for name in ("rectify", "choose", "analyse", "synthesise", "adam"):
         loop = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, loop=loop, name=name: (calls.append(name), loop(*a)))
     module.calls = calls
@@ -103,6 +104,35 @@ def test_adam_has_the_bits_of_numpy(loops, dtype, kwargs, goes):
     assert loops.calls == ["adam"] * 5 * goes
     for one, other in zip(expected, found):
         assert one.tobytes() == other.tobytes()
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("channels", "size", "kernel", "stride", "pad"),
+    [((64, 128), (14, 14), (3, 3), (1, 1), (1, 1)), ((128, 64), (9, 13), (4, 4), (2, 2), (1, 1)),
+     ((96, 96), (11, 8), (3, 5), (1, 2), (0, 2)), ((96, 96), (5, 4, 6), (3, 3, 3), (1, 1, 1), (1, 1, 1))],
+)  # fmt: skip
+def test_convolutions_after_winograd_have_the_bits_of_numpy(
+    loops, channels, size, kernel, stride, pad, rng, monkeypatch
+):
+    for cost in ("PRODUCT_COST", "SUM_COST", "WEIGHT_COST"):  # whatever it takes
+        monkeypatch.setattr(winograd, cost, 0)
+    C, O = channels
+    x, W = rng.standard_normal((6, C, *size)).astype("f"), rng.standard_normal((O, C, *kernel)).astype("f")
+    b, ones = rng.standard_normal(O).astype("f"), (1,) * len(size)
+    out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, pad))
+    gy = rng.standard_normal((6, O, *out)).astype("f")
+
+    def run():
+        return (
+            convolve(x, W, stride, pad, ones, 1, out, b=b), deconvolve(gy, W, stride, pad, ones, 1, size),
+            convolution_weight_gradient(x, gy, kernel, stride, pad, ones, 1),
+        )  # fmt: skip
+
+    expected, found = both(loops, run)
+    assert {*loops.calls} == {"analyse", "synthesise"}
+    for one, other in zip(expected, found):
+        assert np.ascontiguousarray(one).tobytes() == np.ascontiguousarray(other).tobytes()
 
 
 STEP = """
