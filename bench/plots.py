@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from report import fastest, short
+from report import NAMES, fastest, short
 
 from minigan.utils.files import atomic_path
 
@@ -80,7 +80,8 @@ def bars(results: dict[str, Any]) -> Any:
     height = max(sum(heights[name] for name in column) for column in columns) + 1
     figure = plt.figure(figsize=(7 * len(columns), height), layout="constrained")
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in libraries]
-    figure.legend(handles, libraries, loc="outside upper center", ncols=len(libraries), frameon=False, fontsize=9)
+    names = [NAMES.get(name, name) for name in libraries]
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
     for part, column in zip(np.atleast_1d(figure.subfigures(1, len(columns))), columns):
         filling = height - sum(heights[name] for name in column)
         axes = part.subplots(len(column) + 1, height_ratios=[*(heights[name] for name in column), filling])
@@ -143,7 +144,7 @@ def roofline(results: dict[str, Any]) -> Any:
             size = 8 if library == "minigan" else 6
             mark = dict(marker=MARKERS.get(case, "o"), color=colour(library), ls="", ms=size)
             left.plot(intensity, found["GFLOP/s"], **mark, alpha=0.85, mec="white", mew=0.5)
-            libraries.setdefault(library, plt.Rectangle((0, 0), 1, 1, color=colour(library)))
+            libraries.setdefault(NAMES.get(library, library), plt.Rectangle((0, 0), 1, 1, color=colour(library)))
             cases.setdefault(case, plt.Line2D([], [], **{**mark, "color": "black", "ms": 6}))
     left.set(xscale="log", yscale="log", xlabel="FLOP per byte that must move\n\n", ylabel="GFLOP/s")
     left.set_ylim(roofs["GB/s"] * 0.02, roofs["GFLOP/s"] * 2)
@@ -188,7 +189,7 @@ def scaling(results: dict[str, Any]) -> Any:
                 slope, start = np.polyfit(x, y, 1)
                 off = np.abs(slope * x + start - y).max() / y.max()
                 ax.plot(x, y, "o", color=colour(library), ms=5)
-                label_of = f"{library}: off the straight line by {off:.0%} at most"
+                label_of = f"{NAMES.get(library, library)}: off the straight line by {off:.0%} at most"
                 ax.plot([0, x.max()], [start, slope * x.max() + start], color=colour(library), lw=1, label=label_of)
             ax.set_xlim(0)
             ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # room for the legend

@@ -7,6 +7,10 @@ from typing import Any
 from timing import ratio
 
 INFINITE = float("inf")
+NAMES = {
+    "minigan": "minigan", "numba": "minigan with numba", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero",
+    "plain": "plain NumPy",
+}  # fmt: skip
 HEAD = f"  {'':<34}{'ms':>10}{'spread':>8}{'GB/s':>8}{'GFLOP/s':>9}{'of roof':>9}{'peak MB':>9}  minigan takes"
 
 

@@ -13,17 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import quality_report
-from report import fastest, short
+from report import NAMES, fastest, short
 from timing import ratio
 
 from minigan.utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "cpu.json"
-NAMES = {
-    "minigan": "minigan", "numba": "minigan with numba", "torch": "PyTorch", "chainer": "Chainer", "dezero": "DeZero",
-    "plain": "plain NumPy",
-}  # fmt: skip
 OWN = ("minigan", "numba")
 BRIEF = ("gan_step", "mlp_step", "training", "import")  # what README.md shows row by row
 BEGIN, END = "<!-- written by python bench/table.py -->", "<!-- to here -->"
