@@ -65,7 +65,7 @@ def flat(*arrays: Any) -> list[np.ndarray] | None:
 
 @loop
 def rectify(x: np.ndarray, slope: Any, y: np.ndarray) -> None:
-    """The twin of `rectifier.rectify`."""
+    """The twin of `rectifier.rectify`; with slope 0 it keeps -0, which not every version of NumPy does."""
     for i in range(x.size):
         if x[i] < 0:
             y[i] = x[i] * slope if slope else slope

@@ -60,6 +60,8 @@ def test_rectifiers_have_the_bits_of_numpy(loops, dtype, slope, rng):
     gy = np.ascontiguousarray(x[::-1, ::-1])
     for side, g in zip(in_layouts(x), in_layouts(gy)):
         expected, y = both(loops, lambda side=side: rectifier.forward(side, slope))
+        if not slope:  # whether 0 comes from -0 or 0 is up to the version of NumPy
+            expected, y = expected + 0, y + 0
         assert y.tobytes("K") == expected.tobytes("K") and y.strides == expected.strides
         assert loops.calls.pop() == "rectify" and not loops.calls
         expected, gx = both(loops, lambda side=side, g=g: rectifier.backward(side, g, slope))
