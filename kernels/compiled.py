@@ -91,6 +91,12 @@ def moves(found: Sequence[tuple[int, slice, slice, list[tuple[bool, int]]]], ste
 
 
 @loop
+def total(terms: int, one: Any, two: Any, three: Any) -> Any:
+    """The sum of the first one, two or three."""
+    return one if terms == 1 else one + two if terms == 2 else one + two + three
+
+
+@loop
 def analyse(x: Any, table: Any, signs: Any, sums: Any) -> None:
     """The twin of `winograd._analyse`: x (A, length, B), sums (products, A, tiles, B)."""
     for a in range(x.shape[0]):
@@ -105,12 +111,7 @@ def analyse(x: Any, table: Any, signs: Any, sums: Any) -> None:
                 target, at = sums[number, a, t], (t - first) * step
                 one, two, three = x[a, i + at], x[a, j + at], x[a, k + at]
                 for b in range(len(target)):
-                    total = p * one[b]
-                    if terms > 1:
-                        total += q * two[b]
-                    if terms > 2:
-                        total += r * three[b]
-                    target[b] = total
+                    target[b] = total(terms, p * one[b], q * two[b], r * three[b])
 
 
 @loop
@@ -124,12 +125,8 @@ def synthesise(products: Any, table: Any, signs: Any, y: Any) -> None:
                 target = y[a, start + (t - first) * step]
                 one, two, three = products[i, a, t], products[j, a, t], products[k, a, t]
                 for b in range(len(target)):
-                    total = p * one[b]
-                    if terms > 1:
-                        total += q * two[b]
-                    if terms > 2:
-                        total += r * three[b]
-                    target[b] = total if fresh else target[b] + total
+                    found = total(terms, p * one[b], q * two[b], r * three[b])
+                    target[b] = found if fresh else target[b] + found
 
 
 @loop
