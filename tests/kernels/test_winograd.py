@@ -79,7 +79,8 @@ def test_errors_are_those_of_the_direct_form(rng, monkeypatch, c, o, k, s, size)
         for found, most in zip(both(monkeypatch, partial(call, x, W, gy)), (1, 2)):
             error = np.abs(found - exact) / exact.std()
             assert found.dtype == np.float32
-            assert np.sqrt((error**2).mean()) < most * 5e-7 and error.max() < most * 5e-6
+            # the direct form's greatest error is that of BLAS's sums: 3.4e-6 with NumPy 2.4, 6.3e-6 with 2.5
+            assert np.sqrt((error**2).mean()) < most * 5e-7 and error.max() < 1e-5
         assert np.array_equal(found, call(x, W, gy))  # to the last bit
 
 
