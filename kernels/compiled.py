@@ -2,7 +2,8 @@
 
 NumPy goes through memory once for every operation, a loop here once for all of them. Each loop has a twin in NumPy,
 which is the one to read, and does what that does, in the same order and rounded as often: the results are the same to
-the last bit. numba compiles a loop in every process anew, when it is first called, which takes a second.
+the last bit (with NumPy 1, but for the sign of zeros behind a ReLU). numba compiles a loop in every process anew, when
+it is first called, which takes a second.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def flat(*arrays: Any) -> list[np.ndarray] | None:
 
 @loop
 def rectify(x: np.ndarray, slope: Any, y: np.ndarray) -> None:
-    """The twin of `rectifier.rectify`; with slope 0 it keeps -0, which not every version of NumPy does."""
+    """The twin of `rectifier.rectify`; with slope 0 it keeps -0, as NumPy 2 does."""
     for i in range(x.size):
         if x[i] < 0:
             y[i] = x[i] * slope if slope else slope
@@ -74,10 +75,10 @@ def rectify(x: np.ndarray, slope: Any, y: np.ndarray) -> None:
 
 
 @loop
-def choose(side: np.ndarray, gy: np.ndarray, slope: Any, one: Any, gx: np.ndarray) -> None:
+def choose(side: np.ndarray, gy: np.ndarray, slope: Any, gx: np.ndarray) -> None:
     """The twin of `rectifier.choose`."""
     for i in range(side.size):
-        gx[i] = (one if side[i] > 0 else slope) * gy[i]
+        gx[i] = gy[i] if side[i] > 0 else slope * gy[i]
 
 
 def moves(found: Sequence[tuple[int, slice, slice, list[tuple[bool, int]]]], step: int) -> Moves:

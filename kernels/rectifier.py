@@ -38,11 +38,10 @@ def rectify(x: np.ndarray, slope: float, y: np.ndarray) -> None:
 
 def choose(side: np.ndarray, gy: np.ndarray, slope: float, gx: np.ndarray) -> None:
     """gx <- gy where ``side`` > 0, elsewhere slope gy; gx must be another array than the rest."""
-    one = gx.dtype.type(1)
     if runs := compiled.flat(side, gy, gx):
-        compiled.choose(*runs[:2], one.dtype.type(slope), one, runs[2])
+        compiled.choose(*runs[:2], gx.dtype.type(slope), runs[2])
         return
     gx[...] = side > 0
     if slope:
-        gx.clip(gx.dtype.type(slope), one, out=gx)
+        gx.clip(gx.dtype.type(slope), gx.dtype.type(1), out=gx)
     gx *= gy

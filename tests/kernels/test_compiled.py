@@ -60,7 +60,7 @@ def test_rectifiers_have_the_bits_of_numpy(loops, dtype, slope, rng):
     gy = np.ascontiguousarray(x[::-1, ::-1])
     for side, g in zip(in_layouts(x), in_layouts(gy)):
         expected, y = both(loops, lambda side=side: rectifier.forward(side, slope))
-        if not slope:  # whether 0 comes from -0 or 0 is up to the version of NumPy
+        if not slope and np.__version__.startswith("1."):  # which makes 0 of -0
             expected, y = expected + 0, y + 0
         assert y.tobytes("K") == expected.tobytes("K") and y.strides == expected.strides
         assert loops.calls.pop() == "rectify" and not loops.calls

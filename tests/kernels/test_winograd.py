@@ -64,23 +64,31 @@ def test_against_the_direct_form(rng, monkeypatch, ndim, channels_last, chunk_by
             assert found.strides == direct.strides
 
 
+def lost_by_blas(rng):
+    """The greatest error of NumPy's own product: 2.5e-6 with NumPy 2.4, 4.6e-6 with 2.5, whose sums are longer."""
+    a, b = rng.randn(3136, 512), rng.randn(512, 64)
+    found = a.astype("f") @ b.astype("f")
+    exact = a.astype("f").astype("d") @ b.astype("f").astype("d")
+    return np.abs(found - exact).max() / exact.std()
+
+
 @pytest.mark.parametrize("c, o, k, s, size", [(128, 64, 3, 1, 14), (64, 128, 3, 2, 14), (64, 64, 4, 2, 16)])
 def test_errors_are_those_of_the_direct_form(rng, monkeypatch, c, o, k, s, size):
     """In float32 against float64, root mean square and greatest, of the result's standard deviation."""
     out = get_conv_outsize(size, k, s, 1)
     x, W, gy = (rng.randn(*shape).astype("f") for shape in ((16, c, size, size), (o, c, k, k), (16, o, out, out)))
     geometry = ((s, s), (1, 1), (1, 1), 1)
+    greatest = max(5e-6, 1.5 * lost_by_blas(rng)), 1e-5
     for call in (
         lambda *a: convolve(a[0], a[1], *geometry, (out, out)),
         lambda *a: deconvolve(a[2], a[1], *geometry, (size, size)),
         lambda *a: convolution_weight_gradient(a[0], a[2], (k, k), *geometry),
     ):  # fmt: skip
         exact = call(*(a.astype("d") for a in (x, W, gy)))
-        for found, most in zip(both(monkeypatch, partial(call, x, W, gy)), (1, 2)):
+        for found, rms, most in zip(both(monkeypatch, partial(call, x, W, gy)), (5e-7, 1e-6), greatest):
             error = np.abs(found - exact) / exact.std()
             assert found.dtype == np.float32
-            # the direct form's greatest error is that of BLAS's sums: 3.4e-6 with NumPy 2.4, 6.3e-6 with 2.5
-            assert np.sqrt((error**2).mean()) < most * 5e-7 and error.max() < 1e-5
+            assert np.sqrt((error**2).mean()) < rms and error.max() < most
         assert np.array_equal(found, call(x, W, gy))  # to the last bit
 
 
